@@ -1,0 +1,52 @@
+"""TF1 Hub modules in today's Keras and TensorFlow.
+
+>>> import hub_keras_bridge as hub
+>>> layer = hub.ModuleLayer("/path/to/module", trainable=True)  # doctest: +SKIP
+"""
+
+from hub_keras_bridge.authoring import add_signature, attach_message, create_module_spec
+from hub_keras_bridge.errors import (
+    AttachmentError,
+    BackendError,
+    CheckpointError,
+    ExportError,
+    FormatError,
+    HandleError,
+    HubError,
+    InputError,
+    PublishError,
+    SignatureError,
+    TagsError,
+    TrainingError,
+    UnknownOpError,
+    UnsafeModuleError,
+)
+from hub_keras_bridge.layer import ModuleLayer
+from hub_keras_bridge.resolve import resolve
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.version import VERSION as __version__
+
+__all__ = [
+    "__version__",
+    "AttachmentError",
+    "BackendError",
+    "CheckpointError",
+    "ExportError",
+    "FormatError",
+    "HandleError",
+    "HubError",
+    "InputError",
+    "ModuleLayer",
+    "ModuleSpec",
+    "PublishError",
+    "SignatureError",
+    "TagsError",
+    "TrainingError",
+    "UnknownOpError",
+    "UnsafeModuleError",
+    "add_signature",
+    "attach_message",
+    "create_module_spec",
+    "load_module_spec",
+    "resolve",
+]

@@ -1,0 +1,262 @@
+"""Publishing: from a function that builds a TF1 graph to a ModuleSpec."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.message import Message
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from hub_keras_bridge import format, graph
+from hub_keras_bridge.errors import PublishError, Subject, choices, show_tags
+from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.tensor_info import build_tensor_info
+from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
+
+_KEYS = tf.compat.v1.GraphKeys
+
+# What a module may contain: see the list in tensorflow/hub's documentation of
+# the TF1 Hub format, "Supported collections".
+SUPPORTED_COLLECTIONS = frozenset(
+    {
+        _KEYS.GLOBAL_VARIABLES,
+        _KEYS.TRAINABLE_VARIABLES,
+        _KEYS.MODEL_VARIABLES,
+        _KEYS.TABLE_INITIALIZERS,
+        _KEYS.UPDATE_OPS,
+        _KEYS.REGULARIZATION_LOSSES,
+        _KEYS.ASSET_FILEPATHS,
+        _KEYS.COND_CONTEXT,
+        _KEYS.WHILE_CONTEXT,
+        format.ATTACHMENTS_COLLECTION,
+    }
+)
+
+# Where signatures and attachments wait in the graph being built.
+_SIGNATURES = "hub_keras_bridge_signatures"
+_ATTACHMENTS = "hub_keras_bridge_attachments"
+
+# The value of an asset's path in a published graph; the file takes its place.
+_ASSET_PATH = b"SAVEDMODEL-ASSET"
+
+_NAME_OF_NEW_MODULE = "(not published yet)"
+
+
+def create_module_spec(
+    module_fn: Callable[..., None],
+    tags_and_args: Sequence[tuple[Collection[str], Mapping[str, Any]]] | None = None,
+    drop_collections: Iterable[str] | None = None,
+) -> ModuleSpec:
+    """Builds a module from a function that defines its graph.
+
+    Args:
+        module_fn: called once per variant in a graph of its own, where
+            variables are resource variables by default. It calls
+            :func:`add_signature` at least once.
+        tags_and_args: pairs (tags, keyword arguments of ``module_fn``), one per
+            variant; by default ``[(set(), {})]``.
+        drop_collections: graph collections to leave out.
+
+    Returns:
+        A spec; ``ModuleLayer(spec)`` runs it, ``spec.export`` publishes it.
+
+    Raises:
+        PublishError: tags used twice, no signature, or a collection that the
+            format does not have.
+
+    Example:
+
+    >>> def half_plus_two():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     add_signature(inputs=x, outputs=x / 2 + 2)
+    >>> create_module_spec(half_plus_two).get_signature_names()
+    ['default']
+    """
+    saved_model = saved_model_pb2.SavedModel(saved_model_schema_version=1)
+    assets: dict[str, str] = {}
+    seen: set[frozenset[str]] = set()
+    for tags, arguments in tags_and_args or [((), {})]:
+        tags = frozenset(tags)
+        subject = Subject(_NAME_OF_NEW_MODULE, tags)
+        if tags in seen:
+            raise PublishError(
+                "Cannot create a TF1 Hub module: two variants have the same tags.",
+                subject,
+                expected="each set of tags once in tags_and_args",
+                found=f"{show_tags(tags)} twice",
+                advice="give each variant tags of its own",
+            )
+        seen.add(tags)
+        with tf.Graph().as_default() as built:
+            with tf.compat.v1.variable_scope("", use_resource=True):
+                module_fn(**arguments)
+            for collection in drop_collections or ():
+                built.clear_collection(collection)
+            saved_model.meta_graphs.append(_meta_graph(built, tags, assets, subject))
+    return ModuleSpec(
+        format.ModuleFiles(name=_NAME_OF_NEW_MODULE, saved_model=saved_model, assets=assets)
+    )
+
+
+def add_signature(
+    name: str | None = None,
+    inputs: Any = None,
+    outputs: Any = None,
+) -> None:
+    """Defines a signature of the module that is being built.
+
+    Called within a ``module_fn``.
+
+    Args:
+        name: the signature's name; ``"default"`` if None.
+        inputs: dict from input name to graph tensor (dense, sparse or ragged);
+            a single tensor stands for ``{"default": tensor}``.
+        outputs: likewise.
+
+    Raises:
+        PublishError: the name is taken, or something is no graph tensor.
+    """
+    name = name or DEFAULT_SIGNATURE
+    subject = Subject(_NAME_OF_NEW_MODULE, signature=name)
+    current = tf.compat.v1.get_default_graph()
+    if any(known == name for known, *_ in current.get_collection(_SIGNATURES)):
+        raise PublishError(
+            f"Cannot add signature {name!r} to a TF1 Hub module: it has one already.",
+            subject,
+            expected="each name once",
+            found=f"{name!r} twice",
+            advice="choose another name",
+        )
+    entry = name, _tensors(inputs, "input", subject), _tensors(outputs, "output", subject)
+    current.add_to_collection(_SIGNATURES, entry)
+
+
+def attach_message(key: str, message: Message) -> None:
+    """Attaches a protocol message to the module that is being built.
+
+    Called within a ``module_fn``; consumers read it with
+    ``ModuleSpec.get_attached_message``. A second message under one key replaces
+    the first.
+
+    Args:
+        key: a letter, then letters, digits and underscores.
+        message: any protobuf message.
+
+    Raises:
+        PublishError: the key is malformed.
+    """
+    if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", key):
+        raise PublishError(
+            f"Cannot attach a message under the key {key!r}.",
+            Subject(_NAME_OF_NEW_MODULE),
+            expected="a letter, then letters, digits and underscores",
+            found=repr(key),
+            advice="choose a key like 'image_module_info'",
+        )
+    entry = key, message.SerializeToString()
+    tf.compat.v1.get_default_graph().add_to_collection(_ATTACHMENTS, entry)
+
+
+def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:
+    named = given if isinstance(given, Mapping) else {} if given is None else {DEFAULT_KEY: given}
+    for key, value in named.items():
+        flat = tf.nest.flatten(value, expand_composites=True)
+        if not (len(flat) and all(isinstance(t, tf.Tensor) for t in flat)) or isinstance(
+            value, tf.Variable | list | tuple | dict
+        ):
+            raise PublishError(
+                f"Cannot add a signature to a TF1 Hub module: {kind} {key!r} is no tensor.",
+                subject,
+                expected="a tf.Tensor, tf.SparseTensor or tf.RaggedTensor of the graph",
+                found=f"{type(value).__name__}: {value!r}",
+                advice="pass what a TF1 op returned, e.g. tf.identity(value)",
+            )
+    return dict(named)
+
+
+def _meta_graph(
+    built: tf.Graph, tags: frozenset[str], assets: dict[str, str], subject: Subject
+) -> meta_graph_pb2.MetaGraphDef:
+    """Describes a finished graph; collects its asset files in ``assets``."""
+    signatures = built.get_collection(_SIGNATURES)
+    attached = dict(built.get_collection(_ATTACHMENTS))
+    if not signatures:
+        raise PublishError(
+            "Cannot create a TF1 Hub module: its module_fn defined no signature.",
+            subject,
+            expected="at least one call of add_signature(...)",
+            found="none",
+            advice="call add_signature(inputs=..., outputs=...) within module_fn",
+        )
+    for collection in (_SIGNATURES, _ATTACHMENTS):
+        built.clear_collection(collection)
+    unsupported = set(built.get_all_collection_keys()) - SUPPORTED_COLLECTIONS
+    unsupported = {key for key in unsupported if built.get_collection(key)}
+    if unsupported:
+        raise PublishError(
+            "Cannot create a TF1 Hub module: the graph has collections that the format lacks.",
+            subject,
+            expected=f"only {choices(SUPPORTED_COLLECTIONS)}",
+            found=choices(unsupported),
+            advice=f"pass drop_collections={sorted(unsupported)!r} if consumers can do without",
+        )
+    asset_tensors = built.get_collection(_KEYS.ASSET_FILEPATHS)
+    meta_graph = tf.compat.v1.train.export_meta_graph(graph=built, strip_default_attrs=True)
+    meta_graph.meta_info_def.tags.extend(sorted(tags))
+    meta_graph.ClearField("saver_def")
+    for name, inputs, outputs in signatures:
+        signature = meta_graph.signature_def[name]
+        for key, value in inputs.items():
+            signature.inputs[key].CopyFrom(build_tensor_info(value))
+        for key, value in outputs.items():
+            signature.outputs[key].CopyFrom(build_tensor_info(value))
+    for key, value in attached.items():
+        message = format.ModuleAttachment(key=key, value=value)
+        meta_graph.collection_def[format.ATTACHMENTS_COLLECTION].bytes_list.value.append(
+            message.SerializeToString()
+        )
+    _detach_assets(meta_graph, asset_tensors, assets, subject)
+    return meta_graph
+
+
+def _detach_assets(
+    meta_graph: meta_graph_pb2.MetaGraphDef,
+    tensors: Iterable[tf.Tensor],
+    assets: dict[str, str],
+    subject: Subject,
+) -> None:
+    """Replaces the publisher's paths in the graph by names below ``assets/``."""
+    nodes = graph.nodes_by_name(meta_graph.graph_def)
+    for tensor in tensors:
+        node = nodes[graph.node_name(tensor.name)]
+        source = tf.get_static_value(tensor)
+        path = source.decode() if isinstance(source, bytes) else None
+        if node.op != "Const" or path is None or not tf.io.gfile.exists(path):
+            raise PublishError(
+                f"Cannot create a TF1 Hub module: asset {tensor.name!r} is no file.",
+                subject,
+                expected="a string constant with the path of an existing file",
+                found=f"an op of type {node.op}" if path is None else repr(path),
+                advice="add tf.constant(path) to the collection ASSET_FILEPATHS",
+            )
+        entry = meta_graph_pb2.AssetFileDef(filename=_asset_name(path, assets))
+        entry.tensor_info.name = tensor.name
+        packed = meta_graph.collection_def[format.ASSETS_COLLECTION].any_list.value.add()
+        packed.Pack(entry)
+        node.attr["value"].tensor.string_val[:] = [_ASSET_PATH]
+
+
+def _asset_name(path: str, assets: dict[str, str]) -> str:
+    """The file's base name, numbered where another file has it already."""
+    base = os.path.basename(path)
+    stem, extension = os.path.splitext(base)
+    name, number = base, 0
+    while assets.get(name, path) != path:
+        number += 1
+        name = f"{stem}_{number}{extension}"
+    assets[name] = path
+    return name

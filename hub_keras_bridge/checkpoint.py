@@ -1,0 +1,107 @@
+"""Variables in and out of a TensorFlow checkpoint, by TF1 name and slice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import tensorflow as tf
+
+from hub_keras_bridge.errors import CheckpointError, Subject, choices
+from hub_keras_bridge.variant import VariableFacts
+
+
+class Checkpoint:
+    """Reads variables one at a time, so that no second copy of all is held.
+
+    Args:
+        prefix: path of the checkpoint without ``.index``.
+        subject: the module, for messages.
+        key: TF1 name -> name in the checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be opened.
+    """
+
+    def __init__(
+        self, prefix: str, subject: Subject, key: Callable[[str], str] = lambda name: name
+    ) -> None:
+        self._prefix = prefix
+        self._subject = subject
+        self._key = key
+        try:
+            reader = tf.train.load_checkpoint(prefix)
+            self._shapes = reader.get_variable_to_shape_map()
+            self._dtypes = reader.get_variable_to_dtype_map()
+        except (tf.errors.OpError, ValueError) as error:
+            raise CheckpointError(
+                "Cannot open the checkpoint of a TF1 Hub module.",
+                subject,
+                expected=f"a TensorFlow checkpoint at {prefix}",
+                found=str(error),
+                advice="fetch the module again, or pass the path that was given to Saver.save()",
+            ) from error
+
+    def has(self, facts: VariableFacts) -> bool:
+        return self._key(facts.name) in self._shapes
+
+    def read(self, facts: VariableFacts) -> tf.Tensor:
+        """The value of a variable or slice, in its own shape and dtype.
+
+        Raises:
+            CheckpointError: it is absent, of another shape or dtype, or damaged.
+        """
+        key = self._key(facts.name)
+        if key not in self._shapes:
+            raise CheckpointError(
+                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                self._subject,
+                expected=f"an entry {key!r} in {self._prefix}",
+                found=f"entries {choices(self._shapes)}",
+                advice="fetch the module again, or publish it from a checkpoint that has all "
+                "its variables; name_transform_fn maps names that differ",
+            )
+        shape = facts.full_shape or facts.shape
+        found = tuple(self._shapes[key]), self._dtypes[key]
+        if found != (tuple(shape), facts.dtype):
+            raise CheckpointError(
+                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                self._subject,
+                expected=f"{facts.dtype.name} {list(shape)} in {self._prefix}",
+                found=f"{found[1].name} {list(found[0])}",
+                advice="use the checkpoint that belongs to this graph",
+            )
+        try:
+            with tf.init_scope(), tf.device("CPU"):
+                return tf.raw_ops.RestoreV2(
+                    prefix=self._prefix,
+                    tensor_names=[key],
+                    shape_and_slices=[facts.slice_spec],
+                    dtypes=[facts.dtype],
+                )[0]
+        except tf.errors.OpError as error:
+            raise CheckpointError(
+                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                self._subject,
+                expected=f"readable data in {self._prefix}",
+                found=error.message,
+                advice="fetch the module again; the copy is damaged",
+            ) from error
+
+
+def write_checkpoint(
+    prefix: str, values: Iterable[tuple[VariableFacts, tf.Tensor | tf.Variable]]
+) -> None:
+    """Writes variables so that a TF1 Saver finds them by name.
+
+    Args:
+        prefix: path of the checkpoint without ``.index``; its folder exists.
+        values: each variable or slice with what to write for it.
+    """
+    pairs = list(values)
+    with tf.init_scope(), tf.device("CPU"):
+        tf.raw_ops.SaveV2(
+            prefix=prefix,
+            tensor_names=[facts.name for facts, _ in pairs],
+            shape_and_slices=[facts.slice_spec for facts, _ in pairs],
+            tensors=[tf.convert_to_tensor(value) for _, value in pairs],
+        )

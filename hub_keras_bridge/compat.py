@@ -1,0 +1,124 @@
+"""The only door to private names of TensorFlow and Keras.
+
+Each function says what it reaches for and why no public name serves. A test
+holds that nothing else in the package imports such a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.core.framework import op_def_pb2
+from tensorflow.core.protobuf import struct_pb2
+from tensorflow.python.framework import op_def_registry
+from tensorflow.python.ops import resource_variable_ops
+from tensorflow.python.saved_model import nested_structure_coder
+
+
+def op_def(name: str) -> op_def_pb2.OpDef | None:
+    """The registered op of this name, ops of loaded libraries included.
+
+    ``tf.raw_ops`` knows neither ops without a Python wrapper nor reference
+    arguments.
+    """
+    return op_def_registry.get(name)
+
+
+def decode_type_spec(proto: struct_pb2.TypeSpecProto) -> tf.TypeSpec:
+    """The TypeSpec that a SavedModel's TensorInfo spells as a proto.
+
+    TensorFlow publishes no decoder for this part of its own file format.
+    """
+    return nested_structure_coder.decode_proto(struct_pb2.StructuredValue(type_spec_value=proto))
+
+
+def encode_type_spec(spec: tf.TypeSpec) -> struct_pb2.TypeSpecProto:
+    """The inverse of :func:`decode_type_spec`."""
+    return nested_structure_coder.encode_structure(spec).type_spec_value
+
+
+def capture(tensor: tf.Tensor) -> tf.Tensor:
+    """Captures an eager tensor in the function graph being built.
+
+    An op would capture its inputs by itself, but the input map of a graph
+    import takes only tensors that are in the graph already.
+    """
+    return tf.compat.v1.get_default_graph().capture(tensor)
+
+
+def capture_variable(variable: tf.Variable) -> tf.Tensor:
+    """Captures a variable's handle in the function graph being built.
+
+    Watching it is what makes a gradient tape around a call see the variable.
+    A distributed variable has one handle per replica, so its handle is looked
+    up at each call; a plain one is bound once, which keeps calls cheap.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    if isinstance(variable, tf.distribute.DistributedValues):
+        handle = graph.capture_call_time_value(
+            lambda: variable.handle, tf.TensorSpec([], tf.resource), key=id(variable)
+        )
+    else:
+        handle = graph.capture(variable.handle)
+    graph.watch_variable(variable)
+    return handle
+
+
+def describe_handle(placeholder: tf.Tensor, dtype: tf.DType, shape: tf.TensorShape) -> None:
+    """Tells shape inference what variable stands behind a resource tensor."""
+    data = resource_variable_ops.cpp_shape_inference_pb2.CppShapeInferenceResult.HandleData
+    handle_data = data(is_set=True)
+    handle_data.shape_and_type.add(shape=shape.as_proto(), dtype=dtype.as_datatype_enum)
+    resource_variable_ops._set_handle_shapes_and_types(  # noqa: SLF001
+        placeholder, handle_data, graph_mode=True
+    )
+
+
+def raw_variable(variable: keras.Variable) -> tf.Variable:
+    """The TensorFlow variable inside a Keras variable.
+
+    ``Variable.value`` is public but hands out a cast copy inside an autocast
+    scope, and the module computes in the dtypes it was published with.
+    """
+    return variable._value  # noqa: SLF001
+
+
+def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
+    """Stops Keras from converting a layer's inputs before ``call``.
+
+    Keras would cast floats to the policy's dtype, take a list of strings
+    apart, and refuse anything but tensors.
+    """
+    layer._convert_input_args = False  # noqa: SLF001
+    layer._allow_non_tensor_positional_args = True  # noqa: SLF001
+
+
+class OwnLosses(keras.layers.Layer):
+    """A layer whose losses are computed when asked for.
+
+    Keras offers losses per call (``add_loss``) and per weight (regularizers);
+    a loss over several weights, current at any time, needs this hook. A parent
+    model collects its layers' losses through it too.
+    """
+
+    def standing_losses(self) -> list[tf.Tensor]:
+        """Losses that exist between calls, computed from current weights."""
+        return []
+
+    def _get_own_losses(self) -> list[Any]:
+        return [*super()._get_own_losses(), *self.standing_losses()]
+
+
+def wrap_function(
+    function: Callable[..., list[tf.Tensor]], signature: list[tf.TensorSpec]
+) -> Callable[..., list[tf.Tensor]]:
+    """``tf.compat.v1.wrap_function``, built outside any graph in progress.
+
+    The result outlives the trace that first asks for it. (Public name; here
+    because its lifting and capturing are what the functions above lean on.)
+    """
+    with tf.init_scope():
+        return tf.compat.v1.wrap_function(function, signature)

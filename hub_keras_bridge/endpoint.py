@@ -1,0 +1,173 @@
+"""One signature of one variant with the outputs wanted: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from hub_keras_bridge import graph
+from hub_keras_bridge.errors import InputError, SignatureError, choices
+from hub_keras_bridge.plan import plan
+from hub_keras_bridge.runtime import import_plan
+from hub_keras_bridge.tensor_info import show_shape, to_components
+from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
+
+
+class Endpoint:
+    """Binds a call's inputs to a signature and shapes its outputs.
+
+    Args:
+        variant: which graph.
+        signature: name of the signature; None for ``"default"``.
+        output_key: the one output to return; None for ``"default"``.
+        as_dict: whether to return all outputs by name instead.
+
+    Raises:
+        SignatureError: no such signature or output; the choices are listed.
+    """
+
+    def __init__(
+        self, variant: Variant, signature: str | None, output_key: str | None, as_dict: bool
+    ) -> None:
+        self.variant = variant
+        self.signature = signature or DEFAULT_SIGNATURE
+        self.facts = variant.signature(self.signature)
+        self.as_dict = as_dict
+        self.subject = variant.subject.with_signature(self.signature)
+        self.outputs = tuple(self.facts.outputs) if as_dict else (self._one_output(output_key),)
+        self._input_names = frozenset(self.facts.inputs)
+
+    def _one_output(self, output_key: str | None) -> str:
+        key = output_key or DEFAULT_KEY
+        if key not in self.facts.outputs:
+            raise SignatureError(
+                f"A signature of a TF1 Hub module has no output {key!r}.",
+                self.subject,
+                expected=f"one of {choices(self.facts.outputs)}",
+                found=repr(key),
+                advice="pass output_key=... with a name from this list, or as_dict=True for all",
+            )
+        return key
+
+    @property
+    def input_specs(self) -> list[tf.TensorSpec]:
+        return self.facts.input_specs
+
+    def bind(self, inputs: Any) -> list[tf.Tensor]:
+        """Converts a call's inputs to the signature's flat tensors.
+
+        Raises:
+            InputError: names, kinds, dtypes or shapes do not fit.
+        """
+        values = self.by_name(inputs)
+        flat: list[tf.Tensor] = []
+        for name, info in self.facts.inputs.items():
+            flat.extend(to_components(values[name], name, info, self.subject))
+        return flat
+
+    def by_name(self, inputs: Any) -> Mapping[str, Any]:
+        """The inputs as a dict; a bare value names the only input."""
+        if isinstance(inputs, Mapping):
+            if self._input_names != inputs.keys():
+                raise self._wrong_names(inputs)
+            return inputs
+        if len(self.facts.inputs) == 1:
+            (name,) = self.facts.inputs
+            return {name: inputs}
+        if not self.facts.inputs and inputs is None:
+            return {}
+        raise InputError(
+            "Cannot call a TF1 Hub module with a bare value.",
+            self.subject,
+            expected=f"a dict with the keys {choices(self.facts.inputs)}"
+            if self.facts.inputs
+            else "no input, or an empty dict",
+            found=type(inputs).__name__,
+            advice="pass a dict from input name to value"
+            if self.facts.inputs
+            else "call the layer without arguments",
+        )
+
+    def _wrong_names(self, inputs: Mapping[str, Any]) -> InputError:
+        missing = self._input_names - inputs.keys()
+        unknown = inputs.keys() - self._input_names
+        return InputError(
+            "Cannot call a TF1 Hub module: its inputs have other names.",
+            self.subject,
+            expected=f"the keys {choices(self.facts.inputs)}",
+            found=f"missing {choices(missing)}; unknown {choices(map(str, unknown))}",
+            advice="pass a dict with exactly the expected keys",
+        )
+
+    def pack(self, tensors: Sequence[tf.Tensor]) -> Any:
+        """Shapes flat outputs into what a call returns."""
+        if not self.as_dict and len(tensors) == 1:
+            return tensors[0]
+        remaining = iter(tensors)
+        packed = {}
+        for key in self.outputs:
+            info = self.facts.outputs[key]
+            packed[key] = info.pack([next(remaining) for _ in info.tensor_names])
+        return packed if self.as_dict else packed[self.outputs[0]]
+
+    def check_shape(self, name: str, shape: Sequence[int | None], dtype: tf.DType) -> None:
+        """Checks what is known of an input before there is a value.
+
+        Raises:
+            InputError: it can never fit.
+        """
+        info = self.facts.inputs[name]
+        kinds = ("is_floating", "is_integer")
+        may_widen = dtype.size < info.dtype.size and any(
+            getattr(dtype, kind) and getattr(info.dtype, kind) for kind in kinds
+        )
+        fits = dtype == info.dtype or may_widen
+        if not fits or not info.get_shape().is_compatible_with(tf.TensorShape(shape)):
+            raise InputError(
+                f"Cannot feed input {name!r} of a TF1 Hub module.",
+                self.subject,
+                expected=str(info),
+                found=f"{dtype.name} {show_shape(tf.TensorShape(shape))}",
+                advice=f"give keras.Input(shape=..., dtype={info.dtype.name!r}) the dtype and "
+                "shape that the signature has",
+            )
+
+    def infer(self, input_shapes: Mapping[str, tf.TensorShape]) -> list[tf.TensorSpec]:
+        """Specs of the flat outputs for dense inputs of these shapes.
+
+        Builds a scratch graph, since a signature often leaves open what its
+        graph derives from the input.
+        """
+        specs = [
+            tf.TensorSpec(
+                input_shapes[name].merge_with(spec.shape) if name in input_shapes else spec.shape,
+                spec.dtype,
+            )
+            for name, info in self.facts.inputs.items()
+            for spec in info.component_specs
+        ]
+        tensors = self.facts.input_tensors
+        fetches = [n for key in self.outputs for n in self.facts.outputs[key].tensor_names]
+        chosen = plan(self.variant, fetches, inputs=tensors, cut_state=False)
+        with tf.Graph().as_default():
+            given = {
+                tensor: tf.compat.v1.placeholder(spec.dtype, spec.shape)
+                for tensor, spec in zip(tensors, specs, strict=True)
+            }
+            input_map = {chosen.inputs[t]: given[t] for t in tensors if t in chosen.inputs}
+            found = import_plan(chosen, input_map, given)
+        declared = [s for key in self.outputs for s in self.facts.outputs[key].component_specs]
+        return [
+            tf.TensorSpec(tensor.shape.merge_with(spec.shape), spec.dtype)
+            for tensor, spec in zip(found, declared, strict=True)
+        ]
+
+    def declared(self) -> list[tf.TensorSpec]:
+        """Specs of the flat outputs as the signature states them."""
+        return [s for key in self.outputs for s in self.facts.outputs[key].component_specs]
+
+    @property
+    def reads_no_input(self) -> bool:
+        return not self.facts.inputs

@@ -1,0 +1,159 @@
+"""Every exception of the package, and the shape of its message.
+
+A message says what was being done, then, one per line, where (module, tags,
+signature), what was expected, what was found and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an error is about: a module, one of its variants, one signature.
+
+    >>> print(Subject("/modules/embed", frozenset({"train"}), "default"))
+    module '/modules/embed', tags {'train'}, signature 'default'
+    """
+
+    module: str | None = None
+    tags: Collection[str] | None = None
+    signature: str | None = None
+
+    def with_tags(self, tags: Collection[str]) -> Subject:
+        return replace(self, tags=frozenset(tags))
+
+    def with_signature(self, signature: str) -> Subject:
+        return replace(self, signature=signature)
+
+    def __str__(self) -> str:
+        parts = []
+        if self.module is not None:
+            parts.append(f"module {self.module!r}")
+        if self.tags is not None:
+            parts.append(f"tags {show_tags(self.tags)}")
+        if self.signature is not None:
+            parts.append(f"signature {self.signature!r}")
+        return ", ".join(parts)
+
+
+class HubError(Exception):
+    """The root of every error that this package raises on purpose.
+
+    Args:
+        problem: what was being done and how it failed, one sentence.
+        subject: the module, tags and signature concerned.
+        expected: what would have been right.
+        found: what was there instead.
+        advice: what to do.
+    """
+
+    def __init__(
+        self,
+        problem: str,
+        subject: Subject | None = None,
+        *,
+        expected: str | None = None,
+        found: str | None = None,
+        advice: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.subject = subject or Subject()
+        self.expected = expected
+        self.found = found
+        self.advice = advice
+
+    def __str__(self) -> str:
+        # Defined here, ahead of KeyError's own, which would show a repr.
+        lines = [self.problem]
+        for label, text in (
+            ("In", str(self.subject)),
+            ("Expected", self.expected),
+            ("Found", self.found),
+            ("What to do", self.advice),
+        ):
+            if text:
+                lines.append(f"  {label}: {text}")
+        return "\n".join(lines)
+
+
+class HandleError(HubError, OSError):
+    """A handle leads to no module directory."""
+
+
+class FormatError(HubError, ValueError):
+    """A directory or graph is no well-formed TF1 Hub module."""
+
+
+class TagsError(HubError, KeyError):
+    """A module has no variant with these tags."""
+
+
+class SignatureError(HubError, ValueError, KeyError):
+    """A variant has no such signature, input or output."""
+
+
+class AttachmentError(HubError, KeyError):
+    """A required attached message is not there."""
+
+
+class InputError(HubError, TypeError, ValueError):
+    """A value does not fit the signature's input."""
+
+
+class TrainingError(HubError, ValueError):
+    """A request about trainable variables that the module cannot meet."""
+
+
+class UnknownOpError(HubError, RuntimeError):
+    """The graph needs ops that this TensorFlow does not have."""
+
+
+class UnsafeModuleError(HubError, ValueError):
+    """Safe mode refuses a module that reaches outside its own graph."""
+
+
+class CheckpointError(HubError, ValueError):
+    """A checkpoint lacks a variable, or holds it in another shape or dtype."""
+
+
+class PublishError(HubError, ValueError, TypeError):
+    """A ``module_fn`` that cannot become a module."""
+
+
+class ExportError(HubError, OSError):
+    """A module could not be written."""
+
+
+class BackendError(HubError, RuntimeError):
+    """Keras runs on a backend other than TensorFlow."""
+
+
+def show_tags(tags: Iterable[str]) -> str:
+    """Shows a variant's tags as a set.
+
+    >>> show_tags({"train", "bs4"}), show_tags([])
+    ("{'bs4', 'train'}", '{}')
+    """
+    return "{" + ", ".join(repr(tag) for tag in sorted(tags)) + "}"
+
+
+def choices(names: Iterable[str], limit: int = 40) -> str:
+    """Lists the names to choose from, the first ``limit`` of them.
+
+    >>> choices(["b", "a"])
+    "'a', 'b'"
+    >>> choices(["c", "b", "a"], limit=2)
+    "'a', 'b' and 1 more"
+    >>> choices([])
+    'none'
+    """
+    ordered = sorted(names)
+    if not ordered:
+        return "none"
+    shown = ", ".join(repr(name) for name in ordered[:limit])
+    rest = len(ordered) - limit
+    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -1,0 +1,103 @@
+"""Writes a module directory: the whole of it, or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import tensorflow as tf
+
+from hub_keras_bridge import format
+from hub_keras_bridge.errors import ExportError, HubError, Subject
+
+
+def write_module(
+    path: str,
+    files: format.ModuleFiles,
+    write_variables: Callable[[str], None] | None,
+) -> None:
+    """Writes a TF1 Hub module, atomically.
+
+    Args:
+        path: the directory to make; it must not exist, or be empty.
+        files: graphs and assets; its checkpoint is not used.
+        write_variables: writes a checkpoint at the prefix it is given; None for
+            a module without variables.
+
+    Raises:
+        ExportError: the target is taken, or writing failed; nothing is left.
+    """
+    subject = Subject(files.name)
+    with new_directory(path, subject) as folder:
+        write_graphs(folder, files)
+        if write_variables is not None:
+            prefix = os.path.join(folder, format.VARIABLES_PREFIX)
+            os.makedirs(os.path.dirname(prefix))
+            write_variables(prefix)
+
+
+def write_graphs(folder: str, files: format.ModuleFiles) -> None:
+    """Writes all of a module but its variables into an existing folder."""
+    with open(os.path.join(folder, format.MODULE_FILE), "wb") as stream:
+        stream.write(format.module_def_bytes())
+    with open(os.path.join(folder, format.SAVED_MODEL_FILE), "wb") as stream:
+        stream.write(files.saved_model.SerializeToString(deterministic=True))
+    copy_assets(files.assets, os.path.join(folder, format.ASSETS_FOLDER))
+
+
+def copy_assets(assets: Mapping[str, str], folder: str) -> None:
+    """Copies asset files by name into a folder, which is made if need be."""
+    for name, source in assets.items():
+        target = os.path.join(folder, *name.split("/"))
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        tf.io.gfile.copy(source, target)
+
+
+@contextmanager
+def new_directory(path: str, subject: Subject) -> Iterator[str]:
+    """A folder beside ``path`` that becomes ``path`` when the block succeeds.
+
+    Raises:
+        ExportError: ``path`` is taken, or something in the block failed on
+            disk; the temporary folder is gone then.
+    """
+    path = os.path.abspath(path)
+    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise ExportError(
+            "Cannot write a TF1 Hub module: the target exists.",
+            subject,
+            expected=f"no file or non-empty folder at {path}",
+            found="one that is there already",
+            advice="choose another path; an export never overwrites",
+        )
+    parent, name = os.path.split(path)
+    folder = None
+    try:
+        os.makedirs(parent, exist_ok=True)
+        folder = tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent)
+        yield folder
+        os.chmod(folder, 0o777 & ~_umask())
+        os.rename(folder, path)
+    except (OSError, tf.errors.OpError) as error:
+        if isinstance(error, HubError):
+            raise
+        raise ExportError(
+            "Cannot write a TF1 Hub module.",
+            subject,
+            expected=f"to write {path}",
+            found=str(error),
+            advice="check permissions and free space; nothing was left behind",
+        ) from error
+    finally:
+        if folder and os.path.isdir(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _umask() -> int:
+    # The process's umask can only be read by setting it.
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,308 @@
+"""The bytes of a TF1 Hub module on disk, as protos, and back.
+
+A module directory holds ``tfhub_module.pb``, ``saved_model.pb``, ``variables/``
+(absent without variables) and ``assets/``. Field numbers are those of
+tensorflow/hub's ``module_def.proto`` and ``module_attachment.proto``; the
+messages are defined under this package's own proto package name and built at
+run time, so neither importing ``tensorflow_hub`` nor a new protobuf release
+can clash with them.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from hub_keras_bridge.errors import FormatError, HandleError, Subject
+
+MODULE_FILE = "tfhub_module.pb"
+SAVED_MODEL_FILE = "saved_model.pb"
+ASSETS_FOLDER = "assets"
+VARIABLES_PREFIX = os.path.join("variables", "variables")
+
+FORMAT_V3 = 3
+ASSETS_COLLECTION = "saved_model_assets"
+ATTACHMENTS_COLLECTION = "hub_module_attachments"
+
+_FIELD_TYPES = descriptor_pb2.FieldDescriptorProto
+
+
+def _define_messages() -> tuple[Any, Any]:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="hub_keras_bridge/module.proto", package="hub_keras_bridge", syntax="proto3"
+    )
+    module = file.message_type.add(name="ModuleDef")
+    module.field.add(
+        # An enum in tensorflow/hub; on the wire an enum is an int32.
+        name="format",
+        number=1,
+        type=_FIELD_TYPES.TYPE_INT32,
+        label=_FIELD_TYPES.LABEL_OPTIONAL,
+    )
+    module.field.add(
+        name="required_features",
+        number=2,
+        type=_FIELD_TYPES.TYPE_STRING,
+        label=_FIELD_TYPES.LABEL_REPEATED,
+    )
+    attachment = file.message_type.add(name="ModuleAttachment")
+    for name, number, kind in (
+        ("key", 1, _FIELD_TYPES.TYPE_STRING),
+        ("value", 2, _FIELD_TYPES.TYPE_BYTES),
+    ):
+        attachment.field.add(
+            name=name, number=number, type=kind, label=_FIELD_TYPES.LABEL_OPTIONAL
+        )
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    return tuple(
+        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"hub_keras_bridge.{name}"))
+        for name in ("ModuleDef", "ModuleAttachment")
+    )
+
+
+ModuleDef, ModuleAttachment = _define_messages()
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleFiles:
+    """All that a module is made of, wherever its parts lie.
+
+    Attributes:
+        name: the module as error messages call it.
+        saved_model: the graphs, one MetaGraphDef per variant.
+        checkpoint: prefix of the variables' checkpoint; None without one.
+        assets: name below ``assets/`` -> path of the file with its content.
+        keepalive: owner of temporary files that ``assets`` names, if any.
+        facts_only: whether the graphs were left out, so that signatures and
+            variables can be read but nothing run.
+    """
+
+    name: str
+    saved_model: saved_model_pb2.SavedModel
+    checkpoint: str | None = None
+    assets: Mapping[str, str] = field(default_factory=dict)
+    keepalive: object = None
+    facts_only: bool = False
+
+
+def read_module(path: str, name: str | None = None) -> ModuleFiles:
+    """Reads a module directory. Builds no graph and reads no weights.
+
+    Args:
+        path: the directory, on any file system that TensorFlow knows.
+        name: what messages call the module; by default, ``path``.
+
+    Raises:
+        HandleError: there is no such directory.
+        FormatError: it is no TF1 Hub module, or one that needs what this
+            package does not have.
+    """
+    subject = Subject(name or path)
+    if not tf.io.gfile.isdir(path):
+        raise HandleError(
+            "Cannot read a TF1 Hub module: there is no such directory.",
+            subject,
+            expected=f"a directory with {MODULE_FILE} and {SAVED_MODEL_FILE}",
+            found="a file" if tf.io.gfile.exists(path) else "nothing at this path",
+            advice="check the path; an unpacked module is the folder that has these two files",
+        )
+    _check_module_def(path, subject)
+    saved_model = saved_model_pb2.SavedModel()
+    _parse(os.path.join(path, SAVED_MODEL_FILE), saved_model, subject)
+    if not saved_model.meta_graphs:
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {SAVED_MODEL_FILE} has no graph in it.",
+            subject,
+            expected="one MetaGraphDef per variant",
+            found="none",
+            advice="fetch the module again; the file is cut short or empty",
+        )
+    assets = {
+        name: os.path.join(path, ASSETS_FOLDER, *name.split("/"))
+        for meta_graph in saved_model.meta_graphs
+        for _, name in asset_entries(meta_graph, subject)
+    }
+    for asset, file in assets.items():
+        if not tf.io.gfile.exists(file):
+            raise FormatError(
+                f"Cannot read a TF1 Hub module: its asset {asset!r} is missing.",
+                subject,
+                expected=f"a file {file}",
+                found="no such file",
+                advice="fetch the module again; the copy is incomplete",
+            )
+    prefix = os.path.join(path, VARIABLES_PREFIX)
+    return ModuleFiles(
+        name=name or path,
+        saved_model=saved_model,
+        checkpoint=prefix if tf.io.gfile.exists(prefix + ".index") else None,
+        assets=assets,
+    )
+
+
+def module_def_bytes() -> bytes:
+    """The content of ``tfhub_module.pb`` in a module that this package writes."""
+    return ModuleDef(format=FORMAT_V3).SerializeToString()
+
+
+def asset_entries(
+    meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject
+) -> Iterator[tuple[str, str]]:
+    """Pairs (name of the string tensor, file name below ``assets/``).
+
+    Raises:
+        FormatError: a file name leads outside ``assets/``.
+    """
+    if ASSETS_COLLECTION not in meta_graph.collection_def:
+        return
+    for packed in meta_graph.collection_def[ASSETS_COLLECTION].any_list.value:
+        entry = meta_graph_pb2.AssetFileDef()
+        if not packed.Unpack(entry):
+            raise FormatError(
+                f"Cannot read collection {ASSETS_COLLECTION!r} of a TF1 Hub module.",
+                subject,
+                expected="tensorflow.AssetFileDef messages",
+                found=packed.type_url or "an untyped message",
+                advice="fetch the module again; the file is damaged",
+            )
+        yield entry.tensor_info.name, safe_asset_name(entry.filename, subject)
+
+
+def safe_asset_name(name: str, subject: Subject) -> str:
+    """The asset's file name, if it stays inside ``assets/``.
+
+    Raises:
+        FormatError: it does not.
+    """
+    inside = (
+        name
+        and name == posixpath.normpath(name)
+        and not posixpath.isabs(name)
+        and name.split("/")[0] not in (".", "..")
+        and not {"\\", "\0", ":"} & set(name)
+    )
+    if not inside:
+        raise FormatError(
+            "Refused a TF1 Hub module: an asset's file name leads outside its folder.",
+            subject,
+            expected=f"a file name below {ASSETS_FOLDER}/",
+            found=repr(name),
+            advice="do not use this module unless you trust who published it; "
+            "a regular exporter never writes such a name",
+        )
+    return name
+
+
+def attachments(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, bytes]:
+    """Key -> serialized message of all that is attached to a variant."""
+    if ATTACHMENTS_COLLECTION not in meta_graph.collection_def:
+        return {}
+    values = meta_graph.collection_def[ATTACHMENTS_COLLECTION].bytes_list.value
+    messages = [ModuleAttachment.FromString(value) for value in values]
+    return {message.key: message.value for message in messages}
+
+
+def _check_module_def(path: str, subject: Subject) -> None:
+    file = os.path.join(path, MODULE_FILE)
+    if not tf.io.gfile.exists(file):
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {MODULE_FILE} is missing.",
+            subject,
+            expected=f"{MODULE_FILE} and {SAVED_MODEL_FILE}",
+            found=_what_is_there(path),
+            advice=_what_to_do_instead(path),
+        )
+    module_def = ModuleDef()
+    _parse(file, module_def, subject)
+    if module_def.format != FORMAT_V3:
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {MODULE_FILE} names an unknown format.",
+            subject,
+            expected=f"format {FORMAT_V3}",
+            found=f"format {module_def.format}",
+            advice="fetch the module again, or look for a newer release of hub_keras_bridge",
+        )
+    if module_def.required_features:
+        raise FormatError(
+            "Cannot read a TF1 Hub module: it requires features that no reader knows.",
+            subject,
+            expected="no required features",
+            found=", ".join(map(repr, module_def.required_features)),
+            advice="look for a newer release of hub_keras_bridge, or another version of the module",
+        )
+
+
+def _parse(file: str, message: Any, subject: Subject) -> None:
+    if not tf.io.gfile.exists(file):
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {os.path.basename(file)} is missing.",
+            subject,
+            expected=f"a file {file}",
+            found="no such file",
+            advice="fetch the module again; the copy is incomplete",
+        )
+    try:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            message.ParseFromString(stream.read())
+    except (DecodeError, tf.errors.OpError) as error:
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {os.path.basename(file)} is damaged.",
+            subject,
+            expected=f"a serialized {message.DESCRIPTOR.name} message",
+            found=str(error),
+            advice="fetch the module again",
+        ) from error
+
+
+def _what_is_there(path: str) -> str:
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
+    if SAVED_MODEL_FILE in names:
+        return f"{_kind_of_saved_model(path)} (a {SAVED_MODEL_FILE} alone)"
+    frozen = [name for name in names if _is_frozen_graph(os.path.join(path, name))]
+    if frozen:
+        return f"a frozen graph ({frozen[0]})"
+    return ", ".join(sorted(names)[:10]) or "an empty directory"
+
+
+def _kind_of_saved_model(path: str) -> str:
+    saved_model = saved_model_pb2.SavedModel()
+    try:
+        with tf.io.gfile.GFile(os.path.join(path, SAVED_MODEL_FILE), "rb") as stream:
+            saved_model.ParseFromString(stream.read())
+    except DecodeError:
+        return "a damaged SavedModel"
+    is_tf2 = any(m.HasField("object_graph_def") for m in saved_model.meta_graphs)
+    return "a TF2 SavedModel" if is_tf2 else "a TF1 SavedModel"
+
+
+def _what_to_do_instead(path: str) -> str:
+    there = _what_is_there(path)
+    if "TF2 SavedModel" in there:
+        return "load it with keras.layers.TFSMLayer or tf.saved_model.load"
+    if "TF1 SavedModel" in there:
+        return "load it with tf.saved_model.load or keras.layers.TFSMLayer"
+    if "frozen graph" in there:
+        return "import it with tf.compat.v1.wrap_function; it has neither signatures nor variables"
+    return "point to the folder that holds the module's own files"
+
+
+def _is_frozen_graph(file: str) -> bool:
+    if not file.endswith(".pb") or tf.io.gfile.isdir(file):
+        return False
+    graph_def = graph_pb2.GraphDef()
+    try:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            graph_def.ParseFromString(stream.read())
+    except DecodeError:
+        return False
+    return bool(graph_def.node)

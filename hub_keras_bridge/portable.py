@@ -1,0 +1,116 @@
+"""A module inside a Keras config (its facts) and a Keras archive (all of it).
+
+Keras restores a model from its config first, then the weights, then the
+assets. So the config carries the module's facts, signatures and variables,
+without the graphs; these and the vocabularies lie among the assets.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+import weakref
+import zlib
+
+from tensorflow.core.protobuf import saved_model_pb2
+
+from hub_keras_bridge import export, format
+from hub_keras_bridge.errors import HubError
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.variant import Variant
+
+# Specs in use, so that a clone shares its original's; one made in memory has no
+# other way into a clone.
+_LIVE: weakref.WeakValueDictionary[str, ModuleSpec] = weakref.WeakValueDictionary()
+
+_COLLECTIONS = ("variables", "trainable_variables", "model_variables")
+
+
+def describe(spec: ModuleSpec) -> dict[str, str]:
+    """What a Keras config needs to know of a module, ready for JSON."""
+    facts = _facts(spec).SerializeToString(deterministic=True)
+    whole = spec.files.saved_model.SerializeToString(deterministic=True)
+    identity = hashlib.sha256(whole + b"\0" + spec.files.name.encode()).hexdigest()
+    if not spec.files.facts_only:
+        _LIVE[identity] = spec
+    return {"identity": identity, "facts": base64.b64encode(zlib.compress(facts, 9)).decode()}
+
+
+def revive(description: dict[str, str], handle: str) -> ModuleSpec:
+    """The spec that a config describes.
+
+    That is the very one if it is still in use, else the module behind the
+    handle if it is a folder and still the same, else the facts alone.
+    """
+    live = _LIVE.get(description["identity"])
+    if live is not None:
+        return live
+    facts = saved_model_pb2.SavedModel.FromString(
+        zlib.decompress(base64.b64decode(description["facts"]))
+    )
+    described = ModuleSpec(
+        format.ModuleFiles(name=handle, saved_model=facts, facts_only=True)
+    )
+    if not os.path.isdir(handle):
+        return described
+    try:
+        on_disk = load_module_spec(handle)
+    except HubError:
+        return described
+    return on_disk if same_facts(on_disk, described) else described
+
+
+def same_facts(one: ModuleSpec, other: ModuleSpec) -> bool:
+    """Whether two specs have the same variants, signatures and variables."""
+    return _facts(one) == _facts(other)
+
+
+def save_graphs(spec: ModuleSpec, folder: str) -> None:
+    """Writes graphs and assets, not the variables, into a folder."""
+    export.write_graphs(folder, spec.files)
+
+
+def load_graphs(folder: str, name: str) -> ModuleSpec:
+    """The inverse of :func:`save_graphs`; the folder may go afterwards.
+
+    Args:
+        folder: where :func:`save_graphs` wrote.
+        name: the module as messages call it.
+    """
+    files = format.read_module(folder, name)
+    if not files.assets:
+        return ModuleSpec(files)
+    # Tables read their files when they are filled, exports copy them later.
+    keepalive = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
+    export.copy_assets(files.assets, keepalive.name)
+    return ModuleSpec(
+        format.ModuleFiles(
+            name=name,
+            saved_model=files.saved_model,
+            assets={a: os.path.join(keepalive.name, *a.split("/")) for a in files.assets},
+            keepalive=keepalive,
+        )
+    )
+
+
+def _facts(spec: ModuleSpec) -> saved_model_pb2.SavedModel:
+    facts = saved_model_pb2.SavedModel()
+    for tags in spec.get_tags():
+        variant = spec.variant(tags)
+        meta_graph = facts.meta_graphs.add()
+        meta_graph.meta_info_def.tags.extend(sorted(tags))
+        for name in variant.signature_names:
+            meta_graph.signature_def[name].CopyFrom(variant.meta_graph.signature_def[name])
+        for collection in _COLLECTIONS:
+            if collection in variant.published.collection_def:
+                meta_graph.collection_def[collection].CopyFrom(
+                    variant.published.collection_def[collection]
+                )
+        meta_graph.graph_def.node.extend(_variable_nodes(variant))
+    return facts
+
+
+def _variable_nodes(variant: Variant) -> list:
+    return [variant.nodes[facts.node] for facts in variant.variables]

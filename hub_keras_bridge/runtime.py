@@ -1,0 +1,276 @@
+"""Runs plans: the functions, tables and asset paths of one loaded module.
+
+Each plan is imported into one ``tf.compat.v1.wrap_function``. Variables belong
+to the caller and are captured, so that all variants and signatures share them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2, node_def_pb2
+
+from hub_keras_bridge import compat, graph
+from hub_keras_bridge.errors import FormatError, HubError
+from hub_keras_bridge.plan import (
+    Plan,
+    losses_fed_by,
+    plan,
+    plan_call,
+    plan_initialization,
+    standing_losses,
+)
+from hub_keras_bridge.variant import Variant
+
+Function = Callable[..., list[tf.Tensor]]
+
+_SCOPE = "module"
+
+
+class Table(tf.saved_model.experimental.TrackableResource):
+    """A lookup table of a module, in a resource of its own.
+
+    TF1 graphs find tables by ``shared_name``, which TensorFlow 2 reads in the
+    whole process: two modules with a ``vocab.txt`` would share one table.
+
+    Args:
+        node: the op that makes the table.
+    """
+
+    def __init__(self, node: node_def_pb2.NodeDef) -> None:
+        super().__init__(device="CPU")
+        self._op = node.op
+        self._attributes = {
+            name: _attribute(value)
+            for name, value in node.attr.items()
+            if name not in ("container", "shared_name", "use_node_name_sharing")
+            and not name.startswith("_")
+        }
+        self._shared_name = f"hub_keras_bridge_{uuid.uuid4().hex}"
+        self.fill: Function | None = None
+
+    def _create_resource(self) -> tf.Tensor:
+        make = getattr(tf.raw_ops, self._op)
+        return make(shared_name=self._shared_name, **self._attributes)
+
+    def _initialize(self) -> None:
+        if self.fill is not None:
+            self.fill()
+
+    def _destroy_resource(self) -> None:
+        tf.raw_ops.DestroyResourceOp(resource=self.resource_handle, ignore_lookup_error=True)
+
+
+class Runtime(tf.Module):
+    """The running side of a module.
+
+    Functions and tables are made when first needed and kept.
+
+    Args:
+        variables: node of a variable -> the variable that holds its value.
+        assets: file name below ``assets/`` -> path of the file.
+    """
+
+    def __init__(self, variables: Mapping[str, tf.Variable], assets: Mapping[str, str]) -> None:
+        super().__init__(name="hub_module")
+        # Tracked, so that tf.saved_model.save finds what functions capture.
+        self.tables: list[Table] = []
+        self.assets: list[tf.saved_model.Asset] = []
+        # Not tracked: dicts with keys that are no strings break an export.
+        self._kept = _Kept(dict(variables), dict(assets))
+
+    def call_function(
+        self, variant: Variant, signature: str, outputs: Sequence[str], *, training: bool
+    ) -> Function:
+        """The function of one kind of call.
+
+        Args:
+            variant: which graph.
+            signature: name of the signature.
+            outputs: names of the outputs wanted.
+            training: whether update ops run too.
+
+        Returns:
+            A function from the signature's flat inputs to its flat outputs.
+        """
+
+        def build() -> Function:
+            chosen = plan_call(variant, signature, outputs, training=training)
+            return self._import(chosen, variant, signature)
+
+        return self._once(("call", variant.tags, signature, tuple(outputs), training), build)
+
+    def standing_losses(self, variant: Variant) -> list[tf.Tensor]:
+        """The regularization losses that need no input, of current weights."""
+
+        def build() -> Function:
+            losses = standing_losses(variant)
+            return self._import(plan(variant, losses), variant) if losses else lambda: []
+
+        return self._once(("standing losses", variant.tags), build)()
+
+    def losses_function(self, variant: Variant, signature: str) -> Function:
+        """From a signature's flat inputs to the losses that depend on them."""
+
+        def build() -> Function:
+            facts = variant.signature(signature)
+            losses = losses_fed_by(variant, facts)
+            if not losses:
+                return lambda *inputs: []
+            chosen = plan(variant, losses, inputs=facts.input_tensors)
+            return self._import(chosen, variant, signature)
+
+        return self._once(("fed losses", variant.tags, signature), build)
+
+    def _once(self, key: tuple[Any, ...], build: Callable[[], Function]) -> Function:
+        function = self._kept.functions.get(key)
+        if function is None:
+            with self._kept.lock, tf.init_scope():
+                function = self._kept.functions.get(key) or build()
+                self._kept.functions[key] = function
+        return function
+
+    def _import(self, chosen: Plan, variant: Variant, signature: str | None = None) -> Function:
+        facts = variant.signature(signature) if signature else None
+        handles = {
+            placeholder: self._table(variant, node).resource_handle
+            for node, placeholder in chosen.resources.items()
+        }
+        return self._wrap(
+            chosen, handles, facts.input_tensors if facts else [], facts.input_specs if facts else []
+        )
+
+    def _wrap(
+        self,
+        chosen: Plan,
+        handles: Mapping[str, tf.Tensor],
+        inputs: Sequence[str],
+        specs: list[tf.TensorSpec],
+    ) -> Function:
+        paths = {
+            placeholder: self._asset(name).asset_path
+            for name, placeholders in chosen.assets.items()
+            for placeholder in placeholders
+        }
+
+        def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
+            given = dict(zip(inputs, arguments, strict=True))
+            input_map = {p: given[tensor] for tensor, p in chosen.inputs.items()}
+            for node, placeholder in chosen.variables.items():
+                input_map[placeholder] = compat.capture_variable(self._variable(node, chosen))
+            for placeholder, value in {**handles, **paths}.items():
+                input_map[placeholder] = compat.capture(value)
+            return import_plan(chosen, input_map, given)
+
+        try:
+            return compat.wrap_function(body, specs)
+        except HubError:
+            raise
+        except (ValueError, TypeError, KeyError, LookupError, tf.errors.OpError) as error:
+            raise FormatError(
+                "Cannot import the graph of a TF1 Hub module.",
+                chosen.subject,
+                expected="a graph that this TensorFlow accepts",
+                found=f"{type(error).__name__}: {error}",
+                advice="fetch the module again; if it is intact, report this message",
+            ) from error
+
+    def _variable(self, node: str, chosen: Plan) -> tf.Variable:
+        if node not in self._kept.variables:
+            raise FormatError(
+                f"Cannot run a TF1 Hub module: variable {node!r} has no value.",
+                chosen.subject,
+                expected="the variable in the module's checkpoint",
+                found="none; it was published from a variant without it",
+                advice="use tags=... or training_tags=... of a variant whose variables were saved",
+            )
+        return self._kept.variables[node]
+
+    def _asset(self, name: str) -> tf.saved_model.Asset:
+        if name not in self._kept.asset_objects:
+            asset = tf.saved_model.Asset(self._kept.asset_paths[name])
+            self._kept.asset_objects[name] = asset
+            self.assets.append(asset)
+        return self._kept.asset_objects[name]
+
+    def _table(self, variant: Variant, node: str) -> Table:
+        """The table behind a node; variants with the same table share it."""
+        filling = plan_initialization(variant, node)
+        key = _table_identity(variant.nodes[node], filling)
+        if key not in self._kept.tables:
+            table = Table(variant.nodes[node])
+            if filling is not None:
+                handles = {
+                    # An initializer may fill several tables at once.
+                    placeholder: table.resource_handle
+                    if other == node
+                    else self._table(variant, other).resource_handle
+                    for other, placeholder in filling.resources.items()
+                }
+                table.fill = self._wrap(filling, handles, [], [])
+                table._initialize()  # noqa: SLF001
+            self._kept.tables[key] = table
+            self.tables.append(table)
+        return self._kept.tables[key]
+
+
+class _Kept:
+    """What a Runtime holds that TensorFlow is not to track."""
+
+    def __init__(self, variables: dict[str, tf.Variable], asset_paths: dict[str, str]) -> None:
+        self.variables = variables
+        self.asset_paths = asset_paths
+        self.asset_objects: dict[str, tf.saved_model.Asset] = {}
+        self.tables: dict[str, Table] = {}
+        self.functions: dict[tuple[Any, ...], Function] = {}
+        self.lock = threading.RLock()
+
+
+def import_plan(
+    chosen: Plan, input_map: Mapping[str, tf.Tensor], given: Mapping[str, tf.Tensor]
+) -> list[tf.Tensor]:
+    """Imports a plan into the current graph; returns what it fetches.
+
+    As a MetaGraphDef, not a bare GraphDef: that brings v1 control flow
+    contexts along, without which loops have no gradient.
+
+    Args:
+        chosen: the plan.
+        input_map: placeholder -> tensor of the current graph.
+        given: tensor of a signature -> tensor of the current graph; an output
+            may be one of them.
+    """
+    current = tf.compat.v1.get_default_graph()
+    if chosen.meta_graph.graph_def.node:
+        tf.compat.v1.train.import_meta_graph(
+            chosen.meta_graph, import_scope=_SCOPE, input_map=dict(input_map)
+        )
+    fetched = [
+        given[tensor] if tensor in given else current.get_tensor_by_name(f"{_SCOPE}/{tensor}")
+        for tensor in chosen.fetches
+    ]
+    if not chosen.updates:
+        return fetched
+    updates = [current.get_operation_by_name(f"{_SCOPE}/{op}") for op in chosen.updates]
+    with tf.control_dependencies(updates):
+        # Without fetches there must be something for the updates to hang on.
+        return [tf.identity(tensor) for tensor in fetched] or [tf.constant(True)]
+
+
+def _table_identity(node: node_def_pb2.NodeDef, filling: Plan | None) -> str:
+    parts = [node.SerializeToString(deterministic=True)]
+    if filling is not None:
+        parts.append(filling.meta_graph.graph_def.SerializeToString(deterministic=True))
+        parts.append(repr(sorted(filling.assets.items())).encode())
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def _attribute(value: attr_value_pb2.AttrValue) -> Any:
+    kind = value.WhichOneof("value")
+    plain = getattr(value, kind)
+    return {"type": tf.as_dtype, "shape": tf.TensorShape}.get(kind, lambda same: same)(plain)

@@ -1,0 +1,222 @@
+"""ModuleSpec: what a module is, before any graph is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import Any
+
+from hub_keras_bridge import export
+from hub_keras_bridge.checkpoint import Checkpoint, write_checkpoint
+from hub_keras_bridge.errors import (
+    AttachmentError,
+    CheckpointError,
+    FormatError,
+    Subject,
+    TagsError,
+    choices,
+    show_tags,
+)
+from hub_keras_bridge.format import ModuleFiles, read_module
+from hub_keras_bridge.resolve import resolve
+from hub_keras_bridge.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.variant import VariableFacts, Variant
+
+
+class ModuleSpec:
+    """The contents of a TF1 Hub module, by variant and signature.
+
+    Made by :func:`load_module_spec` and :func:`create_module_spec`. Tags are
+    any collection of strings; None means the empty set, a module's variant for
+    inference.
+
+    Attributes:
+        files: the protos and the paths behind the spec.
+        subject: the module as messages call it.
+    """
+
+    def __init__(self, files: ModuleFiles) -> None:
+        self.files = files
+        self.subject = Subject(files.name)
+        variants = [Variant(m, files.name) for m in files.saved_model.meta_graphs]
+        self._variants = {variant.tags: variant for variant in variants}
+        if len(self._variants) != len(variants):
+            raise FormatError(
+                "Cannot use a TF1 Hub module: two of its variants have the same tags.",
+                self.subject,
+                expected="one graph for each set of tags",
+                found=", ".join(show_tags(variant.tags) for variant in variants),
+                advice="fetch the module again, or publish each set of tags once",
+            )
+
+    def __repr__(self) -> str:
+        tags = ", ".join(show_tags(tags) for tags in self.get_tags())
+        return f"<hub_keras_bridge.ModuleSpec {self.files.name!r} with tags {tags}>"
+
+    def __copy__(self) -> ModuleSpec:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> ModuleSpec:
+        return self  # immutable
+
+    def get_tags(self) -> list[frozenset[str]]:
+        """The tags of each variant."""
+        return list(self._variants)
+
+    def get_signature_names(self, tags: Collection[str] | None = None) -> list[str]:
+        """Names of the signatures of a variant.
+
+        Raises:
+            TagsError: no such variant.
+        """
+        return self.variant(tags).signature_names
+
+    def get_input_info_dict(
+        self, signature: str | None = None, tags: Collection[str] | None = None
+    ) -> dict[str, ParsedTensorInfo]:
+        """Dtype, shape and kind of each input of a signature.
+
+        Raises:
+            TagsError: no such variant.
+            SignatureError: no such signature; None means ``"default"``.
+        """
+        return self.variant(tags).signature(signature).inputs
+
+    def get_output_info_dict(
+        self, signature: str | None = None, tags: Collection[str] | None = None
+    ) -> dict[str, ParsedTensorInfo]:
+        """Dtype, shape and kind of each output of a signature.
+
+        Raises:
+            TagsError: no such variant.
+            SignatureError: no such signature; None means ``"default"``.
+        """
+        return self.variant(tags).signature(signature).outputs
+
+    def get_attached_message(
+        self,
+        key: str,
+        message_type: type,
+        tags: Collection[str] | None = None,
+        required: bool = False,
+    ) -> Any:
+        """The message that the publisher attached under ``key``.
+
+        Args:
+            key: name of the attachment.
+            message_type: the protobuf class to parse it with.
+            tags: which variant.
+            required: whether its absence is an error.
+
+        Returns:
+            A message, or None if there is none and it is not required.
+
+        Raises:
+            AttachmentError: it is required and absent.
+        """
+        variant = self.variant(tags)
+        if key not in variant.attachments:
+            if not required:
+                return None
+            raise AttachmentError(
+                f"No message is attached to a TF1 Hub module under {key!r}.",
+                variant.subject,
+                expected=f"one of {choices(variant.attachments)}",
+                found=repr(key),
+                advice="choose a key from this list, or pass required=False",
+            )
+        message = message_type()
+        message.ParseFromString(variant.attachments[key])
+        return message
+
+    def export(
+        self,
+        path: str,
+        checkpoint_path: str | None = None,
+        name_transform_fn: Callable[[str], str] | None = None,
+    ) -> None:
+        """Writes the module with variables from a checkpoint.
+
+        Args:
+            path: the directory to make.
+            checkpoint_path: the checkpoint's prefix, as given to a Saver. By
+                default the module's own, if it was loaded from a directory.
+            name_transform_fn: TF1 name of a variable in the module -> its name
+                in the checkpoint; by default the same.
+
+        Raises:
+            CheckpointError: there is no checkpoint, or not for all variables.
+            ExportError: the target is taken or cannot be written.
+        """
+        if not self.variables:
+            return export.write_module(path, self.files, None)
+        prefix = checkpoint_path or self.files.checkpoint
+        if prefix is None:
+            raise CheckpointError(
+                "Cannot export a TF1 Hub module: its variables have no values yet.",
+                self.subject,
+                expected="checkpoint_path=... of a checkpoint with "
+                + choices(facts.name for facts in self.variables),
+                found="none",
+                advice="pass checkpoint_path, or export what you trained: ModuleLayer(spec) "
+                "has export_module(path)",
+            )
+        source = Checkpoint(prefix, self.subject, name_transform_fn or (lambda name: name))
+        inference = self._variants.get(frozenset()) or next(iter(self._variants.values()))
+        # A variable that only another variant has may be absent: a training
+        # graph can hold more than the checkpoint of an inference graph.
+        saved = [f for f in self.variables if f in inference.variables or source.has(f)]
+        return export.write_module(
+            path,
+            self.files,
+            lambda target: write_checkpoint(target, ((f, source.read(f)) for f in saved)),
+        )
+
+    def variant(self, tags: Collection[str] | None) -> Variant:
+        """The variant with exactly these tags.
+
+        Raises:
+            TagsError: there is none.
+        """
+        wanted = frozenset(tags or ())
+        if wanted not in self._variants:
+            raise TagsError(
+                f"A TF1 Hub module has no variant with tags {show_tags(wanted)}.",
+                self.subject,
+                expected="one of " + ", ".join(show_tags(tags) for tags in self.get_tags()),
+                found=show_tags(wanted),
+                advice="pass tags=... with one of these sets",
+            )
+        return self._variants[wanted]
+
+    @property
+    def variables(self) -> tuple[VariableFacts, ...]:
+        """The variables of all variants, each once."""
+        by_node: dict[str, VariableFacts] = {}
+        for variant in self._variants.values():
+            for facts in variant.variables:
+                known = by_node.setdefault(facts.node, facts)
+                if (known.shape, known.dtype) != (facts.shape, facts.dtype):
+                    raise FormatError(
+                        f"Cannot use variable {facts.node!r} of a TF1 Hub module: "
+                        "its variants disagree.",
+                        variant.subject,
+                        expected=f"{known.dtype.name} {list(known.shape)}",
+                        found=f"{facts.dtype.name} {list(facts.shape)}",
+                        advice="fetch the module again; its graphs do not belong together",
+                    )
+        return tuple(by_node.values())
+
+
+def load_module_spec(handle: Any) -> ModuleSpec:
+    """Reads what a module is. Builds no graph and reads no weights.
+
+    Args:
+        handle: what :func:`resolve` takes. A ModuleSpec is returned as it is.
+
+    Raises:
+        HandleError: the handle leads nowhere.
+        FormatError: what it leads to is no TF1 Hub module.
+    """
+    if isinstance(handle, ModuleSpec):
+        return handle
+    return ModuleSpec(read_module(resolve(handle), name=str(handle)))

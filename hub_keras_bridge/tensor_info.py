@@ -1,0 +1,237 @@
+"""What a signature says of one input or output, and values as flat tensors.
+
+A signature names its tensors in ``TensorInfo`` protos: a dense tensor by one
+name, a sparse one by three, any other composite by a type spec and the names
+of its components. Here each becomes a :class:`ParsedTensorInfo`, whose
+``tensor_names`` stand in the order of
+``tf.nest.flatten(value, expand_composites=True)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from hub_keras_bridge import compat
+from hub_keras_bridge.errors import InputError, Subject
+
+
+@dataclass(frozen=True)
+class ParsedTensorInfo:
+    """One input or output of a signature.
+
+    Attributes:
+        type_spec: dtype, shape and kind (dense, sparse, ragged).
+        tensor_names: the graph's tensors that carry it, component by component.
+    """
+
+    type_spec: tf.TypeSpec
+    tensor_names: tuple[str, ...]
+
+    @property
+    def dtype(self) -> tf.DType:
+        """The dtype of the values."""
+        return self.type_spec.dtype
+
+    @property
+    def is_sparse(self) -> bool:
+        """Whether this is a SparseTensor."""
+        return isinstance(self.type_spec, tf.SparseTensorSpec)
+
+    def get_shape(self) -> tf.TensorShape:
+        """The static shape; None where a dimension is free."""
+        return self.type_spec.shape
+
+    @property
+    def component_specs(self) -> list[tf.TensorSpec]:
+        """One dense TensorSpec per entry of ``tensor_names``."""
+        if isinstance(self.type_spec, tf.TensorSpec):
+            # An optional input's default is a shape of its own; a None name
+            # keeps two inputs from fighting over one.
+            return [tf.TensorSpec(self.type_spec.shape, self.type_spec.dtype)]
+        return [
+            tf.TensorSpec(spec.shape, spec.dtype)
+            for spec in tf.nest.flatten(self.type_spec, expand_composites=True)
+        ]
+
+    def pack(self, tensors: Sequence[tf.Tensor]) -> Any:
+        """The value whose components are these tensors."""
+        if isinstance(self.type_spec, tf.TensorSpec):
+            return tensors[0]
+        return tf.nest.pack_sequence_as(self.type_spec, list(tensors), expand_composites=True)
+
+    def __str__(self) -> str:
+        kind = {tf.SparseTensorSpec: "sparse ", tf.RaggedTensorSpec: "ragged "}.get(
+            type(self.type_spec), ""
+        )
+        return f"{kind}{self.dtype.name} {show_shape(self.get_shape())}"
+
+
+def show_shape(shape: tf.TensorShape) -> str:
+    """
+    >>> show_shape(tf.TensorShape([None, 3])), show_shape(tf.TensorShape(None))
+    ('[?, 3]', '[unknown rank]')
+    """
+    if shape.rank is None:
+        return "[unknown rank]"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
+
+
+def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
+    """Decodes one entry of a SignatureDef."""
+    match proto.WhichOneof("encoding"):
+        case "coo_sparse":
+            sparse = proto.coo_sparse
+            return ParsedTensorInfo(
+                tf.SparseTensorSpec(_shape(proto), tf.as_dtype(proto.dtype)),
+                (
+                    sparse.indices_tensor_name,
+                    sparse.values_tensor_name,
+                    sparse.dense_shape_tensor_name,
+                ),
+            )
+        case "composite_tensor":
+            return ParsedTensorInfo(
+                compat.decode_type_spec(proto.composite_tensor.type_spec),
+                tuple(component.name for component in proto.composite_tensor.components),
+            )
+        case _:
+            return ParsedTensorInfo(
+                tf.TensorSpec(_shape(proto), tf.as_dtype(proto.dtype)), (proto.name,)
+            )
+
+
+def build_tensor_info(value: Any) -> meta_graph_pb2.TensorInfo:
+    """Encodes a graph tensor (dense, sparse, ragged) for a SignatureDef."""
+    if isinstance(value, tf.SparseTensor):
+        return meta_graph_pb2.TensorInfo(
+            coo_sparse=meta_graph_pb2.TensorInfo.CooSparse(
+                values_tensor_name=value.values.name,
+                indices_tensor_name=value.indices.name,
+                dense_shape_tensor_name=value.dense_shape.name,
+            ),
+            dtype=value.dtype.as_datatype_enum,
+            tensor_shape=value.shape.as_proto(),
+        )
+    if isinstance(value, tf.Tensor):
+        return _dense_info(value)
+    return meta_graph_pb2.TensorInfo(
+        composite_tensor=meta_graph_pb2.TensorInfo.CompositeTensor(
+            type_spec=compat.encode_type_spec(tf.type_spec_from_value(value)),
+            components=[_dense_info(t) for t in tf.nest.flatten(value, expand_composites=True)],
+        )
+    )
+
+
+def to_components(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> list[Any]:
+    """Converts a value to the tensors that feed one input.
+
+    Dtypes follow ``tf.convert_to_tensor(value, dtype)``; beyond it, a tensor
+    of a narrower dtype of the same kind is widened, which loses nothing (Keras
+    hands float32 to a float64 input, whatever the data were).
+
+    Args:
+        value: anything that converts to a tensor of the input's kind.
+        name: the input's name, for messages.
+        info: what the signature says of it.
+        subject: module, tags and signature, for messages.
+
+    Raises:
+        InputError: kind, dtype, rank or shape do not fit.
+    """
+    spec = info.type_spec
+    if isinstance(spec, tf.TensorSpec):
+        tensor = _to_dense(value, name, info, subject)
+        if not spec.shape.is_compatible_with(tensor.shape):
+            raise _mismatch(name, info, f"shape {show_shape(tensor.shape)}", subject)
+        return [tensor]
+    if isinstance(spec, tf.RaggedTensorSpec):
+        value = _to_ragged(value, name, info, subject)
+    elif isinstance(spec, tf.SparseTensorSpec):
+        value = _to_sparse(value, name, info, subject)
+    if not spec.is_compatible_with(value):
+        raise _mismatch(name, info, str(tf.type_spec_from_value(value)), subject)
+    return tf.nest.flatten(value, expand_composites=True)
+
+
+def _to_dense(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.Tensor:
+    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+        raise _mismatch(name, info, type(value).__name__, subject)
+    if tf.is_tensor(value) and not isinstance(value, tf.Variable):
+        return _widen(value, name, info, subject)
+    try:
+        return tf.convert_to_tensor(value, info.dtype)
+    except (TypeError, ValueError, UnicodeError) as error:
+        try:
+            found = str(np.asarray(value).dtype)
+        except ValueError:
+            found = type(value).__name__
+        raise _mismatch(name, info, f"{found}: {error}", subject) from error
+
+
+def _to_ragged(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.RaggedTensor:
+    spec = info.type_spec
+    if isinstance(value, tf.SparseTensor):
+        raise _mismatch(name, info, "SparseTensor", subject)
+    if isinstance(value, list | tuple | np.ndarray):
+        value = tf.ragged.constant(
+            value if isinstance(value, list) else np.asarray(value).tolist(),
+            dtype=info.dtype,
+            ragged_rank=spec.ragged_rank,
+            row_splits_dtype=spec.row_splits_dtype,
+        )
+    elif not isinstance(value, tf.RaggedTensor):
+        value = tf.RaggedTensor.from_tensor(
+            tf.convert_to_tensor(value),
+            ragged_rank=spec.ragged_rank,
+            row_splits_dtype=spec.row_splits_dtype,
+        )
+    value = value.with_row_splits_dtype(spec.row_splits_dtype)
+    return value.with_flat_values(_widen(value.flat_values, name, info, subject))
+
+
+def _to_sparse(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.SparseTensor:
+    if isinstance(value, tf.RaggedTensor):
+        raise _mismatch(name, info, "RaggedTensor", subject)
+    if not isinstance(value, tf.SparseTensor):
+        value = tf.sparse.from_dense(_to_dense(value, name, info, subject))
+    return value.with_values(_widen(value.values, name, info, subject))
+
+
+def _widen(value: tf.Tensor, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.Tensor:
+    if value.dtype == info.dtype:
+        return value
+    same_kind = (value.dtype.is_floating and info.dtype.is_floating) or (
+        value.dtype.is_integer and info.dtype.is_integer
+    )
+    if same_kind and value.dtype.size < info.dtype.size:
+        return tf.cast(value, info.dtype)
+    raise _mismatch(name, info, f"dtype {value.dtype.name}", subject)
+
+
+def _mismatch(name: str, info: ParsedTensorInfo, found: str, subject: Subject) -> InputError:
+    return InputError(
+        f"Cannot feed input {name!r} of a TF1 Hub module.",
+        subject,
+        expected=str(info),
+        found=found,
+        advice=f"convert the value first, e.g. tf.cast(value, tf.{info.dtype.name}) "
+        "where no precision is lost, or reshape it",
+    )
+
+
+def _shape(proto: meta_graph_pb2.TensorInfo) -> tf.TensorShape:
+    return tf.TensorShape(proto.tensor_shape)
+
+
+def _dense_info(tensor: tf.Tensor) -> meta_graph_pb2.TensorInfo:
+    return meta_graph_pb2.TensorInfo(
+        name=tensor.name,
+        dtype=tensor.dtype.as_datatype_enum,
+        tensor_shape=tensor.shape.as_proto(),
+    )

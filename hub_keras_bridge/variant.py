@@ -1,0 +1,248 @@
+"""One graph variant of a module: facts read from its MetaGraphDef.
+
+A variant is known by its tags. It has signatures, variables, tables with
+their initializers, update ops, regularization losses and assets; collections
+name them (``tf.compat.v1.GraphKeys``). Reading them builds no graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import node_def_pb2, variable_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from hub_keras_bridge import compat, format, graph
+from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
+from hub_keras_bridge.legacy import modernize
+from hub_keras_bridge.tensor_info import ParsedTensorInfo, parse_tensor_info
+
+_KEYS = tf.compat.v1.GraphKeys
+_VARIABLE_COLLECTIONS = (
+    _KEYS.GLOBAL_VARIABLES,
+    _KEYS.MODEL_VARIABLES,
+    _KEYS.TRAINABLE_VARIABLES,
+)
+
+DEFAULT_SIGNATURE = "default"
+DEFAULT_KEY = "default"
+
+
+@dataclass(frozen=True)
+class VariableFacts:
+    """One TF1 variable, or one slice of a partitioned one.
+
+    Attributes:
+        node: the variable's node in the graph, e.g. ``emb/part_0``.
+        name: its TF1 name, which is its key in the checkpoint; the slices of a
+            partitioned variable share one, e.g. ``emb``.
+        shape: of this slice, in full.
+        dtype: TensorFlow dtype.
+        trainable: whether it is in TRAINABLE_VARIABLES.
+        full_shape: of the partitioned variable; None where there are no slices.
+        offset: where in it this slice begins.
+        initializer: the op that sets its initial value.
+    """
+
+    node: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: tf.DType
+    trainable: bool
+    full_shape: tuple[int, ...] | None = None
+    offset: tuple[int, ...] | None = None
+    initializer: str = ""
+
+    @property
+    def slice_spec(self) -> str:
+        """Which part of the checkpoint's tensor this is, as SaveV2 spells it.
+
+        >>> VariableFacts("v/part_1", "v", (3, 2), tf.float32, True, (5, 2), (2, 0)).slice_spec
+        '5 2 2,3:0,2'
+        """
+        if self.full_shape is None or self.offset is None:
+            return ""
+        full = " ".join(map(str, self.full_shape))
+        extent = ":".join(f"{o},{s}" for o, s in zip(self.offset, self.shape, strict=True))
+        return f"{full} {extent}"
+
+
+@dataclass(frozen=True)
+class SignatureFacts:
+    """Inputs and outputs of one signature, by name."""
+
+    inputs: dict[str, ParsedTensorInfo]
+    outputs: dict[str, ParsedTensorInfo]
+
+    @property
+    def input_tensors(self) -> list[str]:
+        """The graph tensors that feed it, flat, in the order of ``inputs``."""
+        return [
+            graph.tensor_name(name) for info in self.inputs.values() for name in info.tensor_names
+        ]
+
+    @property
+    def input_specs(self) -> list[tf.TensorSpec]:
+        """Dense specs in the order of ``input_tensors``."""
+        return [spec for info in self.inputs.values() for spec in info.component_specs]
+
+
+class Variant:
+    """Reads one MetaGraphDef.
+
+    Args:
+        meta_graph: as published; not to be changed afterwards.
+        module: the module as messages call it.
+    """
+
+    def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef, module: str) -> None:
+        self.tags = frozenset(meta_graph.meta_info_def.tags)
+        self.subject = Subject(module, self.tags)
+        self.published = meta_graph
+
+    @cached_property
+    def meta_graph(self) -> meta_graph_pb2.MetaGraphDef:
+        """The graph in terms that a TensorFlow 2 function can run."""
+        return modernize(self.published)
+
+    @cached_property
+    def nodes(self) -> dict[str, node_def_pb2.NodeDef]:
+        return graph.nodes_by_name(self.meta_graph.graph_def)
+
+    @cached_property
+    def signature_names(self) -> list[str]:
+        return sorted(self.published.signature_def)
+
+    def signature(self, name: str | None) -> SignatureFacts:
+        """The signature of this name, ``"default"`` where it is None.
+
+        Raises:
+            SignatureError: there is none.
+        """
+        name = name or DEFAULT_SIGNATURE
+        if name not in self.published.signature_def:
+            raise SignatureError(
+                f"A TF1 Hub module has no signature {name!r}.",
+                self.subject,
+                expected=f"one of {choices(self.signature_names)}",
+                found=repr(name),
+                advice="pass signature=... with a name from this list",
+            )
+        # The rewritten graph, since outputs may have moved to new nodes.
+        definition = self.meta_graph.signature_def[name]
+        return SignatureFacts(
+            inputs={k: parse_tensor_info(definition.inputs[k]) for k in sorted(definition.inputs)},
+            outputs={
+                k: parse_tensor_info(definition.outputs[k]) for k in sorted(definition.outputs)
+            },
+        )
+
+    @cached_property
+    def variables(self) -> tuple[VariableFacts, ...]:
+        """All variables in the order of the collection; slices in slice order."""
+        trainable = {d.variable_name for d in self._variable_defs(_KEYS.TRAINABLE_VARIABLES)}
+        defs = {d.variable_name: d for c in _VARIABLE_COLLECTIONS for d in self._variable_defs(c)}
+        return tuple(self._facts(d, d.variable_name in trainable) for d in defs.values())
+
+    def _variable_defs(self, collection: str) -> list[variable_pb2.VariableDef]:
+        if collection not in self.published.collection_def:
+            return []
+        values = self.published.collection_def[collection].bytes_list.value
+        try:
+            return [variable_pb2.VariableDef.FromString(value) for value in values]
+        except DecodeError as error:
+            raise FormatError(
+                f"Cannot read collection {collection!r} of a TF1 Hub module.",
+                self.subject,
+                expected="serialized VariableDef messages",
+                found=str(error),
+                advice="fetch the module again; its graph is damaged",
+            ) from error
+
+    def _facts(self, definition: variable_pb2.VariableDef, trainable: bool) -> VariableFacts:
+        node = self.nodes.get(graph.node_name(definition.variable_name))
+        if node is None or node.op != "VarHandleOp":
+            raise FormatError(
+                f"Cannot use variable {definition.variable_name!r} of a TF1 Hub module.",
+                self.subject,
+                expected="a variable node of this name in the graph",
+                found=f"a node of type {node.op}" if node else "no such node",
+                advice="fetch the module again; its graph is damaged",
+            )
+        shape = tf.TensorShape(node.attr["shape"].shape)
+        if not shape.is_fully_defined():
+            raise FormatError(
+                f"Cannot use variable {node.name!r} of a TF1 Hub module: its shape is not fixed.",
+                self.subject,
+                expected="a static shape",
+                found=str(shape),
+                advice="publish the module again with validate_shape=True",
+            )
+        part = definition.save_slice_info_def
+        return VariableFacts(
+            node=node.name,
+            name=part.full_name or node.name,
+            shape=tuple(shape.as_list()),
+            dtype=tf.as_dtype(node.attr["dtype"].type),
+            trainable=trainable,
+            full_shape=tuple(part.full_shape) if part.full_name else None,
+            offset=tuple(part.var_offset) if part.full_name else None,
+            initializer=definition.initializer_name,
+        )
+
+    @cached_property
+    def assets(self) -> dict[str, str]:
+        """String tensor -> name of the file below ``assets/`` that it stands for."""
+        entries = format.asset_entries(self.published, self.subject)
+        return {graph.tensor_name(tensor): name for tensor, name in entries}
+
+    @cached_property
+    def attachments(self) -> dict[str, bytes]:
+        return format.attachments(self.published)
+
+    @cached_property
+    def losses(self) -> tuple[str, ...]:
+        """Tensors of REGULARIZATION_LOSSES."""
+        return tuple(map(graph.tensor_name, self._node_list(_KEYS.REGULARIZATION_LOSSES)))
+
+    @cached_property
+    def update_ops(self) -> tuple[str, ...]:
+        """Nodes of UPDATE_OPS, each once."""
+        names = map(graph.node_name, self._node_list(_KEYS.UPDATE_OPS))
+        return tuple(dict.fromkeys(names))
+
+    @cached_property
+    def table_initializers(self) -> tuple[str, ...]:
+        """Nodes of TABLE_INITIALIZERS, each once."""
+        names = map(graph.node_name, self._node_list(_KEYS.TABLE_INITIALIZERS))
+        return tuple(dict.fromkeys(names))
+
+    def _node_list(self, collection: str) -> Iterable[str]:
+        if collection not in self.meta_graph.collection_def:
+            return []
+        return self.meta_graph.collection_def[collection].node_list.value
+
+    @cached_property
+    def resources(self) -> frozenset[str]:
+        """Nodes that make a stateful resource (a table) other than a variable."""
+        return frozenset(node.name for node in self.nodes.values() if _makes_resource(node))
+
+
+def _makes_resource(node: node_def_pb2.NodeDef) -> bool:
+    """Whether a node is the source of a shared resource.
+
+    Such an op has no inputs, one output of dtype resource, and a
+    ``shared_name`` to be found by.
+    """
+    if node.op == "VarHandleOp" or node.input:
+        return False
+    definition = compat.op_def(node.op)
+    return (
+        definition is not None
+        and [arg.type for arg in definition.output_arg] == [tf.resource.as_datatype_enum]
+        and any(attribute.name == "shared_name" for attribute in definition.attr)
+    )
