@@ -14,7 +14,6 @@ import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import struct_pb2
 from tensorflow.python.framework import op_def_registry
-from tensorflow.python.ops import resource_variable_ops
 from tensorflow.python.saved_model import nested_structure_coder
 
 
@@ -67,14 +66,13 @@ def capture_variable(variable: tf.Variable) -> tf.Tensor:
     return handle
 
 
-def describe_handle(placeholder: tf.Tensor, dtype: tf.DType, shape: tf.TensorShape) -> None:
-    """Tells shape inference what variable stands behind a resource tensor."""
-    data = resource_variable_ops.cpp_shape_inference_pb2.CppShapeInferenceResult.HandleData
-    handle_data = data(is_set=True)
-    handle_data.shape_and_type.add(shape=shape.as_proto(), dtype=dtype.as_datatype_enum)
-    resource_variable_ops._set_handle_shapes_and_types(  # noqa: SLF001
-        placeholder, handle_data, graph_mode=True
-    )
+def track_child(parent: Any, child: Any, name: str) -> None:
+    """Makes a trackable the child of a resource, as saved models count them.
+
+    Resources do not track their attributes, and Keras's export follows
+    resources alone.
+    """
+    parent._track_trackable(child, name)  # noqa: SLF001
 
 
 def raw_variable(variable: keras.Variable) -> tf.Variable:

@@ -150,6 +150,11 @@ def read_module(path: str, name: str | None = None) -> ModuleFiles:
     )
 
 
+def has_checkpoint(files: ModuleFiles) -> bool:
+    """Whether the checkpoint is where it was, or there never was one."""
+    return files.checkpoint is None or tf.io.gfile.exists(files.checkpoint + ".index")
+
+
 def module_def_bytes() -> bytes:
     """The content of ``tfhub_module.pb`` in a module that this package writes."""
     return ModuleDef(format=FORMAT_V3).SerializeToString()

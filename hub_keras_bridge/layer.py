@@ -463,7 +463,7 @@ def _symbolic(endpoint: Endpoint, specs: Sequence[tf.TensorSpec]) -> Any:
                 "that reshapes the output",
             )
         found[key] = keras.KerasTensor(
-            shape.as_list(),
+            tuple(shape),
             info.dtype.name,
             sparse=info.is_sparse,
             **({"ragged": True} if isinstance(info.type_spec, tf.RaggedTensorSpec) else {}),

@@ -41,11 +41,12 @@ def describe(spec: ModuleSpec) -> dict[str, str]:
 def revive(description: dict[str, str], handle: str) -> ModuleSpec:
     """The spec that a config describes.
 
-    That is the very one if it is still in use, else the module behind the
-    handle if it is a folder and still the same, else the facts alone.
+    That is the very one if it is still in use and its weights still there,
+    else the module behind the handle if it is a folder and still the same, else
+    the facts alone.
     """
     live = _LIVE.get(description["identity"])
-    if live is not None:
+    if live is not None and format.has_checkpoint(live.files):
         return live
     facts = saved_model_pb2.SavedModel.FromString(
         zlib.decompress(base64.b64decode(description["facts"]))

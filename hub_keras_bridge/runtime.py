@@ -52,15 +52,22 @@ class Table(tf.saved_model.experimental.TrackableResource):
             and not name.startswith("_")
         }
         self._shared_name = f"hub_keras_bridge_{uuid.uuid4().hex}"
-        self.fill: Function | None = None
+        # Adds the ops that fill the table to the current graph.
+        self.filling: Function | None = None
 
     def _create_resource(self) -> tf.Tensor:
         make = getattr(tf.raw_ops, self._op)
         return make(shared_name=self._shared_name, **self._attributes)
 
     def _initialize(self) -> None:
-        if self.fill is not None:
-            self.fill()
+        if self.filling is None:
+            return
+        if tf.executing_eagerly():
+            compat.wrap_function(self.filling, [])()
+        else:
+            # In the graph of a SavedModel's initializer itself: a call of a
+            # function there would be pruned, since nothing reads its result.
+            self.filling()
 
     def _destroy_resource(self) -> None:
         tf.raw_ops.DestroyResourceOp(resource=self.resource_handle, ignore_lookup_error=True)
@@ -141,17 +148,25 @@ class Runtime(tf.Module):
             placeholder: self._table(variant, node).resource_handle
             for node, placeholder in chosen.resources.items()
         }
-        return self._wrap(
-            chosen, handles, facts.input_tensors if facts else [], facts.input_specs if facts else []
-        )
+        inputs = facts.input_tensors if facts else []
+        specs = facts.input_specs if facts else []
+        try:
+            return compat.wrap_function(self._body(chosen, handles, inputs), specs)
+        except HubError:
+            raise
+        except (ValueError, TypeError, LookupError, tf.errors.OpError) as error:
+            raise FormatError(
+                "Cannot import the graph of a TF1 Hub module.",
+                chosen.subject,
+                expected="a graph that this TensorFlow accepts",
+                found=f"{type(error).__name__}: {error}",
+                advice="fetch the module again; if it is intact, report this message",
+            ) from error
 
-    def _wrap(
-        self,
-        chosen: Plan,
-        handles: Mapping[str, tf.Tensor],
-        inputs: Sequence[str],
-        specs: list[tf.TensorSpec],
+    def _body(
+        self, chosen: Plan, handles: Mapping[str, tf.Tensor], inputs: Sequence[str]
     ) -> Function:
+        """A Python function that adds a plan to the current graph."""
         paths = {
             placeholder: self._asset(name).asset_path
             for name, placeholders in chosen.assets.items()
@@ -167,18 +182,7 @@ class Runtime(tf.Module):
                 input_map[placeholder] = compat.capture(value)
             return import_plan(chosen, input_map, given)
 
-        try:
-            return compat.wrap_function(body, specs)
-        except HubError:
-            raise
-        except (ValueError, TypeError, KeyError, LookupError, tf.errors.OpError) as error:
-            raise FormatError(
-                "Cannot import the graph of a TF1 Hub module.",
-                chosen.subject,
-                expected="a graph that this TensorFlow accepts",
-                found=f"{type(error).__name__}: {error}",
-                advice="fetch the module again; if it is intact, report this message",
-            ) from error
+        return body
 
     def _variable(self, node: str, chosen: Plan) -> tf.Variable:
         if node not in self._kept.variables:
@@ -212,7 +216,9 @@ class Runtime(tf.Module):
                     else self._table(variant, other).resource_handle
                     for other, placeholder in filling.resources.items()
                 }
-                table.fill = self._wrap(filling, handles, [], [])
+                table.filling = self._body(filling, handles, [])
+                for number, name in enumerate(sorted(filling.assets)):
+                    compat.track_child(table, self._asset(name), f"asset_{number}")
                 table._initialize()  # noqa: SLF001
             self._kept.tables[key] = table
             self.tables.append(table)
