@@ -27,7 +27,6 @@ from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.version import VERSION as __version__
 
 __all__ = [
-    "__version__",
     "AttachmentError",
     "BackendError",
     "CheckpointError",
@@ -44,6 +43,7 @@ __all__ = [
     "TrainingError",
     "UnknownOpError",
     "UnsafeModuleError",
+    "__version__",
     "add_signature",
     "attach_message",
     "create_module_spec",

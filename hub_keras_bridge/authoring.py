@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import Message
+from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge import format, graph
@@ -231,11 +232,11 @@ def _detach_assets(
 ) -> None:
     """Replaces the publisher's paths in the graph by names below ``assets/``."""
     nodes = graph.nodes_by_name(meta_graph.graph_def)
-    for tensor in tensors:
+    # An initializer lists its file itself; a publisher may list it again.
+    for tensor in {tensor.name: tensor for tensor in tensors}.values():
         node = nodes[graph.node_name(tensor.name)]
-        source = tf.get_static_value(tensor)
-        path = source.decode() if isinstance(source, bytes) else None
-        if node.op != "Const" or path is None or not tf.io.gfile.exists(path):
+        path = _constant_string(node)
+        if path is None or not tf.io.gfile.exists(path):
             raise PublishError(
                 f"Cannot create a TF1 Hub module: asset {tensor.name!r} is no file.",
                 subject,
@@ -248,6 +249,13 @@ def _detach_assets(
         packed = meta_graph.collection_def[format.ASSETS_COLLECTION].any_list.value.add()
         packed.Pack(entry)
         node.attr["value"].tensor.string_val[:] = [_ASSET_PATH]
+
+
+def _constant_string(node: node_def_pb2.NodeDef) -> str | None:
+    if node.op != "Const" or node.attr["dtype"].type != tf.string.as_datatype_enum:
+        return None
+    values = tf.make_ndarray(node.attr["value"].tensor).ravel()
+    return values[0].decode() if len(values) == 1 else None
 
 
 def _asset_name(path: str, assets: dict[str, str]) -> str:

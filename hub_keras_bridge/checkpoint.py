@@ -42,6 +42,7 @@ class Checkpoint:
             ) from error
 
     def has(self, facts: VariableFacts) -> bool:
+        """Whether there is an entry for a variable."""
         return self._key(facts.name) in self._shapes
 
     def read(self, facts: VariableFacts) -> tf.Tensor:

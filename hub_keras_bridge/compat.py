@@ -115,8 +115,7 @@ def wrap_function(
 ) -> Callable[..., list[tf.Tensor]]:
     """``tf.compat.v1.wrap_function``, built outside any graph in progress.
 
-    The result outlives the trace that first asks for it. (Public name; here
-    because its lifting and capturing are what the functions above lean on.)
+    The result outlives the trace that first asks for it.
     """
     with tf.init_scope():
         return tf.compat.v1.wrap_function(function, signature)

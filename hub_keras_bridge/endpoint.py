@@ -7,7 +7,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge import graph
 from hub_keras_bridge.errors import InputError, SignatureError, choices
 from hub_keras_bridge.plan import plan
 from hub_keras_bridge.runtime import import_plan
@@ -50,10 +49,6 @@ class Endpoint:
                 advice="pass output_key=... with a name from this list, or as_dict=True for all",
             )
         return key
-
-    @property
-    def input_specs(self) -> list[tf.TensorSpec]:
-        return self.facts.input_specs
 
     def bind(self, inputs: Any) -> list[tf.Tensor]:
         """Converts a call's inputs to the signature's flat tensors.
@@ -167,7 +162,3 @@ class Endpoint:
     def declared(self) -> list[tf.TensorSpec]:
         """Specs of the flat outputs as the signature states them."""
         return [s for key in self.outputs for s in self.facts.outputs[key].component_specs]
-
-    @property
-    def reads_no_input(self) -> bool:
-        return not self.facts.inputs

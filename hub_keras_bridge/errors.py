@@ -23,9 +23,11 @@ class Subject:
     signature: str | None = None
 
     def with_tags(self, tags: Collection[str]) -> Subject:
+        """The same module in one variant."""
         return replace(self, tags=frozenset(tags))
 
     def with_signature(self, signature: str) -> Subject:
+        """The same variant under one signature."""
         return replace(self, signature=signature)
 
     def __str__(self) -> str:

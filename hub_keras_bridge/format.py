@@ -59,9 +59,7 @@ def _define_messages() -> tuple[Any, Any]:
         ("key", 1, _FIELD_TYPES.TYPE_STRING),
         ("value", 2, _FIELD_TYPES.TYPE_BYTES),
     ):
-        attachment.field.add(
-            name=name, number=number, type=kind, label=_FIELD_TYPES.LABEL_OPTIONAL
-        )
+        attachment.field.add(name=name, number=number, type=kind, label=_FIELD_TYPES.LABEL_OPTIONAL)
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return tuple(

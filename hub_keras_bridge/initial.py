@@ -1,14 +1,50 @@
-"""Initial values of a module that was made but never trained."""
+"""The values that a module's variables start from."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge import graph
+from hub_keras_bridge.checkpoint import Checkpoint
+from hub_keras_bridge.prune import prune
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.variant import VariableFacts
+
+
+def first_values(
+    spec: ModuleSpec, tags: Collection[str], needed: Collection[str]
+) -> list[tuple[VariableFacts, Callable[[], Any]]]:
+    """Each variable with what makes its value, so that one is made at a time.
+
+    Args:
+        spec: the module. With a checkpoint, values come from there; a spec made
+            in memory runs its initializers; of one without graphs, all are zero.
+        tags: the variant whose initializers count.
+        needed: nodes of variables that must have a value; another is left out
+            if the checkpoint does not have it.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be opened, or, when a value is
+            made, lacks it.
+    """
+    if not spec.variables:
+        return []
+    if spec.files.facts_only:
+        return [(f, partial(np.zeros, f.shape, f.dtype.as_numpy_dtype)) for f in spec.variables]
+    if spec.files.checkpoint is None:
+        values = initial_values(spec, tags)
+        return [(f, partial(np.asarray, values[f.node])) for f in spec.variables]
+    checkpoint = Checkpoint(spec.files.checkpoint, spec.subject)
+    return [
+        (f, partial(checkpoint.read, f))
+        for f in spec.variables
+        if f.node in needed or checkpoint.has(f)
+    ]
 
 
 def initial_values(spec: ModuleSpec, tags: Collection[str]) -> dict[str, np.ndarray]:
@@ -29,9 +65,9 @@ def initial_values(spec: ModuleSpec, tags: Collection[str]) -> dict[str, np.ndar
         if not facts:
             continue
         initializers = [graph.node_name(f.initializer) for f in facts]
-        pruned = graph.prune(variant.meta_graph, initializers, {}, variant.subject)
+        pruned = prune(variant.meta_graph.graph_def, initializers, {}, variant.subject)
         with tf.Graph().as_default() as built:
-            tf.compat.v1.train.import_meta_graph(pruned.meta_graph, import_scope="module")
+            tf.graph_util.import_graph_def(pruned.graph_def, name="module")
             fetches = [
                 tf.raw_ops.ReadVariableOp(
                     resource=built.get_tensor_by_name(f"module/{f.node}:0"), dtype=f.dtype

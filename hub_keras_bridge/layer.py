@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -13,7 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from hub_keras_bridge import compat, export, portable
-from hub_keras_bridge.checkpoint import Checkpoint, write_checkpoint
+from hub_keras_bridge.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import (
     BackendError,
@@ -24,7 +24,7 @@ from hub_keras_bridge.errors import (
     TrainingError,
     choices,
 )
-from hub_keras_bridge.initial import initial_values
+from hub_keras_bridge.initial import first_values
 from hub_keras_bridge.plan import losses_fed_by, plan_call, standing_losses
 from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
@@ -118,7 +118,7 @@ class ModuleLayer(compat.OwnLosses):
         # Kept as JSON: Keras would wrap a dict, and it goes into the config.
         self._inferred = "{}"
         self._runtime: Runtime | None = None
-        self._adopt(spec)
+        self._module = self._endpoints(spec)
         _check_patterns(self._patterns, self._trainable_facts(), spec)
 
     # --- the module ---
@@ -161,26 +161,16 @@ class ModuleLayer(compat.OwnLosses):
             (lambda prefix: write_checkpoint(prefix, values)) if values else None,
         )
 
-    def _adopt(self, spec: ModuleSpec) -> None:
-        """Takes a spec as the module; keeps the weights there are."""
-        weights = self._module.weights if self._runtime is not None else []
-        module = _Module(
-            spec,
-            Endpoint(
-                spec.variant(self._tags), self._signature, self._output_key, self._as_dict
-            ),
-            Endpoint(
-                spec.variant(self._training_tags), self._signature, self._output_key, self._as_dict
-            ),
+    def _endpoints(self, spec: ModuleSpec) -> _Module:
+        """The module as this layer uses it; a graph that cannot run is known here."""
+        wanted = self._signature, self._output_key, self._as_dict
+        endpoint, training_endpoint = (
+            Endpoint(spec.variant(tags), *wanted) for tags in (self._tags, self._training_tags)
         )
         if not spec.files.facts_only:
-            for endpoint in (module.endpoint, module.training_endpoint):
-                # A graph that cannot run is to be known before it is called.
-                plan_call(endpoint.variant, endpoint.signature, endpoint.outputs, training=True)
-        module.weights = weights
-        self._module = module
-        if self._runtime is not None:
-            self._start_runtime()
+            for each in (endpoint, training_endpoint):
+                plan_call(each.variant, each.signature, each.outputs, training=True)
+        return _Module(spec, endpoint, training_endpoint)
 
     def _trainable_facts(self) -> list[VariableFacts]:
         variant = self.spec.variant(self._training_tags)
@@ -198,7 +188,7 @@ class ModuleLayer(compat.OwnLosses):
 
     # --- Keras: building and calling ---
 
-    def build(self, input_shape: Any = None) -> None:
+    def build(self, input_shape: Any = None) -> None:  # noqa: ARG002
         """Creates the weights; needs no input shape.
 
         Raises:
@@ -211,13 +201,16 @@ class ModuleLayer(compat.OwnLosses):
             for facts in self._trainable_facts()
             if not self._patterns or _found_in(self._patterns, facts)
         }
-        for facts, value in self._initial_values():
+        # What only a variant that never runs here needs may be absent.
+        tags = [self._tags, *([self._training_tags] if self.trainable else [])]
+        needed = {facts.node for t in tags for facts in self.spec.variant(t).variables}
+        for facts, value in first_values(self.spec, self._tags, needed):
             variable = self.add_weight(
                 # Keras takes no slash in the name of a weight.
                 name=facts.node.replace("/", "."),
                 shape=facts.shape,
                 dtype=facts.dtype.name,
-                initializer=lambda shape, dtype, value=value: value(),
+                initializer=_initializer(value),
                 trainable=facts.node in trained,
                 autocast=False,
             )
@@ -229,28 +222,6 @@ class ModuleLayer(compat.OwnLosses):
         if not self.built:
             self.build()
 
-    def _initial_values(self) -> Iterable[tuple[VariableFacts, Any]]:
-        spec = self.spec
-        if spec.files.facts_only:
-            return [
-                (facts, lambda facts=facts: tf.zeros(facts.shape, facts.dtype))
-                for facts in spec.variables
-            ]
-        if spec.files.checkpoint is None:
-            values = initial_values(spec, self._tags)
-            return [(facts, lambda value=values[facts.node]: value) for facts in spec.variables]
-        if not spec.variables:
-            return []
-        checkpoint = Checkpoint(spec.files.checkpoint, spec.subject)
-        # What only a variant that never runs here needs may be absent.
-        tags = [self._tags, *([self._training_tags] if self.trainable else [])]
-        needed = {facts.node for t in tags for facts in spec.variant(t).variables}
-        return [
-            (facts, lambda facts=facts: checkpoint.read(facts))
-            for facts in spec.variables
-            if facts.node in needed or checkpoint.has(facts)
-        ]
-
     def _start_runtime(self) -> None:
         self._runtime = Runtime(
             {facts.node: compat.raw_variable(v) for facts, v in self._module.weights},
@@ -261,7 +232,10 @@ class ModuleLayer(compat.OwnLosses):
         if self.spec.files.facts_only or not self.trainable:
             return
         endpoint = self._module.training_endpoint
-        used = {*standing_losses(endpoint.variant), *losses_fed_by(endpoint.variant, endpoint.facts)}
+        used = {
+            *standing_losses(endpoint.variant),
+            *losses_fed_by(endpoint.variant, endpoint.facts),
+        }
         if left_out := [loss for loss in endpoint.variant.losses if loss not in used]:
             logging.warning(
                 "Left out %d regularization loss(es) that depend on inputs which are not in the "
@@ -290,12 +264,14 @@ class ModuleLayer(compat.OwnLosses):
         module = self._module
         endpoint = module.training_endpoint if learning else module.endpoint
         flat = endpoint.bind(inputs)
-        run = self._runtime.call_function(
+        runtime = self._runtime
+        assert runtime is not None, "Keras builds a layer before it calls it"
+        run = runtime.call_function(
             endpoint.variant, endpoint.signature, endpoint.outputs, training=learning
         )
         outputs = run(*flat)
         if self.trainable and endpoint.variant.losses:
-            for loss in self._runtime.losses_function(endpoint.variant, endpoint.signature)(*flat):
+            for loss in runtime.losses_function(endpoint.variant, endpoint.signature)(*flat):
                 self.add_loss(loss)
         return endpoint.pack(outputs)
 
@@ -310,7 +286,9 @@ class ModuleLayer(compat.OwnLosses):
     @property
     def compute_dtype(self) -> str:
         """The dtype of the signature's input, so that Sequential asks for it."""
-        infos = list(self._module.endpoint.facts.inputs.values()) if hasattr(self, "_module") else []
+        infos = (
+            list(self._module.endpoint.facts.inputs.values()) if hasattr(self, "_module") else []
+        )
         return infos[0].dtype.name if len(infos) == 1 else super().compute_dtype
 
     @property
@@ -318,7 +296,11 @@ class ModuleLayer(compat.OwnLosses):
         """As ``compute_dtype``; each weight has its own dtype anyway."""
         return self.compute_dtype
 
-    def compute_output_spec(self, inputs: Any = None, training: bool | None = None) -> Any:
+    def compute_output_spec(
+        self,
+        inputs: Any = None,
+        training: bool | None = None,  # noqa: ARG002
+    ) -> Any:
         """Shapes and dtypes of the outputs for symbolic inputs."""
         endpoint = self._module.endpoint
         shapes = {}
@@ -397,7 +379,7 @@ class ModuleLayer(compat.OwnLosses):
                 "Cannot load the weights of a TF1 Hub module: other variables were saved.",
                 self.spec.subject,
                 expected=choices(facts.node for facts, _ in wanted.values()),
-                found=choices(key.replace("|", "/") for key in store.keys()),
+                found=choices(key.replace("|", "/") for key in set(store.keys())),
                 advice="load weights that were saved from a layer of the same module",
             )
         for key, (facts, variable) in wanted.items():
@@ -428,15 +410,22 @@ class ModuleLayer(compat.OwnLosses):
                 found="graphs with other signatures or variables",
                 advice="save the model again; the archive is damaged",
             )
-        self._adopt(spec)
+        weights = self._module.weights
+        self._module = self._endpoints(spec)
+        self._module.weights = weights
+        if self.built:
+            self._start_runtime()
+
+
+def _initializer(value: Callable[[], Any]) -> Callable[..., Any]:
+    """A Keras initializer that knows its value already."""
+    return lambda *_, **__: value()
 
 
 class _Module:
     """What a layer holds that neither Keras nor TensorFlow is to track."""
 
-    def __init__(
-        self, spec: ModuleSpec, endpoint: Endpoint, training_endpoint: Endpoint
-    ) -> None:
+    def __init__(self, spec: ModuleSpec, endpoint: Endpoint, training_endpoint: Endpoint) -> None:
         self.spec = spec
         self.endpoint = endpoint
         self.training_endpoint = training_endpoint
@@ -501,9 +490,7 @@ def _found_in(patterns: Iterable[str], facts: VariableFacts) -> bool:
     return any(re.search(p, name) for p in patterns for name in (facts.name, facts.node))
 
 
-def _check_patterns(
-    patterns: list[str], trainable: list[VariableFacts], spec: ModuleSpec
-) -> None:
+def _check_patterns(patterns: list[str], trainable: list[VariableFacts], spec: ModuleSpec) -> None:
     for pattern in patterns:
         try:
             matched = any(_found_in([pattern], facts) for facts in trainable)

@@ -12,7 +12,7 @@ resource_variable_ops.cc and lookup_ops.cc.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tensorflow.core.framework import node_def_pb2, types_pb2
@@ -144,7 +144,7 @@ class _References:
         if node.op in _PASS_ON:
             source = next(filter(None, map(self.of, node.input)), None)
             is_index = node.op == "RefMerge" and tensor.endswith(":1")
-            return source and not is_index and _Reference(tensor, source.dtype) or None
+            return (source and not is_index and _Reference(tensor, source.dtype)) or None
         return None
 
 
@@ -157,22 +157,16 @@ def _rewrite_node(
         return []
     if not any(references):
         return []
-    if node.op == "Identity":
-        reference = references[0]
+    reference = references[0]
+    if node.op == "Identity" and reference is not None:
         after = [i for i in node.input if graph.is_control(i)]
         node.CopyFrom(_read_node(node.name, reference, after))
         return []
-    first, rest = references[0], references[1:]
     if node.op in _PASS_ON:
-        node.op = _PASS_ON[node.op]
-        node.attr["T"].type = types_pb2.DT_RESOURCE
-        for position, reference in enumerate(references):
-            if reference:
-                node.input[position] = reference.handle
-                node.input.extend(reference.after)
-        node.attr.pop("_output_shapes", None)
-        return []
-    reads = _read_inputs(node, rest, start=1) if _takes_reference(node) else []
+        return _pass_on(node, references)
+    if not _takes_reference(node):
+        return _read_inputs(node, references, start=0)
+    reads = _read_inputs(node, references[1:], start=1)
     if node.op in _ASSIGNMENTS:
         new_op, attributes = _ASSIGNMENTS[node.op]
         dtypes = {new: node.attr[old].type for new, old in attributes.items()}
@@ -180,14 +174,40 @@ def _rewrite_node(
         node.attr.clear()
         for name, dtype in dtypes.items():
             node.attr[name].type = dtype
-    elif node.op == "IsVariableInitialized":
+    else:
         node.op = "VarIsInitializedOp"
         node.attr.clear()
-    else:
-        return _read_inputs(node, references, start=0)
-    node.input[0] = first.handle
-    node.input.extend(first.after)
+    variable = references[0]
+    assert variable is not None, "the first argument of such an op is the variable"
+    node.input[0] = variable.handle
+    node.input.extend(variable.after)
     return reads
+
+
+def _pass_on(
+    node: node_def_pb2.NodeDef, references: list[_Reference | None]
+) -> list[node_def_pb2.NodeDef]:
+    """Makes control flow on a reference one on a handle."""
+    node.op = _PASS_ON[node.op]
+    node.attr["T"].type = types_pb2.DT_RESOURCE
+    node.attr.pop("_output_shapes", None)
+    added = []
+    for position, reference in enumerate(references):
+        if reference is None:
+            continue
+        handle = reference.handle
+        if reference.after:
+            # To wait is a matter of the branch that the reference comes from.
+            waiting = node_def_pb2.NodeDef(
+                name=f"{node.name}/after_{position}",
+                op="Identity",
+                input=[handle, *reference.after],
+            )
+            waiting.attr["T"].type = types_pb2.DT_RESOURCE
+            added.append(waiting)
+            handle = waiting.name
+        node.input[position] = handle
+    return added
 
 
 def _takes_reference(node: node_def_pb2.NodeDef) -> bool:
@@ -219,7 +239,7 @@ def _read_inputs(
     return reads
 
 
-def _read_node(name: str, reference: _Reference, after: list[str] = ()) -> node_def_pb2.NodeDef:
+def _read_node(name: str, reference: _Reference, after: Sequence[str] = ()) -> node_def_pb2.NodeDef:
     read = node_def_pb2.NodeDef(
         name=name,
         op="ReadVariableOp",

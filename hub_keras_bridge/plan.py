@@ -7,14 +7,16 @@ names of what to feed and what to fetch.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2
+from absl import logging
+from tensorflow.core.framework import graph_pb2, op_def_pb2
 
-from hub_keras_bridge import compat, graph
+from hub_keras_bridge import compat, control_flow, graph, library
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, UnknownOpError, choices
+from hub_keras_bridge.prune import Placeholder, prune
 from hub_keras_bridge.variant import SignatureFacts, Variant
 
 # Prefix of an op's name -> the package whose import registers it.
@@ -39,7 +41,8 @@ class Plan:
     """What to import, feed and fetch.
 
     Attributes:
-        meta_graph: the pruned graph.
+        graph_def: the pruned graph, control flow as functions.
+        producer_ops: the ops as the publisher's TensorFlow had them.
         inputs: tensor of the signature -> its placeholder; without those that
             nothing reads.
         variables: node of a variable -> placeholder for its handle.
@@ -47,16 +50,19 @@ class Plan:
         assets: file name below ``assets/`` -> placeholders for its path.
         fetches: tensors to return.
         updates: ops to run besides.
+        differentiable: whether gradients through the graph can be trusted.
         subject: module and tags, for messages.
     """
 
-    meta_graph: meta_graph_pb2.MetaGraphDef
+    graph_def: graph_pb2.GraphDef
+    producer_ops: op_def_pb2.OpList
     inputs: dict[str, str]
     variables: dict[str, str]
     resources: dict[str, str]
     assets: dict[str, list[str]]
     fetches: tuple[str, ...]
     updates: tuple[str, ...]
+    differentiable: bool
     subject: Subject
 
 
@@ -86,16 +92,19 @@ def plan(
     cut = {tensor: _input_placeholder(variant, tensor) for tensor in given}
     if cut_state:
         cut |= _state_placeholders(variant)
-    pruned = graph.prune(variant.meta_graph, [*fetches, *updates], cut, variant.subject)
-    _check_ops(pruned.meta_graph, variant.subject)
-    _raise_version(pruned.meta_graph)
+    pruned = prune(variant.meta_graph.graph_def, [*fetches, *updates], cut, variant.subject)
     found = pruned.placeholders
+    _check_ops(pruned.graph_def, variant.subject)
+    handles = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
+    rewritten = _with_functions(pruned.graph_def, [*fetches, *updates], handles)
+    _finish(rewritten.graph_def)
     assets: dict[str, list[str]] = {}
     for tensor, name in variant.assets.items():
         if tensor in found:
             assets.setdefault(name, []).append(found[tensor])
     return Plan(
-        meta_graph=pruned.meta_graph,
+        graph_def=rewritten.graph_def,
+        producer_ops=variant.meta_graph.meta_info_def.stripped_op_list,
         inputs={tensor: found[tensor] for tensor in given if tensor in found},
         variables={
             facts.node: found[f"{facts.node}:0"]
@@ -107,7 +116,8 @@ def plan(
         },
         assets=assets,
         fetches=tuple(map(graph.tensor_name, fetches)),
-        updates=tuple(updates),
+        updates=tuple(rewritten.moved.get(op, op) for op in updates),
+        differentiable=rewritten.differentiable,
         subject=variant.subject,
     )
 
@@ -139,9 +149,7 @@ def plan_call(
                 advice="choose another output or signature; this one was published incomplete",
             )
     updates = [
-        op
-        for op in variant.update_ops
-        if training and not unfed_placeholders(variant, [op], fed)
+        op for op in variant.update_ops if training and not unfed_placeholders(variant, [op], fed)
     ]
     return plan(variant, fetches, inputs=signature.input_tensors, updates=updates)
 
@@ -177,32 +185,26 @@ def losses_fed_by(variant: Variant, signature: SignatureFacts) -> tuple[str, ...
     )
 
 
-def unfed_placeholders(
-    variant: Variant, targets: Iterable[str], fed: Collection[str]
-) -> list[str]:
+def unfed_placeholders(variant: Variant, targets: Iterable[str], fed: Collection[str]) -> list[str]:
     """Placeholders that the targets need and nobody feeds."""
     needed = graph.upstream(variant.nodes, targets, fed, variant.subject)
-    return sorted(
-        name
-        for name in needed
-        if variant.nodes[name].op == "Placeholder"
-    )
+    return sorted(name for name in needed if variant.nodes[name].op == "Placeholder")
 
 
-def _state_placeholders(variant: Variant) -> dict[str, graph.Placeholder]:
+def _state_placeholders(variant: Variant) -> dict[str, Placeholder]:
     handles = [*(facts.node for facts in variant.variables), *variant.resources]
     return {
-        **{f"{node}:0": graph.Placeholder(tf.resource.as_datatype_enum) for node in handles},
-        **{tensor: graph.Placeholder(tf.string.as_datatype_enum) for tensor in variant.assets},
+        **{f"{node}:0": Placeholder(tf.resource.as_datatype_enum) for node in handles},
+        **{tensor: Placeholder(tf.string.as_datatype_enum) for tensor in variant.assets},
     }
 
 
-def _input_placeholder(variant: Variant, tensor: str) -> graph.Placeholder:
+def _input_placeholder(variant: Variant, tensor: str) -> Placeholder:
     for signature in variant.meta_graph.signature_def:
         facts = variant.signature(signature)
         for name, spec in zip(facts.input_tensors, facts.input_specs, strict=True):
             if name == tensor:
-                return graph.Placeholder(spec.dtype.as_datatype_enum, spec.shape.as_proto())
+                return Placeholder(spec.dtype.as_datatype_enum, spec.shape.as_proto())
     raise FormatError(
         f"Cannot feed tensor {tensor!r} of a TF1 Hub module.",
         variant.subject,
@@ -211,26 +213,67 @@ def _input_placeholder(variant: Variant, tensor: str) -> graph.Placeholder:
     )
 
 
-def _raise_version(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
+@dataclass(frozen=True, eq=False)
+class _Rewritten:
+    """A graph whose control flow was turned into functions, if it could be.
+
+    Attributes:
+        graph_def: the new graph.
+        moved: op -> the op to run instead.
+        differentiable: False where v1 control flow remains.
+    """
+
+    graph_def: graph_pb2.GraphDef
+    moved: Mapping[str, str]
+    differentiable: bool
+
+
+def _with_functions(
+    graph_def: graph_pb2.GraphDef, targets: Sequence[str], handles: Collection[str]
+) -> _Rewritten:
+    if not control_flow.has_control_flow(graph_def):
+        return _Rewritten(graph_def, {}, True)
+    try:
+        return _Rewritten(*control_flow.functionalize(graph_def, targets, handles), True)
+    except control_flow.Irregular as error:
+        logging.warning("v1 control flow is left as it is, without gradients: %s", error)
+        return _Rewritten(graph_def, {}, False)
+
+
+def _finish(graph_def: graph_pb2.GraphDef) -> None:
+    """Drops what ties a graph to where it was published; changes it.
+
+    A node's device and colocation do not change the numbers, and name what may
+    be absent. Recorded output shapes no longer hold after the rewrites.
+    """
+    for node in graph_def.node:
+        for attribute in ("_class", "_output_shapes"):
+            node.attr.pop(attribute, None)
+    graph_def.library.CopyFrom(library.reachable(graph_def.library, graph_def.node))
+    library.rename_functions(graph_def)
+    _raise_version(graph_def)
+
+
+def _raise_version(graph_def: graph_pb2.GraphDef) -> None:
     """Claims today's graph version, unless an op was deprecated since.
 
     The version decides at import which deprecated ops are let in; a function
     does not keep it. An older one makes TensorFlow log a warning per function.
     """
-    versions = meta_graph.graph_def.versions
     today = tf.version.GRAPH_DEF_VERSION
-    definitions = (compat.op_def(node.op) for node in meta_graph.graph_def.node)
+    definitions = (compat.op_def(node.op) for node in graph_def.node)
     deprecated = any(d and 0 < d.deprecation.version <= today for d in definitions)
     if not deprecated:
-        versions.producer = max(versions.producer, today)
+        graph_def.versions.producer = max(graph_def.versions.producer, today)
 
 
-def _check_ops(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> None:
-    library = meta_graph.graph_def.library
-    functions = {function.signature.name for function in library.function}
-    nodes = [*meta_graph.graph_def.node, *(n for f in library.function for n in f.node_def)]
+def _check_ops(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+    used = library.reachable(graph_def.library, graph_def.node)
+    functions = {function.signature.name for function in used.function}
+    nodes = [*graph_def.node, *(n for f in used.function for n in f.node_def)]
     ops = {node.op for node in nodes} - functions
-    unknown = sorted(op for op in ops if compat.op_def(op) is None)
+    known = {op: compat.op_def(op) for op in ops}
+    unknown = sorted(op for op, definition in known.items() if definition is None)
     if unknown:
         packages = {
             package
@@ -248,7 +291,7 @@ def _check_ops(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> Non
             else "import the package that brings these ops before loading the module",
         )
     by_reference = sorted(
-        op for op in ops if any(arg.is_ref for arg in compat.op_def(op).input_arg)
+        name for name, op in known.items() if op and any(arg.is_ref for arg in op.input_arg)
     )
     if by_reference:
         raise UnknownOpError(

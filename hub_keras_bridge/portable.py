@@ -51,9 +51,7 @@ def revive(description: dict[str, str], handle: str) -> ModuleSpec:
     facts = saved_model_pb2.SavedModel.FromString(
         zlib.decompress(base64.b64decode(description["facts"]))
     )
-    described = ModuleSpec(
-        format.ModuleFiles(name=handle, saved_model=facts, facts_only=True)
-    )
+    described = ModuleSpec(format.ModuleFiles(name=handle, saved_model=facts, facts_only=True))
     if not os.path.isdir(handle):
         return described
     try:

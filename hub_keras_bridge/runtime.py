@@ -15,7 +15,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 
-from hub_keras_bridge import compat, graph
+from hub_keras_bridge import compat
 from hub_keras_bridge.errors import FormatError, HubError
 from hub_keras_bridge.plan import (
     Plan,
@@ -30,6 +30,11 @@ from hub_keras_bridge.variant import Variant
 Function = Callable[..., list[tf.Tensor]]
 
 _SCOPE = "module"
+_NO_GRADIENT = (
+    "This TF1 Hub module has control flow that was not made by tf.while_loop or tf.cond; it runs, "
+    "but cannot be differentiated. Use the layer with trainable=False, on inputs that need no "
+    "gradient."
+)
 
 
 class Table(tf.saved_model.experimental.TrackableResource):
@@ -117,7 +122,7 @@ class Runtime(tf.Module):
 
         def build() -> Function:
             losses = standing_losses(variant)
-            return self._import(plan(variant, losses), variant) if losses else lambda: []
+            return self._import(plan(variant, losses), variant) if losses else _no_losses
 
         return self._once(("standing losses", variant.tags), build)()
 
@@ -128,7 +133,7 @@ class Runtime(tf.Module):
             facts = variant.signature(signature)
             losses = losses_fed_by(variant, facts)
             if not losses:
-                return lambda *inputs: []
+                return _no_losses
             chosen = plan(variant, losses, inputs=facts.input_tensors)
             return self._import(chosen, variant, signature)
 
@@ -242,9 +247,6 @@ def import_plan(
 ) -> list[tf.Tensor]:
     """Imports a plan into the current graph; returns what it fetches.
 
-    As a MetaGraphDef, not a bare GraphDef: that brings v1 control flow
-    contexts along, without which loops have no gradient.
-
     Args:
         chosen: the plan.
         input_map: placeholder -> tensor of the current graph.
@@ -252,14 +254,21 @@ def import_plan(
             may be one of them.
     """
     current = tf.compat.v1.get_default_graph()
-    if chosen.meta_graph.graph_def.node:
-        tf.compat.v1.train.import_meta_graph(
-            chosen.meta_graph, import_scope=_SCOPE, input_map=dict(input_map)
+    if chosen.graph_def.node:
+        tf.graph_util.import_graph_def(
+            chosen.graph_def,
+            name=_SCOPE,
+            input_map=dict(input_map),
+            producer_op_list=chosen.producer_ops,
         )
     fetched = [
         given[tensor] if tensor in given else current.get_tensor_by_name(f"{_SCOPE}/{tensor}")
         for tensor in chosen.fetches
     ]
+    if not chosen.differentiable:
+        fetched = [
+            tf.raw_ops.PreventGradient(input=tensor, message=_NO_GRADIENT) for tensor in fetched
+        ]
     if not chosen.updates:
         return fetched
     updates = [current.get_operation_by_name(f"{_SCOPE}/{op}") for op in chosen.updates]
@@ -268,10 +277,14 @@ def import_plan(
         return [tf.identity(tensor) for tensor in fetched] or [tf.constant(True)]
 
 
+def _no_losses(*_: tf.Tensor) -> list[tf.Tensor]:
+    return []
+
+
 def _table_identity(node: node_def_pb2.NodeDef, filling: Plan | None) -> str:
     parts = [node.SerializeToString(deterministic=True)]
     if filling is not None:
-        parts.append(filling.meta_graph.graph_def.SerializeToString(deterministic=True))
+        parts.append(filling.graph_def.SerializeToString(deterministic=True))
         parts.append(repr(sorted(filling.assets.items())).encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 

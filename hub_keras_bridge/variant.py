@@ -111,10 +111,12 @@ class Variant:
 
     @cached_property
     def nodes(self) -> dict[str, node_def_pb2.NodeDef]:
+        """The nodes of ``meta_graph`` by name."""
         return graph.nodes_by_name(self.meta_graph.graph_def)
 
     @cached_property
     def signature_names(self) -> list[str]:
+        """Names of all signatures, sorted."""
         return sorted(self.published.signature_def)
 
     def signature(self, name: str | None) -> SignatureFacts:
@@ -202,6 +204,7 @@ class Variant:
 
     @cached_property
     def attachments(self) -> dict[str, bytes]:
+        """Key -> serialized message of what the publisher attached."""
         return format.attachments(self.published)
 
     @cached_property

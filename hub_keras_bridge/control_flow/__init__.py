@@ -1,0 +1,13 @@
+"""TensorFlow 1's control flow, rewritten as functions of TensorFlow 2.
+
+In TensorFlow 1 a loop is a ring of Enter, Merge, Switch, NextIteration and Exit
+ops, a conditional a pair of Switch and Merge. A TensorFlow 2 function runs such
+ops but does not differentiate them reliably: with a loop and a conditional in
+one function the gradient can silently be wrong. ``While`` and ``If`` ops, which
+call functions, it differentiates, to any order, and compiles.
+"""
+
+from hub_keras_bridge.control_flow.rewrite import functionalize, has_control_flow
+from hub_keras_bridge.control_flow.subgraph import Irregular
+
+__all__ = ["Irregular", "functionalize", "has_control_flow"]

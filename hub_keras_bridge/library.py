@@ -1,0 +1,73 @@
+"""The function library of a GraphDef: what of it is used, under what names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Mapping
+
+from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
+
+
+def _function_names(nodes: Iterable[node_def_pb2.NodeDef], known: Collection[str]) -> set[str]:
+    names = {node.op for node in nodes if node.op in known}
+    for node in nodes:
+        for attribute in node.attr.values():
+            names.update(f.name for f in _functions_in(attribute) if f.name in known)
+    return names
+
+
+def _functions_in(
+    attribute: attr_value_pb2.AttrValue,
+) -> Iterable[attr_value_pb2.NameAttrList]:
+    if attribute.HasField("func"):
+        return [attribute.func]
+    return attribute.list.func
+
+
+def reachable(
+    library: function_pb2.FunctionDefLibrary, nodes: Iterable[node_def_pb2.NodeDef]
+) -> function_pb2.FunctionDefLibrary:
+    """The functions that some nodes call, directly or not."""
+    functions = {function.signature.name: function for function in library.function}
+    reached: set[str] = set()
+    waiting = _function_names(nodes, functions)
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        waiting |= _function_names(functions[name].node_def, functions) - reached
+    kept = type(library)()
+    kept.function.extend(functions[name] for name in sorted(reached))
+    kept.gradient.extend(g for g in library.gradient if g.function_name in reached)
+    return kept
+
+
+def rename_functions(graph_def: graph_pb2.GraphDef) -> None:
+    """Gives each library function a name that tells its whole library.
+
+    A process has one name space for functions; modules out of one script have
+    different functions of the same name. Equal libraries get equal names, so
+    loading a module again adds nothing.
+    """
+    library = graph_def.library
+    if not library.function:
+        return
+    digest = hashlib.sha256(library.SerializeToString(deterministic=True)).hexdigest()[:16]
+    renamed = {f.signature.name: f"{f.signature.name}_{digest}" for f in library.function}
+    for function in library.function:
+        function.signature.name = renamed[function.signature.name]
+        _rename_calls(function.node_def, renamed)
+        for node in function.node_def:
+            node.device = ""
+            node.attr.pop("_class", None)
+    for gradient in library.gradient:
+        gradient.function_name = renamed[gradient.function_name]
+        gradient.gradient_func = renamed.get(gradient.gradient_func, gradient.gradient_func)
+    _rename_calls(graph_def.node, renamed)
+
+
+def _rename_calls(nodes: Iterable[node_def_pb2.NodeDef], renamed: Mapping[str, str]) -> None:
+    for node in nodes:
+        node.op = renamed.get(node.op, node.op)
+        for attribute in node.attr.values():
+            for function in _functions_in(attribute):
+                function.name = renamed.get(function.name, function.name)
