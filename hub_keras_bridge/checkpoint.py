@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterable
 
 import tensorflow as tf
@@ -25,11 +27,12 @@ class Checkpoint:
     def __init__(
         self, prefix: str, subject: Subject, key: Callable[[str], str] = lambda name: name
     ) -> None:
-        self._prefix = prefix
+        # TensorFlow takes the prefix for a pattern; an alias has no wildcards.
+        self._alias, self._prefix = _without_wildcards(prefix)
         self._subject = subject
         self._key = key
         try:
-            reader = tf.train.load_checkpoint(prefix)
+            reader = tf.train.load_checkpoint(self._prefix)
             self._shapes = reader.get_variable_to_shape_map()
             self._dtypes = reader.get_variable_to_dtype_map()
         except (tf.errors.OpError, ValueError) as error:
@@ -45,11 +48,11 @@ class Checkpoint:
         """Whether there is an entry for a variable."""
         return self._key(facts.name) in self._shapes
 
-    def read(self, facts: VariableFacts) -> tf.Tensor:
-        """The value of a variable or slice, in its own shape and dtype.
+    def check(self, facts: VariableFacts) -> None:
+        """Checks that a variable is there in the right shape and dtype.
 
         Raises:
-            CheckpointError: it is absent, of another shape or dtype, or damaged.
+            CheckpointError: it is not.
         """
         key = self._key(facts.name)
         if key not in self._shapes:
@@ -71,11 +74,19 @@ class Checkpoint:
                 found=f"{found[1].name} {list(found[0])}",
                 advice="use the checkpoint that belongs to this graph",
             )
+
+    def read(self, facts: VariableFacts) -> tf.Tensor:
+        """The value of a variable or slice, in its own shape and dtype.
+
+        Raises:
+            CheckpointError: it is absent, of another shape or dtype, or damaged.
+        """
+        self.check(facts)
         try:
             with tf.init_scope(), tf.device("CPU"):
                 return tf.raw_ops.RestoreV2(
                     prefix=self._prefix,
-                    tensor_names=[key],
+                    tensor_names=[self._key(facts.name)],
                     shape_and_slices=[facts.slice_spec],
                     dtypes=[facts.dtype],
                 )[0]
@@ -87,6 +98,17 @@ class Checkpoint:
                 found=error.message,
                 advice="fetch the module again; the copy is damaged",
             ) from error
+
+
+def _without_wildcards(prefix: str) -> tuple[tempfile.TemporaryDirectory | None, str]:
+    """A prefix without wildcard characters, and what must live as long as it."""
+    folder, name = os.path.split(os.path.abspath(prefix))
+    if not set(prefix) & set("*?[]\\") or not os.path.isdir(folder):
+        return None, prefix
+    alias = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
+    link = os.path.join(alias.name, "variables")
+    os.symlink(folder, link)
+    return alias, os.path.join(link, name)
 
 
 def write_checkpoint(

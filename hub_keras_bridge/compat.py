@@ -94,6 +94,15 @@ def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
     layer._allow_non_tensor_positional_args = True  # noqa: SLF001
 
 
+def forget_weights(layer: keras.layers.Layer) -> None:
+    """Takes back the weights of a layer whose building failed.
+
+    Keras only ever adds weights; a second try would have each twice.
+    """
+    for weight in [*layer._trainable_variables, *layer._non_trainable_variables]:  # noqa: SLF001
+        layer._untrack_variable(weight)  # noqa: SLF001
+
+
 class OwnLosses(keras.layers.Layer):
     """A layer whose losses are computed when asked for.
 

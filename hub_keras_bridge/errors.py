@@ -52,6 +52,10 @@ class HubError(Exception):
         advice: what to do.
     """
 
+    # Keras rebuilds an error that leaves a layer's call from its first argument,
+    # with the call's inputs added; it passes on one that carries this mark.
+    _keras_call_info_injected = True
+
     def __init__(
         self,
         problem: str,

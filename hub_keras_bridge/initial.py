@@ -29,8 +29,7 @@ def first_values(
             if the checkpoint does not have it.
 
     Raises:
-        CheckpointError: the checkpoint cannot be opened, or, when a value is
-            made, lacks it.
+        CheckpointError: the checkpoint cannot be opened or lacks a variable.
     """
     if not spec.variables:
         return []
@@ -40,11 +39,10 @@ def first_values(
         values = initial_values(spec, tags)
         return [(f, partial(np.asarray, values[f.node])) for f in spec.variables]
     checkpoint = Checkpoint(spec.files.checkpoint, spec.subject)
-    return [
-        (f, partial(checkpoint.read, f))
-        for f in spec.variables
-        if f.node in needed or checkpoint.has(f)
-    ]
+    present = [f for f in spec.variables if f.node in needed or checkpoint.has(f)]
+    for facts in present:
+        checkpoint.check(facts)
+    return [(facts, partial(checkpoint.read, facts)) for facts in present]
 
 
 def initial_values(spec: ModuleSpec, tags: Collection[str]) -> dict[str, np.ndarray]:

@@ -196,15 +196,25 @@ class ModuleLayer(compat.OwnLosses):
         """
         if self.built:
             return
+        # What only a variant that never runs here needs may be absent.
+        tags = [self._tags, *([self._training_tags] if self.trainable else [])]
+        needed = {facts.node for t in tags for facts in self.spec.variant(t).variables}
+        try:
+            self._create_weights(first_values(self.spec, self._tags, needed))
+        except Exception:
+            self._module.weights.clear()
+            compat.forget_weights(self)
+            raise
+        self._start_runtime()
+        self._warn_of_unfed_losses()
+
+    def _create_weights(self, values: Iterable[tuple[VariableFacts, Callable[[], Any]]]) -> None:
         trained = {
             facts.node
             for facts in self._trainable_facts()
             if not self._patterns or _found_in(self._patterns, facts)
         }
-        # What only a variant that never runs here needs may be absent.
-        tags = [self._tags, *([self._training_tags] if self.trainable else [])]
-        needed = {facts.node for t in tags for facts in self.spec.variant(t).variables}
-        for facts, value in first_values(self.spec, self._tags, needed):
+        for facts, value in values:
             variable = self.add_weight(
                 # Keras takes no slash in the name of a weight.
                 name=facts.node.replace("/", "."),
@@ -215,8 +225,6 @@ class ModuleLayer(compat.OwnLosses):
                 autocast=False,
             )
             self._module.weights.append((facts, variable))
-        self._start_runtime()
-        self._warn_of_unfed_losses()
 
     def _ensure_built(self) -> None:
         if not self.built:

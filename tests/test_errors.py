@@ -1,0 +1,64 @@
+"""The shape of a message, and what an old caller's except clause catches."""
+
+import copy
+import pickle
+
+import pytest
+
+from hub_keras_bridge import errors
+from hub_keras_bridge.errors import HubError, Subject
+
+
+def test_message_says_what_where_and_what_to_do():
+    subject = Subject("/m", frozenset({"train"})).with_signature("default")
+    error = errors.SignatureError(
+        "No such output.", subject, expected="'a'", found="'b'", advice="pass 'a'"
+    )
+    assert str(error) == (
+        "No such output.\n"
+        "  In: module '/m', tags {'train'}, signature 'default'\n"
+        "  Expected: 'a'\n"
+        "  Found: 'b'\n"
+        "  What to do: pass 'a'"
+    )
+
+
+def test_message_leaves_out_what_is_not_known():
+    assert str(HubError("It failed.")) == "It failed."
+    assert str(Subject()) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "builtin"),
+    [
+        (errors.HandleError, OSError),
+        (errors.FormatError, ValueError),
+        (errors.TagsError, KeyError),
+        (errors.SignatureError, ValueError),
+        (errors.SignatureError, KeyError),
+        (errors.AttachmentError, KeyError),
+        (errors.InputError, TypeError),
+        (errors.InputError, ValueError),
+        (errors.TrainingError, ValueError),
+        (errors.UnknownOpError, RuntimeError),
+        (errors.UnsafeModuleError, ValueError),
+        (errors.CheckpointError, ValueError),
+        (errors.PublishError, ValueError),
+        (errors.PublishError, TypeError),
+        (errors.ExportError, OSError),
+        (errors.BackendError, RuntimeError),
+    ],
+)
+def test_builtin_base(error, builtin):
+    with pytest.raises(builtin, match="expected thing") as caught:
+        raise error("Failed.", expected="the expected thing")
+    assert isinstance(caught.value, HubError)
+    # A KeyError's own text would be the repr of its argument.
+    assert str(caught.value).startswith("Failed.\n")
+
+
+def test_survives_pickling_and_copying():
+    error = errors.HandleError("Failed.", Subject("/m"), found="nothing")
+    for other in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
+        assert type(other) is errors.HandleError
+        assert str(other) == str(error)

@@ -1,0 +1,106 @@
+"""How the package hangs together: its layers, its private doors, its names."""
+
+import ast
+import pathlib
+
+import hub_keras_bridge as hub
+
+PACKAGE = pathlib.Path(hub.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+# Each module imports only from rows above its own, or, where a row says so by
+# its order, from the left.
+FLOORS = [
+    ["version", "errors"],
+    ["compat"],
+    ["resolve", "format", "graph", "op_facts", "library"],
+    ["prune", "tensor_info", "legacy", "export"],
+    ["control_flow.subgraph", "control_flow.hoist"],
+    ["control_flow.order"],
+    ["control_flow.conds", "control_flow.tensor_arrays"],
+    ["control_flow.loops"],
+    ["control_flow.rewrite"],
+    ["control_flow"],
+    ["variant"],
+    ["checkpoint", "plan"],
+    ["spec", "runtime"],
+    ["initial", "endpoint", "portable", "authoring"],
+    ["layer"],
+    [""],
+    ["cli.main", "cli.demo_experiment"],
+    ["cli", "cli.demo"],
+]
+
+
+def name_of(path):
+    relative = path.relative_to(PACKAGE).with_suffix("")
+    return ".".join(part for part in relative.parts if part != "__init__")
+
+
+def imports(path):
+    """Names of the package's own modules that a module imports."""
+    known = {name_of(p) for p in MODULES}
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        inside = [n for n in names if n.split(".")[0] == "hub_keras_bridge"]
+        stripped = {n.removeprefix("hub_keras_bridge").removeprefix(".") for n in inside}
+        # "from hub_keras_bridge import graph" imports graph, not the face.
+        if len(stripped & known) > 1:
+            stripped.discard("")
+        found |= stripped & known
+    return found - {name_of(path)}
+
+
+def test_every_module_has_its_floor():
+    assert sorted(name for floor in FLOORS for name in floor) == sorted(map(name_of, MODULES))
+
+
+def test_imports_come_from_below():
+    height = {name: level for level, floor in enumerate(FLOORS) for name in floor}
+    upward = [
+        f"{name_of(path)} imports {other}"
+        for path in MODULES
+        for other in imports(path)
+        if height[other] >= height[name_of(path)]
+    ]
+    assert upward == []
+
+
+def test_private_names_of_tensorflow_and_keras_stay_behind_one_door():
+    def is_private(module):
+        return module.startswith(("tensorflow.python", "keras.src"))
+
+    guilty = [
+        f"{name_of(path)}: {module}"
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        for module in (
+            [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else []
+        )
+        if is_private(module) and name_of(path) != "compat"
+    ]
+    assert guilty == []
+
+
+def test_public_names():
+    assert hub.__all__ == sorted(hub.__all__)
+    for name in hub.__all__:
+        assert getattr(hub, name) is not None
+
+
+def test_importing_has_no_side_effects_on_tensorflow(tmp_path):
+    """Nothing is patched: the classes that others see are TensorFlow's own."""
+    import keras
+    import tensorflow as tf
+
+    assert tf.Tensor.__module__.startswith("tensorflow.")
+    assert keras.layers.Layer.__call__.__module__.startswith("keras.")

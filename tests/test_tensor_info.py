@@ -1,0 +1,114 @@
+"""Conversion of a call's values to the tensors of a signature."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import hub_keras_bridge as hub
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.tensor_info import (
+    ParsedTensorInfo,
+    build_tensor_info,
+    parse_tensor_info,
+    to_components,
+)
+
+SUBJECT = Subject("/m", frozenset(), "default")
+
+
+def dense(dtype, shape=(None,)):
+    return ParsedTensorInfo(tf.TensorSpec(shape, dtype), ("x:0",))
+
+
+def convert(value, info):
+    return to_components(value, "x", info, SUBJECT)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "expected"),
+    [
+        ([1, 2], tf.float32, np.float32([1, 2])),
+        (np.float64([1.5]), tf.float32, np.float32([1.5])),
+        (np.int64([1, 2]), tf.int32, np.int32([1, 2])),
+        ([0.1], tf.float64, np.float64([0.1])),
+        (["a", "b"], tf.string, np.array([b"a", b"b"], object)),
+        (np.array(["a", "ü"], object), tf.string, np.array([b"a", "ü".encode()], object)),
+        ([True], tf.bool, np.array([True])),
+        ([1 + 2j], tf.complex64, np.complex64([1 + 2j])),
+        (tf.constant([1.5], tf.float16), tf.float32, np.float32([1.5])),
+        (tf.constant([1.5], tf.float32), tf.float64, np.float64([1.5])),
+        (tf.constant([7], tf.int32), tf.int64, np.int64([7])),
+        (tf.Variable([2.0]), tf.float32, np.float32([2.0])),
+    ],
+)
+def test_converts_without_loss(value, dtype, expected):
+    (found,) = convert(value, dense(dtype))
+    assert found.dtype == dtype
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "found"),
+    [
+        (tf.constant([1.0], tf.float64), tf.float32, "float64"),
+        (tf.constant([1], tf.int64), tf.int32, "int64"),
+        (tf.constant([1]), tf.float32, "int32"),
+        (tf.constant([1.0]), tf.int32, "float32"),
+        ([1.5], tf.int32, "float"),
+        (["a"], tf.float32, "<U1"),
+        ([1.0], tf.string, "float"),
+        (tf.ragged.constant([[1.0]]), tf.float32, "RaggedTensor"),
+        (tf.sparse.from_dense([1.0]), tf.float32, "SparseTensor"),
+        ([[1.0], [2.0, 3.0]], tf.float32, "list"),
+    ],
+)
+def test_refuses_what_would_lose_something(value, dtype, found):
+    with pytest.raises(hub.InputError) as caught:
+        convert(value, dense(dtype))
+    text = str(caught.value)
+    assert "Cannot feed input 'x'" in text
+    assert "module '/m', tags {}, signature 'default'" in text
+    assert f"Expected: {dtype.name} [?]" in text
+    assert found in text
+
+
+@pytest.mark.parametrize("shape", [[2, 4], [3], [1, 2, 3]])
+def test_refuses_other_shapes(shape):
+    with pytest.raises(hub.InputError, match=r"Expected: float32 \[\?, 3\]"):
+        convert(np.zeros(shape), dense(tf.float32, (None, 3)))
+
+
+def test_ragged_of_other_rank():
+    info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
+    with pytest.raises(hub.InputError, match="ragged int64"):
+        convert(tf.ragged.constant([[[1]]], dtype=tf.int64), info)
+
+
+def test_ragged_from_dense():
+    info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
+    values, splits = convert(tf.constant([[1, 2]], tf.int64), info)
+    assert (values.numpy().tolist(), splits.numpy().tolist()) == ([1, 2], [0, 2])
+
+
+def test_sparse_from_dense_and_wrong_kind():
+    info = ParsedTensorInfo(tf.SparseTensorSpec([None, 2], tf.float32), ("i:0", "v:0", "s:0"))
+    indices, values, shape = convert([[0.0, 5.0]], info)
+    assert indices.numpy().tolist() == [[0, 1]]
+    assert values.numpy().tolist() == [5.0]
+    assert shape.numpy().tolist() == [1, 2]
+    with pytest.raises(hub.InputError, match="RaggedTensor"):
+        convert(tf.ragged.constant([[1.0]]), info)
+
+
+def test_protos_round_trip():
+    with tf.Graph().as_default():
+        placeholder = tf.compat.v1.placeholder
+        for value in (
+            placeholder(tf.float32, [None, 3], name="dense"),
+            tf.compat.v1.sparse_placeholder(tf.int64, [None, 4]),
+            tf.compat.v1.ragged.placeholder(tf.string, 2),
+        ):
+            parsed = parse_tensor_info(build_tensor_info(value))
+            assert parsed.type_spec.is_compatible_with(tf.type_spec_from_value(value))
+            names = [t.name for t in tf.nest.flatten(value, expand_composites=True)]
+            assert list(parsed.tensor_names) == names
