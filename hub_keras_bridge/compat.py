@@ -11,6 +11,7 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.saving import serialization_lib
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import struct_pb2
 from tensorflow.python.framework import op_def_registry
@@ -92,6 +93,14 @@ def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
     """
     layer._convert_input_args = False  # noqa: SLF001
     layer._allow_non_tensor_positional_args = True  # noqa: SLF001
+
+
+def loads_in_safe_mode() -> bool:
+    """Whether ``keras.models.load_model`` is running with ``safe_mode=True``.
+
+    Keras tells its own layers so; it has no public name for it.
+    """
+    return bool(serialization_lib.in_safe_mode())
 
 
 def forget_weights(layer: keras.layers.Layer) -> None:

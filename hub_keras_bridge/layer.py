@@ -12,7 +12,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from hub_keras_bridge import compat, export, portable
+from hub_keras_bridge import audit, compat, export, portable
 from hub_keras_bridge.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import (
@@ -25,7 +25,7 @@ from hub_keras_bridge.errors import (
     choices,
 )
 from hub_keras_bridge.initial import first_values
-from hub_keras_bridge.plan import losses_fed_by, plan_call, standing_losses
+from hub_keras_bridge.plan import losses_fed_by, plan_all, standing_losses
 from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.variant import VariableFacts
@@ -169,7 +169,9 @@ class ModuleLayer(compat.OwnLosses):
         )
         if not spec.files.facts_only:
             for each in (endpoint, training_endpoint):
-                plan_call(each.variant, each.signature, each.outputs, training=True)
+                plans = plan_all(each.variant, each.signature, each.outputs)
+                if self._safe_mode:
+                    audit.require_safe(plans, each.subject)
         return _Module(spec, endpoint, training_endpoint)
 
     def _trainable_facts(self) -> list[VariableFacts]:
@@ -363,6 +365,9 @@ class ModuleLayer(compat.OwnLosses):
         config = dict(config)
         description = config.pop("module", None)
         inferred = config.pop("inferred_shapes", "{}")
+        if compat.loads_in_safe_mode():
+            # Who wrote the archive does not decide that it is to be trusted.
+            config["safe_mode"] = True
         handle = config.pop("handle")
         source = portable.revive(description, handle) if description else handle
         layer = cls(source, **config)

@@ -164,9 +164,20 @@ def plan_initialization(variant: Variant, resource: str) -> Plan | None:
     return plan(variant, [], updates=initializers) if initializers else None
 
 
-def plan_losses(variant: Variant, losses: Sequence[str], signature: SignatureFacts | None) -> Plan:
-    """The graph of some regularization losses, under a signature if they need one."""
-    return plan(variant, losses, inputs=signature.input_tensors if signature else ())
+def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> list[Plan]:
+    """Every graph that calls of a signature, training included, may run.
+
+    Raises:
+        SignatureError: an output needs an input that the signature lacks.
+        UnknownOpError: TensorFlow lacks an op that is needed.
+    """
+    signature = variant.signature(signature_name)
+    plans = [plan_call(variant, signature_name, outputs, training=True)]
+    losses = [*standing_losses(variant), *losses_fed_by(variant, signature)]
+    if losses:
+        plans.append(plan(variant, losses, inputs=signature.input_tensors))
+    tables = dict.fromkeys(node for each in plans for node in each.resources)
+    return plans + [p for node in tables if (p := plan_initialization(variant, node))]
 
 
 def standing_losses(variant: Variant) -> tuple[str, ...]:

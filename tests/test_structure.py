@@ -23,7 +23,7 @@ FLOORS = [
     ["control_flow"],
     ["variant"],
     ["checkpoint", "plan"],
-    ["spec", "runtime"],
+    ["spec", "runtime", "audit"],
     ["initial", "endpoint", "portable", "authoring"],
     ["layer"],
     [""],
