@@ -123,7 +123,7 @@ def add_signature(
     """
     name = name or DEFAULT_SIGNATURE
     subject = Subject(_NAME_OF_NEW_MODULE, signature=name)
-    current = tf.compat.v1.get_default_graph()
+    current = _graph_being_built("add_signature")
     if any(known == name for known, *_ in current.get_collection(_SIGNATURES)):
         raise PublishError(
             f"Cannot add signature {name!r} to a TF1 Hub module: it has one already.",
@@ -159,7 +159,18 @@ def attach_message(key: str, message: Message) -> None:
             advice="choose a key like 'image_module_info'",
         )
     entry = key, message.SerializeToString()
-    tf.compat.v1.get_default_graph().add_to_collection(_ATTACHMENTS, entry)
+    _graph_being_built("attach_message").add_to_collection(_ATTACHMENTS, entry)
+
+
+def _graph_being_built(caller: str) -> tf.Graph:
+    if tf.executing_eagerly():
+        raise PublishError(
+            f"Cannot call {caller}: no TF1 Hub module is being built.",
+            expected="a call within the module_fn that create_module_spec was given",
+            found="a call outside",
+            advice=f"move the call of {caller} into module_fn",
+        )
+    return tf.compat.v1.get_default_graph()
 
 
 def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:

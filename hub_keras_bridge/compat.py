@@ -133,7 +133,20 @@ def wrap_function(
 ) -> Callable[..., list[tf.Tensor]]:
     """``tf.compat.v1.wrap_function``, built outside any graph in progress.
 
-    The result outlives the trace that first asks for it.
+    The result outlives the trace that first asks for it. Its stateful ops are
+    made outputs of control: without that, TensorFlow may leave out or reorder
+    them once it inlines the function into another.
     """
+
+    def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
+        results = function(*arguments)
+        graph = tf.compat.v1.get_default_graph()
+        graph.control_outputs.extend(
+            op
+            for op in graph.get_operations()
+            if op.op_def.is_stateful and op.type != "Placeholder"
+        )
+        return results
+
     with tf.init_scope():
-        return tf.compat.v1.wrap_function(function, signature)
+        return tf.compat.v1.wrap_function(body, signature)

@@ -35,7 +35,8 @@ class Endpoint:
         self.facts = variant.signature(self.signature)
         self.as_dict = as_dict
         self.subject = variant.subject.with_signature(self.signature)
-        self.outputs = tuple(self.facts.outputs) if as_dict else (self._one_output(output_key),)
+        one = self._one_output(output_key) if output_key or not as_dict else None
+        self.outputs = tuple(self.facts.outputs) if as_dict or one is None else (one,)
         self._input_names = frozenset(self.facts.inputs)
 
     def _one_output(self, output_key: str | None) -> str:
@@ -144,8 +145,8 @@ class Endpoint:
             for spec in info.component_specs
         ]
         tensors = self.facts.input_tensors
-        fetches = [n for key in self.outputs for n in self.facts.outputs[key].tensor_names]
-        chosen = plan(self.variant, fetches, inputs=tensors, cut_state=False)
+        fetches, shapes = self.facts.fetches(self.outputs)
+        chosen = plan(self.variant, fetches, inputs=tensors, shapes=shapes, cut_state=False)
         with tf.Graph().as_default():
             given = {
                 tensor: tf.compat.v1.placeholder(spec.dtype, spec.shape)
@@ -153,11 +154,7 @@ class Endpoint:
             }
             input_map = {chosen.inputs[t]: given[t] for t in tensors if t in chosen.inputs}
             found = import_plan(chosen, input_map, given)
-        declared = [s for key in self.outputs for s in self.facts.outputs[key].component_specs]
-        return [
-            tf.TensorSpec(tensor.shape.merge_with(spec.shape), spec.dtype)
-            for tensor, spec in zip(found, declared, strict=True)
-        ]
+        return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in found]
 
     def declared(self) -> list[tf.TensorSpec]:
         """Specs of the flat outputs as the signature states them."""

@@ -126,7 +126,7 @@ class CheckpointError(HubError, ValueError):
     """A checkpoint lacks a variable, or holds it in another shape or dtype."""
 
 
-class PublishError(HubError, ValueError, TypeError):
+class PublishError(HubError, ValueError, TypeError, RuntimeError):
     """A ``module_fn`` that cannot become a module."""
 
 
@@ -157,7 +157,7 @@ def choices(names: Iterable[str], limit: int = 40) -> str:
     >>> choices([])
     'none'
     """
-    ordered = sorted(names)
+    ordered = sorted(set(names))
     if not ordered:
         return "none"
     shown = ", ".join(repr(name) for name in ordered[:limit])

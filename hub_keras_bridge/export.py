@@ -53,7 +53,15 @@ def copy_assets(assets: Mapping[str, str], folder: str) -> None:
     for name, source in assets.items():
         target = os.path.join(folder, *name.split("/"))
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        tf.io.gfile.copy(source, target)
+        try:
+            tf.io.gfile.copy(source, target)
+        except tf.errors.NotFoundError as error:
+            raise ExportError(
+                f"Cannot write a TF1 Hub module: its asset {name!r} is gone.",
+                expected=f"the file {source}",
+                found="no such file; the module's folder was moved or deleted",
+                advice="put the module back where it was loaded from",
+            ) from error
 
 
 @contextmanager

@@ -11,6 +11,7 @@ can clash with them.
 from __future__ import annotations
 
 import os
+import pathlib
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ def read_module(path: str, name: str | None = None) -> ModuleFiles:
             "Cannot read a TF1 Hub module: there is no such directory.",
             subject,
             expected=f"a directory with {MODULE_FILE} and {SAVED_MODEL_FILE}",
-            found="a file" if tf.io.gfile.exists(path) else "nothing at this path",
+            found=_kind_of_file(path),
             advice="check the path; an unpacked module is the folder that has these two files",
         )
     _check_module_def(path, subject)
@@ -138,6 +139,14 @@ def read_module(path: str, name: str | None = None) -> ModuleFiles:
                 expected=f"a file {file}",
                 found="no such file",
                 advice="fetch the module again; the copy is incomplete",
+            )
+        if not _is_within(file, path):
+            raise FormatError(
+                f"Refused a TF1 Hub module: its asset {asset!r} is a link that leads outside.",
+                subject,
+                expected=f"a file inside {path}",
+                found=os.path.realpath(file),
+                advice="put a copy of the file in its place, if you trust who made the link",
             )
     prefix = os.path.join(path, VARIABLES_PREFIX)
     return ModuleFiles(
@@ -213,6 +222,15 @@ def attachments(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, bytes]:
     values = meta_graph.collection_def[ATTACHMENTS_COLLECTION].bytes_list.value
     messages = [ModuleAttachment.FromString(value) for value in values]
     return {message.key: message.value for message in messages}
+
+
+def _is_within(file: str, folder: str) -> bool:
+    """Whether a file's content lies in a folder, links followed."""
+    if "://" in folder:
+        return True  # No links on the file systems that TensorFlow adds.
+    parts = pathlib.Path(os.path.realpath(file)).parts
+    inside = pathlib.Path(os.path.realpath(folder)).parts
+    return parts[: len(inside)] == inside
 
 
 def _check_module_def(path: str, subject: Subject) -> None:
@@ -297,6 +315,14 @@ def _what_to_do_instead(path: str) -> str:
     if "frozen graph" in there:
         return "import it with tf.compat.v1.wrap_function; it has neither signatures nor variables"
     return "point to the folder that holds the module's own files"
+
+
+def _kind_of_file(path: str) -> str:
+    if not tf.io.gfile.exists(path):
+        return "nothing at this path"
+    if path.endswith((".tar", ".tar.gz", ".tgz")):
+        return "an archive, which is to be unpacked first"
+    return "a frozen graph" if _is_frozen_graph(path) else "a file"
 
 
 def _is_frozen_graph(file: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
@@ -27,10 +28,13 @@ from hub_keras_bridge.errors import (
 from hub_keras_bridge.initial import first_values
 from hub_keras_bridge.plan import losses_fed_by, plan_all, standing_losses
 from hub_keras_bridge.runtime import Runtime
-from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.spec import ModuleSpec, as_tags, load_module_spec
 from hub_keras_bridge.variant import VariableFacts
 
 _TRAIN_TAG = "train"
+
+# Two threads may make the first call of a layer at once.
+_BUILDING = threading.RLock()
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
@@ -112,7 +116,7 @@ class ModuleLayer(compat.OwnLosses):
         self._output_key = output_key
         self._as_dict = as_dict
         self._patterns = _as_list(trainable_patterns)
-        self._tags = frozenset(tags or ())
+        self._tags = as_tags(tags)
         self._training_tags = _training_tags(spec, self._tags, training_tags)
         self._safe_mode = safe_mode
         # Kept as JSON: Keras would wrap a dict, and it goes into the config.
@@ -201,20 +205,25 @@ class ModuleLayer(compat.OwnLosses):
         # What only a variant that never runs here needs may be absent.
         tags = [self._tags, *([self._training_tags] if self.trainable else [])]
         needed = {facts.node for t in tags for facts in self.spec.variant(t).variables}
-        try:
-            self._create_weights(first_values(self.spec, self._tags, needed))
-        except Exception:
-            self._module.weights.clear()
-            compat.forget_weights(self)
-            raise
-        self._start_runtime()
+        with _BUILDING:
+            if self._runtime is not None:
+                return
+            try:
+                # Outside any graph that the first call happens to be in.
+                with tf.init_scope():
+                    self._create_weights(first_values(self.spec, self._tags, needed))
+            except Exception:
+                self._module.weights.clear()
+                compat.forget_weights(self)
+                raise
+            self._start_runtime()
         self._warn_of_unfed_losses()
 
     def _create_weights(self, values: Iterable[tuple[VariableFacts, Callable[[], Any]]]) -> None:
         trained = {
             facts.node
             for facts in self._trainable_facts()
-            if not self._patterns or _found_in(self._patterns, facts)
+            if self._patterns is None or _found_in(self._patterns, facts)
         }
         for facts, value in values:
             variable = self.add_weight(
@@ -224,9 +233,10 @@ class ModuleLayer(compat.OwnLosses):
                 dtype=facts.dtype.name,
                 initializer=_initializer(value),
                 trainable=facts.node in trained,
-                autocast=False,
             )
             self._module.weights.append((facts, variable))
+            # An attribute, so that a tf.train.Checkpoint finds it.
+            setattr(self, f"_weight:{facts.node}", variable)
 
     def _ensure_built(self) -> None:
         if not self.built:
@@ -234,7 +244,7 @@ class ModuleLayer(compat.OwnLosses):
 
     def _start_runtime(self) -> None:
         self._runtime = Runtime(
-            {facts.node: compat.raw_variable(v) for facts, v in self._module.weights},
+            {facts.node: variable for facts, variable in self._module.weights},
             self.spec.files.assets,
         )
 
@@ -351,7 +361,7 @@ class ModuleLayer(compat.OwnLosses):
             "signature": self._signature,
             "output_key": self._output_key,
             "as_dict": self._as_dict,
-            "trainable_patterns": self._patterns or None,
+            "trainable_patterns": self._patterns,
             "tags": sorted(self._tags),
             "training_tags": sorted(self._training_tags),
             "safe_mode": self._safe_mode,
@@ -484,9 +494,9 @@ def _check_backend() -> None:
         )
 
 
-def _as_list(patterns: str | Sequence[str] | None) -> list[str]:
+def _as_list(patterns: str | Sequence[str] | None) -> list[str] | None:
     if patterns is None:
-        return []
+        return None
     return [patterns] if isinstance(patterns, str) else list(patterns)
 
 
@@ -494,7 +504,7 @@ def _training_tags(
     spec: ModuleSpec, tags: frozenset[str], training_tags: Collection[str] | None
 ) -> frozenset[str]:
     if training_tags is not None:
-        return frozenset(training_tags)
+        return as_tags(training_tags)
     with_train = tags | {_TRAIN_TAG}
     return with_train if with_train in spec.get_tags() else tags
 
@@ -503,8 +513,10 @@ def _found_in(patterns: Iterable[str], facts: VariableFacts) -> bool:
     return any(re.search(p, name) for p in patterns for name in (facts.name, facts.node))
 
 
-def _check_patterns(patterns: list[str], trainable: list[VariableFacts], spec: ModuleSpec) -> None:
-    for pattern in patterns:
+def _check_patterns(
+    patterns: list[str] | None, trainable: list[VariableFacts], spec: ModuleSpec
+) -> None:
+    for pattern in patterns or ():
         try:
             matched = any(_found_in([pattern], facts) for facts in trainable)
         except re.error as error:

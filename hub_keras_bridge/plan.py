@@ -49,6 +49,7 @@ class Plan:
         resources: node of a table -> placeholder for its handle.
         assets: file name below ``assets/`` -> placeholders for its path.
         fetches: tensors to return.
+        shapes: what the signature says of them; may be shorter.
         updates: ops to run besides.
         differentiable: whether gradients through the graph can be trusted.
         subject: module and tags, for messages.
@@ -61,6 +62,7 @@ class Plan:
     resources: dict[str, str]
     assets: dict[str, list[str]]
     fetches: tuple[str, ...]
+    shapes: tuple[tf.TensorShape, ...]
     updates: tuple[str, ...]
     differentiable: bool
     subject: Subject
@@ -71,6 +73,7 @@ def plan(
     fetches: Sequence[str],
     *,
     inputs: Iterable[str] = (),
+    shapes: Sequence[tf.TensorShape] = (),
     updates: Sequence[str] = (),
     cut_state: bool = True,
 ) -> Plan:
@@ -80,6 +83,7 @@ def plan(
         variant: whose graph.
         fetches: tensors wanted.
         inputs: tensors that will be fed.
+        shapes: static shapes of the fetches, where a signature states them.
         updates: ops wanted for their effect.
         cut_state: whether variables, tables and asset paths come from outside;
             else their nodes stay, as shape inference wants.
@@ -116,6 +120,7 @@ def plan(
         },
         assets=assets,
         fetches=tuple(map(graph.tensor_name, fetches)),
+        shapes=tuple(shapes),
         updates=tuple(rewritten.moved.get(op, op) for op in updates),
         differentiable=rewritten.differentiable,
         subject=variant.subject,
@@ -137,7 +142,7 @@ def plan_call(
         SignatureError: an output needs an input that the signature lacks.
     """
     signature = variant.signature(signature_name)
-    fetches = [name for key in outputs for name in signature.outputs[key].tensor_names]
+    fetches, shapes = signature.fetches(outputs)
     fed = set(signature.input_tensors)
     for key in outputs:
         if missing := unfed_placeholders(variant, signature.outputs[key].tensor_names, fed):
@@ -151,7 +156,7 @@ def plan_call(
     updates = [
         op for op in variant.update_ops if training and not unfed_placeholders(variant, [op], fed)
     ]
-    return plan(variant, fetches, inputs=signature.input_tensors, updates=updates)
+    return plan(variant, fetches, inputs=signature.input_tensors, shapes=shapes, updates=updates)
 
 
 def plan_initialization(variant: Variant, resource: str) -> Plan | None:

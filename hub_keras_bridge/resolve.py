@@ -22,6 +22,13 @@ def resolve(handle: str | os.PathLike[str]) -> str:
     >>> resolve("/modules/embed"), resolve("file:///modules/my%20embed")
     ('/modules/embed', '/modules/my embed')
     """
+    if not isinstance(handle, str | os.PathLike):
+        raise HandleError(
+            "Cannot resolve the handle of a TF1 Hub module.",
+            expected="a path or URL (str or os.PathLike)",
+            found=f"{type(handle).__name__}: {handle!r}",
+            advice="pass the path of the module's folder",
+        )
     text = os.fspath(handle)
     for takes, find in RESOLVERS:
         if takes(text):

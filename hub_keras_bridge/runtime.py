@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 
@@ -84,11 +85,11 @@ class Runtime(tf.Module):
     Functions and tables are made when first needed and kept.
 
     Args:
-        variables: node of a variable -> the variable that holds its value.
+        variables: node of a variable -> the Keras variable that holds its value.
         assets: file name below ``assets/`` -> path of the file.
     """
 
-    def __init__(self, variables: Mapping[str, tf.Variable], assets: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, keras.Variable], assets: Mapping[str, str]) -> None:
         super().__init__(name="hub_module")
         # Tracked, so that tf.saved_model.save finds what functions capture.
         self.tables: list[Table] = []
@@ -198,7 +199,8 @@ class Runtime(tf.Module):
                 found="none; it was published from a variant without it",
                 advice="use tags=... or training_tags=... of a variant whose variables were saved",
             )
-        return self._kept.variables[node]
+        # Asked for late: Keras may make a variable before it has a value.
+        return compat.raw_variable(self._kept.variables[node])
 
     def _asset(self, name: str) -> tf.saved_model.Asset:
         if name not in self._kept.asset_objects:
@@ -233,7 +235,7 @@ class Runtime(tf.Module):
 class _Kept:
     """What a Runtime holds that TensorFlow is not to track."""
 
-    def __init__(self, variables: dict[str, tf.Variable], asset_paths: dict[str, str]) -> None:
+    def __init__(self, variables: dict[str, keras.Variable], asset_paths: dict[str, str]) -> None:
         self.variables = variables
         self.asset_paths = asset_paths
         self.asset_objects: dict[str, tf.saved_model.Asset] = {}
@@ -265,6 +267,10 @@ def import_plan(
         given[tensor] if tensor in given else current.get_tensor_by_name(f"{_SCOPE}/{tensor}")
         for tensor in chosen.fetches
     ]
+    for tensor, shape in zip(fetched, chosen.shapes, strict=False):
+        # The graph may not tell what the publisher knew; never trust a clash.
+        if tensor.shape.is_compatible_with(shape):
+            tensor.set_shape(shape)
     if not chosen.differentiable:
         fetched = [
             tf.raw_ops.PreventGradient(input=tensor, message=_NO_GRADIENT) for tensor in fetched

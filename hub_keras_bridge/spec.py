@@ -16,7 +16,7 @@ from hub_keras_bridge.errors import (
     choices,
     show_tags,
 )
-from hub_keras_bridge.format import ModuleFiles, read_module
+from hub_keras_bridge.format import VARIABLES_PREFIX, ModuleFiles, read_module
 from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.variant import VariableFacts, Variant
@@ -177,7 +177,7 @@ class ModuleSpec:
         Raises:
             TagsError: there is none.
         """
-        wanted = frozenset(tags or ())
+        wanted = as_tags(tags)
         if wanted not in self._variants:
             raise TagsError(
                 f"A TF1 Hub module has no variant with tags {show_tags(wanted)}.",
@@ -207,6 +207,25 @@ class ModuleSpec:
         return tuple(by_node.values())
 
 
+def as_tags(tags: Collection[str] | None) -> frozenset[str]:
+    """The set of tags that a caller means.
+
+    Raises:
+        TagsError: a string, which would be taken for the set of its letters.
+
+    >>> sorted(as_tags(["train", "bs4"])), sorted(as_tags(None))
+    (['bs4', 'train'], [])
+    """
+    if isinstance(tags, str):
+        raise TagsError(
+            "The tags of a variant are a set, not a string.",
+            expected="a collection of strings",
+            found=repr(tags),
+            advice=f"pass {{{tags!r}}}",
+        )
+    return frozenset(tags or ())
+
+
 def load_module_spec(handle: Any) -> ModuleSpec:
     """Reads what a module is. Builds no graph and reads no weights.
 
@@ -216,7 +235,18 @@ def load_module_spec(handle: Any) -> ModuleSpec:
     Raises:
         HandleError: the handle leads nowhere.
         FormatError: what it leads to is no TF1 Hub module.
+        CheckpointError: its variables have no values.
     """
     if isinstance(handle, ModuleSpec):
         return handle
-    return ModuleSpec(read_module(resolve(handle), name=str(handle)))
+    spec = ModuleSpec(read_module(resolve(handle), name=str(handle)))
+    if spec.files.checkpoint is None and spec.variables:
+        raise CheckpointError(
+            "Cannot read a TF1 Hub module: the values of its variables are missing.",
+            spec.subject,
+            expected=f"a checkpoint {VARIABLES_PREFIX}.index with "
+            + choices(facts.name for facts in spec.variables),
+            found="none",
+            advice="fetch the module again; the copy is incomplete",
+        )
+    return spec

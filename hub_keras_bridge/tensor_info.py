@@ -148,7 +148,13 @@ def to_components(value: Any, name: str, info: ParsedTensorInfo, subject: Subjec
     if isinstance(spec, tf.TensorSpec):
         tensor = _to_dense(value, name, info, subject)
         if not spec.shape.is_compatible_with(tensor.shape):
-            raise _mismatch(name, info, f"shape {show_shape(tensor.shape)}", subject)
+            raise _mismatch(
+                name,
+                info,
+                f"shape {show_shape(tensor.shape)}",
+                subject,
+                advice="reshape or batch the value; a ? stands for any size",
+            )
         return [tensor]
     if isinstance(spec, tf.RaggedTensorSpec):
         value = _to_ragged(value, name, info, subject)
@@ -164,33 +170,51 @@ def _to_dense(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -
         raise _mismatch(name, info, type(value).__name__, subject)
     if tf.is_tensor(value) and not isinstance(value, tf.Variable):
         return _widen(value, name, info, subject)
+    if isinstance(value, np.ndarray | np.generic) and _loses(value, info.dtype):
+        raise _mismatch(name, info, f"values of dtype {value.dtype} that do not fit", subject)
     try:
         return tf.convert_to_tensor(value, info.dtype)
     except (TypeError, ValueError, UnicodeError) as error:
-        try:
-            found = str(np.asarray(value).dtype)
-        except ValueError:
-            found = type(value).__name__
-        raise _mismatch(name, info, f"{found}: {error}", subject) from error
+        raise _mismatch(name, info, _describe(value), subject) from error
+
+
+def _loses(value: np.ndarray | np.generic, dtype: tf.DType) -> bool:
+    """Whether TensorFlow would change an array's values without a word.
+
+    It rounds float64 to float32, as everywhere; but it also cuts fractions,
+    imaginary parts and high bits off, and parses strings.
+    """
+    if value.dtype == object or dtype == tf.string:
+        return False  # TensorFlow itself refuses what does not fit.
+    target = dtype.as_numpy_dtype
+    if not np.can_cast(value.dtype, target, "same_kind"):
+        return True
+    if not dtype.is_integer or value.size == 0 or np.can_cast(value.dtype, target, "safe"):
+        return False
+    return bool(value.min() < dtype.min or value.max() > dtype.max)
+
+
+def _describe(value: Any) -> str:
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        return f"{type(value).__name__} of uneven rows"
+    return f"{type(value).__name__} of {array.dtype}, shape {list(array.shape)}"
 
 
 def _to_ragged(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.RaggedTensor:
     spec = info.type_spec
     if isinstance(value, tf.SparseTensor):
         raise _mismatch(name, info, "SparseTensor", subject)
-    if isinstance(value, list | tuple | np.ndarray):
-        value = tf.ragged.constant(
-            value if isinstance(value, list) else np.asarray(value).tolist(),
-            dtype=info.dtype,
-            ragged_rank=spec.ragged_rank,
-            row_splits_dtype=spec.row_splits_dtype,
-        )
-    elif not isinstance(value, tf.RaggedTensor):
-        value = tf.RaggedTensor.from_tensor(
-            tf.convert_to_tensor(value),
-            ragged_rank=spec.ragged_rank,
-            row_splits_dtype=spec.row_splits_dtype,
-        )
+    layout = {"ragged_rank": spec.ragged_rank, "row_splits_dtype": spec.row_splits_dtype}
+    try:
+        if isinstance(value, list | tuple):
+            value = tf.ragged.constant(list(value), dtype=info.dtype, **layout)
+        elif not isinstance(value, tf.RaggedTensor):
+            dense = value if tf.is_tensor(value) else np.asarray(value)
+            value = tf.RaggedTensor.from_tensor(tf.convert_to_tensor(dense), **layout)
+    except (TypeError, ValueError) as error:
+        raise _mismatch(name, info, _describe(value), subject) from error
     value = value.with_row_splits_dtype(spec.row_splits_dtype)
     return value.with_flat_values(_widen(value.flat_values, name, info, subject))
 
@@ -214,14 +238,22 @@ def _widen(value: tf.Tensor, name: str, info: ParsedTensorInfo, subject: Subject
     raise _mismatch(name, info, f"dtype {value.dtype.name}", subject)
 
 
-def _mismatch(name: str, info: ParsedTensorInfo, found: str, subject: Subject) -> InputError:
+def _mismatch(
+    name: str,
+    info: ParsedTensorInfo,
+    found: str,
+    subject: Subject,
+    advice: str | None = None,
+) -> InputError:
+    cast = f"tf.cast(value, tf.{info.dtype.name})"
     return InputError(
         f"Cannot feed input {name!r} of a TF1 Hub module.",
         subject,
         expected=str(info),
         found=found,
-        advice=f"convert the value first, e.g. tf.cast(value, tf.{info.dtype.name}) "
-        "where no precision is lost, or reshape it",
+        advice=advice
+        or f"convert the value first, where nothing is lost by it: {cast}, in a dataset.map(...) "
+        f"for fit, or keras.Input(..., dtype={info.dtype.name!r}) in a functional model",
     )
 
 

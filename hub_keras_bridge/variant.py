@@ -90,6 +90,12 @@ class SignatureFacts:
         """Dense specs in the order of ``input_tensors``."""
         return [spec for info in self.inputs.values() for spec in info.component_specs]
 
+    def fetches(self, outputs: Iterable[str]) -> tuple[list[str], list[tf.TensorShape]]:
+        """The graph tensors of some outputs, flat, and their static shapes."""
+        infos = [self.outputs[key] for key in outputs]
+        names = [name for info in infos for name in info.tensor_names]
+        return names, [spec.shape for info in infos for spec in info.component_specs]
+
 
 class Variant:
     """Reads one MetaGraphDef.

@@ -56,6 +56,13 @@ def publish_first_signature(publish, module_fn):
 
 
 class TestRefused:
+    def test_outside_a_module_fn(self):
+        with pytest.raises(RuntimeError, match="Cannot call add_signature") as caught:
+            hub.add_signature(inputs=tf.constant(1.0), outputs=tf.constant(1.0))
+        assert isinstance(caught.value, hub.PublishError)
+        with pytest.raises(hub.PublishError, match="Cannot call attach_message"):
+            hub.attach_message("key", wrappers_pb2.Int64Value(value=1))
+
     def test_tags_twice(self):
         with pytest.raises(hub.PublishError) as caught:
             hub.create_module_spec(identity_fn, [({"a"}, {}), (["a"], {})])

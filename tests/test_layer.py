@@ -51,9 +51,22 @@ class TestOutputs:
         assert "one of 'cats', 'dogs'" in str(caught.value)
         assert "signature 'fruit_to_pet'" in str(caught.value)
 
+    def test_unknown_output_beside_all(self):
+        with pytest.raises(hub.SignatureError, match="no output 'nope'"):
+            hub.ModuleLayer(Golden("mlp_bn").path, output_key="nope", as_dict=True)
+
+    def test_static_shape_is_what_the_signature_says(self):
+        layer = hub.ModuleLayer(Golden("text_embed").path)
+        traced = tf.function(layer).get_concrete_function(tf.TensorSpec([None], tf.string))
+        assert traced.outputs[0].shape.as_list() == [None, 16]
+
     def test_unknown_signature(self):
         with pytest.raises(hub.SignatureError, match="one of 'tokens'"):
             hub.ModuleLayer(Golden("bert_tiny").path)
+
+    def test_tags_that_are_a_string(self):
+        with pytest.raises(hub.TagsError, match=r"pass \{'train'\}"):
+            hub.ModuleLayer(Golden("mlp_bn").path, tags="train")
 
     def test_unknown_tags(self):
         with pytest.raises(hub.TagsError, match=r"no variant with tags \{'serve'\}"):
@@ -256,6 +269,11 @@ class TestTrainability:
         assert "'steps' matches no trainable variable" in str(caught.value)
         assert "'block/w', 'head/b'" in str(caught.value)
 
+    def test_no_pattern_at_all_trains_nothing(self, counter):
+        layer = hub.ModuleLayer(counter, trainable=True, trainable_patterns=[])
+        layer.build()
+        assert self.names(layer) == []
+
     def test_pattern_that_is_no_regex(self, counter):
         with pytest.raises(hub.TrainingError, match="a regular expression"):
             hub.ModuleLayer(counter, trainable_patterns="(")
@@ -334,6 +352,87 @@ class TestLosses:
             layer([1.0, 2.0], training=True)
             total = tf.add_n(layer.losses)
         assert tape.gradient(total, layer.trainable_weights)[0].numpy() == 13.0
+
+
+class TestInsideFunctions:
+    """A call in a tf.function takes its place among the other effects there."""
+
+    def test_update_runs_though_nobody_reads_the_output(self, counter):
+        layer = hub.ModuleLayer(counter, trainable=True)
+        layer.build()
+
+        @tf.function
+        def train():
+            for _ in tf.range(3):
+                layer(tf.zeros([1, 2]), training=True)
+
+        train()
+        assert steps(layer) == 3
+
+    def test_a_later_assignment_is_not_read(self, counter):
+        layer = hub.ModuleLayer(counter)
+        bias = layer.variable_map["head/b"]
+
+        @tf.function
+        def call_then_assign():
+            y = layer(tf.zeros([1, 2]))
+            bias.assign([1000.0, 1000.0])
+            return y
+
+        assert call_then_assign().numpy().tolist() == [[0.5, 0.5]]
+        assert layer(tf.zeros([1, 2])).numpy().tolist() == [[1000, 1000]]
+
+    def test_two_training_calls_update_in_turn(self, counter):
+        layer = hub.ModuleLayer(counter, trainable=True)
+        one, other = keras.Input((2,)), keras.Input((2,))
+        model = keras.Model([one, other], layer(one) + layer(other))
+        model.compile("sgd", "mse")
+        x = np.zeros((2, 2), np.float32)
+        model.fit([x, x], x, verbose=0)
+        assert steps(layer) == 2
+
+    def test_first_call_in_a_dataset(self, counter):
+        layer = hub.ModuleLayer(counter)
+        rows = tf.data.Dataset.from_tensors(tf.ones([1, 2])).map(layer)
+        assert [row.numpy().tolist() for row in rows] == [[[1.5, 2.5]]]
+        assert layer([[1.0, 1.0]]).numpy().tolist() == [[1.5, 2.5]]
+
+    def test_first_call_in_a_subclassed_model(self, counter):
+        class Model(keras.Model):
+            def __init__(self):
+                super().__init__()
+                self.layer = hub.ModuleLayer(counter, trainable=True)
+
+            def call(self, x, training=False):
+                return self.layer(x, training=training)
+
+        model = Model()
+        assert model(np.ones((1, 2), np.float32)).numpy().tolist() == [[1.5, 2.5]]
+        model = Model()
+        model.compile("sgd", "mse")
+        model.fit(np.ones((4, 2)), np.ones((4, 2)), batch_size=2, verbose=0)
+        assert steps(model.layer) == 2
+
+    def test_first_calls_from_many_threads(self, counter):
+        from concurrent.futures import ThreadPoolExecutor
+
+        layer = hub.ModuleLayer(counter)
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda _: layer(tf.ones([1, 2])).numpy().tolist(), range(16)))
+        assert found == [[[1.5, 2.5]]] * 16
+        assert len(layer.weights) == 3
+
+
+class TestTensorFlowsOwnTools:
+    def test_checkpoint_of_the_model(self, counter, tmp_path):
+        model = keras.Sequential([keras.Input((2,)), hub.ModuleLayer(counter, trainable=True)])
+        weight = model.layers[0].variable_map["block/w"]
+        weight.assign([7.0, 8.0])
+        path = tf.train.Checkpoint(model=model).save(str(tmp_path / "ckpt"))
+        weight.assign([0.0, 0.0])
+        tf.train.Checkpoint(model=model).restore(path).assert_consumed()
+        assert weight.numpy().tolist() == [7, 8]
+        assert len(model.weights) == 3
 
 
 class TestVariableMap:

@@ -78,6 +78,14 @@ model.layers[0].export_module({str(tmp_path / "exported")!r})
         found = predict(keras.models.load_model(tmp_path / "two.keras"))
         np.testing.assert_array_equal(found, predict(model))
 
+    def test_vocabulary_that_is_gone(self, model, folder, tmp_path):
+        shutil.rmtree(folder)
+        with pytest.raises(hub.ExportError) as caught:
+            model.layers[0].export_module(tmp_path / "m")
+        assert "its asset 'zoo_vocab_1.txt' is gone" in str(caught.value)
+        assert "put the module back" in str(caught.value)
+        assert os.listdir(tmp_path) == []
+
     def test_leaves_no_file_behind(self, model, tmp_path, monkeypatch):
         (tmp_path / "temp").mkdir()
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temp"))

@@ -54,12 +54,18 @@ def test_converts_without_loss(value, dtype, expected):
         (tf.constant([1], tf.int64), tf.int32, "int64"),
         (tf.constant([1]), tf.float32, "int32"),
         (tf.constant([1.0]), tf.int32, "float32"),
-        ([1.5], tf.int32, "float"),
-        (["a"], tf.float32, "<U1"),
-        ([1.0], tf.string, "float"),
+        ([1.5], tf.int32, "list of float64, shape [1]"),
+        (["a"], tf.float32, "list of <U1"),
+        ([1.0], tf.string, "list of float64"),
+        (np.array([1.5]), tf.int32, "float64"),
+        (np.array([2**40]), tf.int32, "int64"),
+        (np.array([-1]), tf.uint8, "int64"),
+        (np.array([1j]), tf.float32, "complex128"),
+        (np.array(["1"]), tf.int32, "<U1"),
+        (np.array([object()]), tf.string, "object"),
         (tf.ragged.constant([[1.0]]), tf.float32, "RaggedTensor"),
         (tf.sparse.from_dense([1.0]), tf.float32, "SparseTensor"),
-        ([[1.0], [2.0, 3.0]], tf.float32, "list"),
+        ([[1.0], [2.0, 3.0]], tf.float32, "list of uneven rows"),
     ],
 )
 def test_refuses_what_would_lose_something(value, dtype, found):
@@ -76,6 +82,13 @@ def test_refuses_what_would_lose_something(value, dtype, found):
 def test_refuses_other_shapes(shape):
     with pytest.raises(hub.InputError, match=r"Expected: float32 \[\?, 3\]"):
         convert(np.zeros(shape), dense(tf.float32, (None, 3)))
+
+
+@pytest.mark.parametrize("value", [[1, 2], 3, [["a"]], np.array([[1.5]]), tf.constant(1.5)])
+def test_ragged_from_what_is_not(value):
+    info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
+    with pytest.raises(hub.InputError, match="Expected: ragged int64"):
+        convert(value, info)
 
 
 def test_ragged_of_other_rank():
