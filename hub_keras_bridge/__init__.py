@@ -11,6 +11,7 @@ from hub_keras_bridge.errors import (
     CheckpointError,
     ExportError,
     FormatError,
+    GraphModeError,
     HandleError,
     HubError,
     InputError,
@@ -22,6 +23,7 @@ from hub_keras_bridge.errors import (
     UnsafeModuleError,
 )
 from hub_keras_bridge.layer import ModuleLayer
+from hub_keras_bridge.module import Module, eval_function_for_module
 from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.version import VERSION as __version__
@@ -32,9 +34,11 @@ __all__ = [
     "CheckpointError",
     "ExportError",
     "FormatError",
+    "GraphModeError",
     "HandleError",
     "HubError",
     "InputError",
+    "Module",
     "ModuleLayer",
     "ModuleSpec",
     "PublishError",
@@ -47,6 +51,7 @@ __all__ = [
     "add_signature",
     "attach_message",
     "create_module_spec",
+    "eval_function_for_module",
     "load_module_spec",
     "resolve",
 ]

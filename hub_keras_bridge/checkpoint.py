@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import tensorflow as tf
 
+from hub_keras_bridge import compat
 from hub_keras_bridge.errors import CheckpointError, Subject, choices
 from hub_keras_bridge.variant import VariableFacts
 
@@ -83,13 +84,8 @@ class Checkpoint:
         """
         self.check(facts)
         try:
-            with tf.init_scope(), tf.device("CPU"):
-                return tf.raw_ops.RestoreV2(
-                    prefix=self._prefix,
-                    tensor_names=[self._key(facts.name)],
-                    shape_and_slices=[facts.slice_spec],
-                    dtypes=[facts.dtype],
-                )[0]
+            with compat.eager_mode():
+                return self.restoring(facts)
         except tf.errors.OpError as error:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
@@ -98,6 +94,18 @@ class Checkpoint:
                 found=error.message,
                 advice="fetch the module again; the copy is damaged",
             ) from error
+
+    def restoring(self, facts: VariableFacts) -> tf.Tensor:
+        """The op that reads a variable or slice; in a graph, when that runs."""
+        with tf.device("CPU"):
+            value = tf.raw_ops.RestoreV2(
+                prefix=self._prefix,
+                tensor_names=[self._key(facts.name)],
+                shape_and_slices=[facts.slice_spec],
+                dtypes=[facts.dtype],
+            )[0]
+        value.set_shape(facts.shape)
+        return value
 
 
 def _without_wildcards(prefix: str) -> tuple[tempfile.TemporaryDirectory | None, str]:
@@ -121,7 +129,7 @@ def write_checkpoint(
         values: each variable or slice with what to write for it.
     """
     pairs = list(values)
-    with tf.init_scope(), tf.device("CPU"):
+    with compat.eager_mode(), tf.device("CPU"):
         tf.raw_ops.SaveV2(
             prefix=prefix,
             tensor_names=[facts.name for facts, _ in pairs],

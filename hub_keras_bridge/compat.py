@@ -6,7 +6,8 @@ holds that nothing else in the package imports such a name.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -14,7 +15,9 @@ import tensorflow as tf
 from keras.src.saving import serialization_lib
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import struct_pb2
+from tensorflow.python.eager import context as tf_context
 from tensorflow.python.framework import op_def_registry
+from tensorflow.python.ops import variables
 from tensorflow.python.saved_model import nested_structure_coder
 
 
@@ -38,6 +41,28 @@ def decode_type_spec(proto: struct_pb2.TypeSpecProto) -> tf.TypeSpec:
 def encode_type_spec(spec: tf.TypeSpec) -> struct_pb2.TypeSpecProto:
     """The inverse of :func:`decode_type_spec`."""
     return nested_structure_coder.encode_structure(spec).type_spec_value
+
+
+def eager_mode() -> contextlib.AbstractContextManager[None]:
+    """Eager execution, whatever graph is being built around.
+
+    ``tf.init_scope`` leads out of functions, but not out of a TF1 graph.
+    """
+    return tf_context.eager_mode()
+
+
+def set_save_slice(
+    variable: tf.Variable, name: str, full_shape: Sequence[int], offset: Sequence[int]
+) -> None:
+    """Marks a TF1 variable as a slice of a partitioned one, as a Saver reads it.
+
+    TensorFlow sets it where it partitions itself; a restored slice needs it too.
+    """
+    variable._set_save_slice_info(  # noqa: SLF001
+        variables.Variable.SaveSliceInfo(
+            name, list(full_shape), list(offset), variable.shape.as_list()
+        )
+    )
 
 
 def capture(tensor: tf.Tensor) -> tf.Tensor:

@@ -126,6 +126,10 @@ class CheckpointError(HubError, ValueError):
     """A checkpoint lacks a variable, or holds it in another shape or dtype."""
 
 
+class GraphModeError(HubError, RuntimeError):
+    """TF1 graph mode is asked for where there is none, or in another graph."""
+
+
 class PublishError(HubError, ValueError, TypeError, RuntimeError):
     """A ``module_fn`` that cannot become a module."""
 

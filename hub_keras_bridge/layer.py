@@ -210,7 +210,7 @@ class ModuleLayer(compat.OwnLosses):
                 return
             try:
                 # Outside any graph that the first call happens to be in.
-                with tf.init_scope():
+                with tf.init_scope(), tf.variable_creator_scope(_without_name_scope):
                     self._create_weights(first_values(self.spec, self._tags, needed))
             except Exception:
                 self._module.weights.clear()
@@ -438,6 +438,16 @@ class ModuleLayer(compat.OwnLosses):
         self._module.weights = weights
         if self.built:
             self._start_runtime()
+
+
+def _without_name_scope(create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+    """Makes a variable whose name does not tell its layer's number.
+
+    TensorFlow caches a kernel for every name a variable is ever made under, so
+    that a process that loads again and again would grow. Keras has paths.
+    """
+    with tf.name_scope(""):
+        return create(**kwargs)
 
 
 def _initializer(value: Callable[[], Any]) -> Callable[..., Any]:

@@ -30,7 +30,7 @@ from hub_keras_bridge.variant import Variant
 
 Function = Callable[..., list[tf.Tensor]]
 
-_SCOPE = "module"
+_SCOPE = "module/"
 _NO_GRADIENT = (
     "This TF1 Hub module has control flow that was not made by tf.while_loop or tf.cond; it runs, "
     "but cannot be differentiated. Use the layer with trainable=False, on inputs that need no "
@@ -50,20 +50,16 @@ class Table(tf.saved_model.experimental.TrackableResource):
 
     def __init__(self, node: node_def_pb2.NodeDef) -> None:
         super().__init__(device="CPU")
-        self._op = node.op
-        self._attributes = {
-            name: _attribute(value)
-            for name, value in node.attr.items()
-            if name not in ("container", "shared_name", "use_node_name_sharing")
-            and not name.startswith("_")
-        }
+        self._node = node
         self._shared_name = f"hub_keras_bridge_{uuid.uuid4().hex}"
         # Adds the ops that fill the table to the current graph.
         self.filling: Function | None = None
 
     def _create_resource(self) -> tf.Tensor:
-        make = getattr(tf.raw_ops, self._op)
-        return make(shared_name=self._shared_name, **self._attributes)
+        # By name only in a SavedModel: TensorFlow caches a kernel for every
+        # name that is ever run eagerly, for good.
+        name = None if tf.executing_eagerly() else self._shared_name
+        return make_resource(self._node, name)
 
     def _initialize(self) -> None:
         if self.filling is None:
@@ -76,7 +72,8 @@ class Table(tf.saved_model.experimental.TrackableResource):
             self.filling()
 
     def _destroy_resource(self) -> None:
-        tf.raw_ops.DestroyResourceOp(resource=self.resource_handle, ignore_lookup_error=True)
+        if not tf.executing_eagerly():  # a nameless table goes with its handle
+            tf.raw_ops.DestroyResourceOp(resource=self.resource_handle, ignore_lookup_error=True)
 
 
 class Runtime(tf.Module):
@@ -244,27 +241,34 @@ class _Kept:
         self.lock = threading.RLock()
 
 
-def import_plan(
-    chosen: Plan, input_map: Mapping[str, tf.Tensor], given: Mapping[str, tf.Tensor]
-) -> list[tf.Tensor]:
-    """Imports a plan into the current graph; returns what it fetches.
+def import_graph(
+    chosen: Plan,
+    input_map: Mapping[str, tf.Tensor],
+    given: Mapping[str, tf.Tensor],
+    scope: str = _SCOPE,
+) -> tuple[list[tf.Tensor], list[tf.Operation]]:
+    """Imports a plan into the current graph.
 
     Args:
         chosen: the plan.
         input_map: placeholder -> tensor of the current graph.
         given: tensor of a signature -> tensor of the current graph; an output
             may be one of them.
+        scope: absolute name scope to import into, with its slash.
+
+    Returns:
+        The tensors that the plan fetches and the ops that are its updates.
     """
     current = tf.compat.v1.get_default_graph()
     if chosen.graph_def.node:
         tf.graph_util.import_graph_def(
             chosen.graph_def,
-            name=_SCOPE,
+            name=scope,
             input_map=dict(input_map),
             producer_op_list=chosen.producer_ops,
         )
     fetched = [
-        given[tensor] if tensor in given else current.get_tensor_by_name(f"{_SCOPE}/{tensor}")
+        given[tensor] if tensor in given else current.get_tensor_by_name(f"{scope}{tensor}")
         for tensor in chosen.fetches
     ]
     for tensor, shape in zip(fetched, chosen.shapes, strict=False):
@@ -275,9 +279,16 @@ def import_plan(
         fetched = [
             tf.raw_ops.PreventGradient(input=tensor, message=_NO_GRADIENT) for tensor in fetched
         ]
-    if not chosen.updates:
+    return fetched, [current.get_operation_by_name(f"{scope}{op}") for op in chosen.updates]
+
+
+def import_plan(
+    chosen: Plan, input_map: Mapping[str, tf.Tensor], given: Mapping[str, tf.Tensor]
+) -> list[tf.Tensor]:
+    """As :func:`import_graph`, with outputs that wait for the updates."""
+    fetched, updates = import_graph(chosen, input_map, given)
+    if not updates:
         return fetched
-    updates = [current.get_operation_by_name(f"{_SCOPE}/{op}") for op in chosen.updates]
     with tf.control_dependencies(updates):
         # Without fetches there must be something for the updates to hang on.
         return [tf.identity(tensor) for tensor in fetched] or [tf.constant(True)]
@@ -293,6 +304,27 @@ def _table_identity(node: node_def_pb2.NodeDef, filling: Plan | None) -> str:
         parts.append(filling.graph_def.SerializeToString(deterministic=True))
         parts.append(repr(sorted(filling.assets.items())).encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def make_resource(node: node_def_pb2.NodeDef, shared_name: str | None) -> tf.Tensor:
+    """Runs or adds the op that makes a table.
+
+    Args:
+        node: the op as published.
+        shared_name: a name of its own; None for a table without a name, where
+            the op has such a form.
+    """
+    attributes = {
+        name: _attribute(value)
+        for name, value in node.attr.items()
+        if name not in ("container", "shared_name", "use_node_name_sharing")
+        and not name.startswith("_")
+    }
+    nameless = getattr(tf.raw_ops, f"Anonymous{node.op.removesuffix('V2')}", None)
+    if shared_name is None and nameless is not None:
+        return nameless(**attributes)
+    named = getattr(tf.raw_ops, node.op)
+    return named(shared_name=shared_name or uuid.uuid4().hex, **attributes)
 
 
 def _attribute(value: attr_value_pb2.AttrValue) -> Any:

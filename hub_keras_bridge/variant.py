@@ -46,6 +46,8 @@ class VariableFacts:
         full_shape: of the partitioned variable; None where there are no slices.
         offset: where in it this slice begins.
         initializer: the op that sets its initial value.
+        initial_value: the tensor that it sets it to.
+        is_model_variable: whether it is in MODEL_VARIABLES.
     """
 
     node: str
@@ -56,6 +58,8 @@ class VariableFacts:
     full_shape: tuple[int, ...] | None = None
     offset: tuple[int, ...] | None = None
     initializer: str = ""
+    initial_value: str = ""
+    is_model_variable: bool = False
 
     @property
     def slice_spec(self) -> str:
@@ -200,7 +204,20 @@ class Variant:
             full_shape=tuple(part.full_shape) if part.full_name else None,
             offset=tuple(part.var_offset) if part.full_name else None,
             initializer=definition.initializer_name,
+            initial_value=self._initial_value(definition),
+            is_model_variable=definition.variable_name in self._model_variables,
         )
+
+    @cached_property
+    def _model_variables(self) -> set[str]:
+        return {d.variable_name for d in self._variable_defs(_KEYS.MODEL_VARIABLES)}
+
+    def _initial_value(self, definition: variable_pb2.VariableDef) -> str:
+        """What the initializer assigns; early publishers did not name it."""
+        if definition.initial_value_name:
+            return graph.tensor_name(definition.initial_value_name)
+        assign = self.nodes.get(graph.node_name(definition.initializer_name))
+        return graph.tensor_name(assign.input[1]) if assign else ""
 
     @cached_property
     def assets(self) -> dict[str, str]:

@@ -1,0 +1,260 @@
+"""Module: a TF1 Hub module in a TensorFlow 1 graph."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+from hub_keras_bridge import compat, export
+from hub_keras_bridge.checkpoint import write_checkpoint
+from hub_keras_bridge.endpoint import Endpoint
+from hub_keras_bridge.errors import GraphModeError
+from hub_keras_bridge.graph_state import GraphState
+from hub_keras_bridge.plan import plan_call
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.tensor_info import ParsedTensorInfo
+
+
+class Module:
+    """Part of a TF1 graph: state when it is made, outputs whenever it is applied.
+
+    Variables, tables and losses are made once, under an unused variable scope;
+    every application shares them. The variables' initializers restore the
+    published values.
+
+    Example:
+
+    >>> import tensorflow as tf, hub_keras_bridge as hub
+    >>> def double():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     factor = tf.compat.v1.get_variable("factor", initializer=2.0)
+    ...     hub.add_signature(inputs=x, outputs=x * factor)
+    >>> spec = hub.create_module_spec(double)
+    >>> with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    ...     module = hub.Module(spec)
+    ...     y = module([1.0, 2.0])
+    ...     session.run(tf.compat.v1.global_variables_initializer())
+    ...     session.run(y).tolist()
+    [2.0, 4.0]
+
+    Args:
+        spec: a ModuleSpec, or what :func:`load_module_spec` takes.
+        trainable: whether its trainable variables and regularization losses
+            join TRAINABLE_VARIABLES and REGULARIZATION_LOSSES, and its update
+            ops, per application, UPDATE_OPS.
+        name: the scope's name; numbered if it is taken.
+        tags: which variant; the empty set if None.
+
+    Raises:
+        GraphModeError: TensorFlow executes eagerly here.
+        TagsError: no such variant.
+    """
+
+    def __init__(
+        self,
+        spec: ModuleSpec | str | os.PathLike[str],
+        trainable: bool = False,
+        name: str = "module",
+        tags: Collection[str] | None = None,
+    ) -> None:
+        self._spec = load_module_spec(spec)
+        self._trainable = trainable
+        self._variant = self._spec.variant(tags)
+        self._name = name
+        # State lies outside whatever loop or branch the module is made in.
+        with tf.init_scope():
+            if tf.executing_eagerly():
+                raise GraphModeError(
+                    "Cannot make a hub.Module: TensorFlow executes eagerly here.",
+                    self._variant.subject,
+                    expected="a TF1 graph that is being built",
+                    found="eager execution",
+                    advice="make it inside `with tf.Graph().as_default():`, or use hub.ModuleLayer",
+                )
+            self._graph = tf.compat.v1.get_default_graph()
+            with _unused_scope(name, self._graph) as scope:
+                self._state = GraphState(self._spec, self._variant, scope, trainable)
+
+    def __repr__(self) -> str:
+        return f"<hub_keras_bridge.Module {self._state.scope!r} of {self._spec!r}>"
+
+    def __call__(
+        self, inputs: Any = None, signature: str | None = None, as_dict: bool | None = None
+    ) -> Any:
+        """Applies a signature; it may be called any number of times.
+
+        Args:
+            inputs: a value where the signature has one input, else a dict by
+                input name.
+            signature: name of the signature; ``"default"`` if None.
+            as_dict: whether to return all outputs by name.
+
+        Returns:
+            The output ``"default"``, or a dict of all.
+
+        Raises:
+            SignatureError: no such signature, or no output ``"default"``.
+            InputError: the inputs do not fit.
+            GraphModeError: another graph is being built than the module is in.
+        """
+        endpoint = Endpoint(self._variant, signature, None, bool(as_dict))
+        self._require_own_graph()
+        name = f"{self._name}_apply_{endpoint.signature}"
+        with tf.name_scope(re.sub(r"[^A-Za-z0-9_.-]", "_", name)) as scope:
+            flat = endpoint.bind(inputs)
+            chosen = plan_call(
+                self._variant, endpoint.signature, endpoint.outputs, training=self._trainable
+            )
+            given = dict(zip(endpoint.facts.input_tensors, flat, strict=True))
+            found, updates = self._state.add(chosen, given, scope)
+            for update in updates:
+                tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, update)
+        return endpoint.pack(found)
+
+    def _require_own_graph(self) -> None:
+        with tf.init_scope():
+            current = tf.compat.v1.get_default_graph()
+        if current is not self._graph:
+            raise GraphModeError(
+                "Cannot apply a hub.Module: it was made in another graph.",
+                self._variant.subject,
+                expected="a call while the module's own graph is the default graph",
+                found="another default graph",
+                advice="make the module in each graph that applies it",
+            )
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All variables, slices one by one, sorted by name."""
+        return sorted(
+            (variable for _, variable in self._state.variables), key=lambda variable: variable.name
+        )
+
+    @property
+    def variable_map(self) -> dict[str, tf.Variable | list[tf.Variable]]:
+        """TF1 name -> variable, or the list of a partitioned one's slices."""
+        found: dict[str, tf.Variable | list[tf.Variable]] = {}
+        for facts, variable in self._state.variables:
+            if facts.full_shape is None:
+                found[facts.name] = variable
+            else:
+                slices = found.setdefault(facts.name, [])
+                assert isinstance(slices, list), "slices share a name with slices alone"
+                slices.append(variable)
+        return found
+
+    def export(self, path: str | os.PathLike[str], session: tf.compat.v1.Session) -> None:
+        """Writes the module with the variables' values in a session.
+
+        Args:
+            path: the directory to make; it must not exist, or be empty.
+            session: of the module's graph.
+
+        Raises:
+            ExportError: the target is taken or cannot be written.
+        """
+        facts = [facts for facts, _ in self._state.variables]
+        values = session.run([variable for _, variable in self._state.variables])
+        pairs = list(zip(facts, values, strict=True))
+        export.write_module(
+            os.fspath(path),
+            self._spec.files,
+            (lambda prefix: write_checkpoint(prefix, pairs)) if pairs else None,
+        )
+
+    def get_signature_names(self) -> list[str]:
+        """Names of the signatures of the module's variant."""
+        return self._variant.signature_names
+
+    def get_input_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
+        """As :meth:`ModuleSpec.get_input_info_dict`, for the module's variant."""
+        return self._variant.signature(signature).inputs
+
+    def get_output_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
+        """As :meth:`ModuleSpec.get_output_info_dict`, for the module's variant."""
+        return self._variant.signature(signature).outputs
+
+    def get_attached_message(self, key: str, message_type: type, required: bool = False) -> Any:
+        """As :meth:`ModuleSpec.get_attached_message`, for the module's variant."""
+        return self._spec.get_attached_message(key, message_type, self._variant.tags, required)
+
+
+@contextmanager
+def eval_function_for_module(
+    spec: ModuleSpec | str | os.PathLike[str], tags: Collection[str] | None = None
+) -> Iterator[Callable[..., Any]]:
+    """Yields a function from values to values, as :class:`Module` has tensors.
+
+    Example:
+
+    >>> import tensorflow as tf, hub_keras_bridge as hub
+    >>> def double():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     hub.add_signature(inputs=x, outputs=2 * x)
+    >>> with hub.eval_function_for_module(hub.create_module_spec(double)) as f:
+    ...     f([1.0, 2.0]).tolist()
+    [2.0, 4.0]
+
+    Args:
+        spec: a ModuleSpec, or what :func:`load_module_spec` takes.
+        tags: which variant; the empty set if None.
+
+    Raises:
+        TagsError: no such variant.
+    """
+    with tf.Graph().as_default() as graph:
+        module = Module(spec, tags=tags)
+        applied: dict[tuple[str | None, bool], tuple[list[tf.Tensor], Any]] = {}
+        initializers = [
+            tf.compat.v1.global_variables_initializer(),
+            tf.compat.v1.tables_initializer(),
+        ]
+        session = tf.compat.v1.Session(graph=graph)
+        session.run(initializers)
+
+    def evaluate(
+        inputs: Any = None, signature: str | None = None, as_dict: bool | None = None
+    ) -> Any:
+        endpoint = Endpoint(module._variant, signature, None, bool(as_dict))  # noqa: SLF001
+        with compat.eager_mode():
+            flat = [tensor.numpy() for tensor in endpoint.bind(inputs)]
+        key = signature, bool(as_dict)
+        if key not in applied:
+            with graph.as_default():
+                applied[key] = _applied(module, endpoint)
+        placeholders, outputs = applied[key]
+        return session.run(outputs, dict(zip(placeholders, flat, strict=True)))
+
+    with session:
+        yield evaluate
+
+
+def _applied(module: Module, endpoint: Endpoint) -> tuple[list[tf.Tensor], Any]:
+    """Placeholders for a signature's flat inputs, and its outputs."""
+    inputs, placeholders = {}, []
+    for name, info in endpoint.facts.inputs.items():
+        components = [
+            tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in info.component_specs
+        ]
+        placeholders.extend(components)
+        inputs[name] = info.pack(components)
+    return placeholders, module(inputs, endpoint.signature, endpoint.as_dict)
+
+
+@contextmanager
+def _unused_scope(name: str, graph: tf.Graph) -> Iterator[str]:
+    """An absolute scope, with its slash, that neither names nor variables use."""
+    around = tf.compat.v1.get_variable_scope().name
+    prefix = f"{around}/" if around else ""
+    free = graph.unique_name(prefix + name, mark_as_used=False)
+    # Entered once as a variable scope too, so that no other one takes it.
+    with (
+        tf.compat.v1.variable_scope(free.removeprefix(prefix), auxiliary_name_scope=False),
+        tf.name_scope(f"{free}/") as scope,
+    ):
+        yield scope

@@ -1,0 +1,175 @@
+"""What is compared: modules, inputs that were recorded for them, and training data."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+import hub_keras_bridge as hub
+from original import published
+from original.exchange import Parts
+from original.inputs import Inputs
+
+_SPEC_NAME = "published here"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Inputs that one signature was once given."""
+
+    tags: frozenset[str]
+    signature: str
+    inputs: Inputs
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What to train a module on: one batch and its targets per step."""
+
+    tags: frozenset[str]
+    signature: str
+    output: str
+    rate: float
+    batches: list[tuple[Inputs, Parts]]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One module to compare.
+
+    Attributes:
+        name: as the table calls it.
+        handle: what ModuleLayer takes.
+        recordings: inputs to use; others are random.
+        lessons: data to tune it on; else they are random.
+        assets: file name below ``assets/`` -> its content.
+        as_it_is: whether the original is to read ``handle`` itself, not what
+            this package exports after tuning.
+    """
+
+    name: str
+    handle: str | hub.ModuleSpec
+    recordings: list[Recording] = field(default_factory=list)
+    lessons: Lessons | None = None
+    assets: dict[str, bytes] = field(default_factory=dict)
+    as_it_is: bool = False
+
+
+def golden(folder: Path) -> Subject:
+    """A module of ``tests/golden/zoo``, whose README explains the keys."""
+    module = str(folder / "module")
+    spec = hub.load_module_spec(module)
+    oracle = json.loads((folder / "oracle.json").read_text())
+    with np.load(folder / "oracle.npz", allow_pickle=True) as arrays:
+        recordings = []
+        for number, call in enumerate(oracle["apply"]):
+            tags, signature = frozenset(call["tags"]), call["signature"] or "default"
+            prefix = f"apply{number}.in."
+            values = _below(prefix, arrays)
+            if call["single_input"]:
+                values = _alone(values[""], spec, tags, signature)
+            recordings.append(Recording(tags, signature, values))
+        lessons = _recorded_lessons(oracle["tune"], arrays, spec) if "tune" in oracle else None
+    return Subject(folder.name, module, recordings, lessons, read_assets(Path(module)))
+
+
+def _recorded_lessons(
+    tune: dict[str, object], arrays: np.lib.npyio.NpzFile, spec: hub.ModuleSpec
+) -> Lessons:
+    tags = frozenset(tune["tags"])
+    by_step = (
+        _below("tune.x.", arrays)
+        if tune["dict_input"]
+        else _alone({"value": arrays["tune.x"]}, spec, tags, "default")
+    )
+    batches = [
+        (
+            {name: {"value": parts["value"][step]} for name, parts in by_step.items()},
+            {"value": arrays["tune.t"][step]},
+        )
+        for step in range(tune["steps"])
+    ]
+    return Lessons(tags, "default", "default", tune["lr"], batches)
+
+
+def _below(prefix: str, arrays: np.lib.npyio.NpzFile) -> Inputs:
+    return {
+        key.removeprefix(prefix): {"value": arrays[key]}
+        for key in arrays.files
+        if key.startswith(prefix)
+    }
+
+
+def _alone(parts: Parts, spec: hub.ModuleSpec, tags: frozenset[str], signature: str) -> Inputs:
+    (name,) = spec.get_input_info_dict(signature, tags)
+    return {name: parts}
+
+
+def real(path: Path, unpacked: Path) -> Subject:
+    """A module's folder or ``.tar.gz``; ``<name>_oracle.npz`` beside it has inputs.
+
+    Their keys are ``[tags]|signature|in|name``, the tags joined by commas.
+    """
+    name = path.name.removesuffix(".tar.gz")
+    recorded = path.with_name(f"{name}_oracle.npz")
+    module = path
+    if path.is_file():
+        module = unpacked / name
+        with tarfile.open(path) as archive:
+            archive.extractall(module, filter="data")
+    recordings = _keyed(recorded) if recorded.exists() else []
+    return Subject(str(path), str(module), recordings, assets=read_assets(module))
+
+
+def _keyed(file: Path) -> list[Recording]:
+    found: dict[tuple[str, str], Inputs] = {}
+    with np.load(file, allow_pickle=True) as arrays:
+        for key in arrays.files:
+            tags, signature, direction, name = key.split("|")
+            if direction == "in":
+                found.setdefault((tags, signature), {})[name] = {"value": arrays[key]}
+    return [
+        Recording(frozenset(filter(None, tags.strip("[]").split(","))), signature, inputs)
+        for (tags, signature), inputs in found.items()
+    ]
+
+
+def real_modules(folder: Path) -> Iterator[Path]:
+    """The modules right below a folder."""
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith(".tar.gz") or (path / "tfhub_module.pb").exists():
+            yield path
+
+
+def published_here(folder: Path) -> Iterable[Subject]:
+    """One module, exported from a spec and a TF1 checkpoint, and from a tuned layer."""
+    spec = published.module_spec(folder)
+    assets = {"vocabulary.txt": (folder / "vocabulary.txt").read_bytes()}
+    exported = folder / "exported"
+    spec.export(str(exported), checkpoint_path=published.write_checkpoint(folder))
+    lessons = Lessons(
+        frozenset({"train"}),
+        "default",
+        "default",
+        0.5,
+        [_lesson(["the", "cat", "sat", "unheard"]), _lesson(["hello", "world", "the", "other"])],
+    )
+    yield Subject(f"{_SPEC_NAME}, spec.export", str(exported), [], lessons, assets, True)
+    yield Subject(f"{_SPEC_NAME}, ModuleLayer(spec)", spec, [], lessons, assets)
+
+
+def _lesson(words: list[str]) -> tuple[Inputs, Parts]:
+    target = np.linspace(-1, 1, len(words) * 4, dtype=np.float32).reshape(-1, 4)
+    return {"default": {"value": np.array([w.encode() for w in words], object)}}, {"value": target}
+
+
+def read_assets(module: Path) -> dict[str, bytes]:
+    """The files below ``assets/`` by name."""
+    folder = module / "assets"
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file()]
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
