@@ -70,6 +70,7 @@ class GraphState:
             **{p: self._table(node) for node, p in chosen.resources.items()},
             **{p: self._path(name) for name, ps in chosen.assets.items() for p in ps},
         }
+        given = {name: _known_here(tensor) for name, tensor in given.items()}
         input_map = {p: _known_here(tensor) for p, tensor in outside.items()}
         input_map |= {placeholder: given[t] for t, placeholder in chosen.inputs.items()}
         return import_graph(chosen, input_map, given, scope)

@@ -20,6 +20,7 @@ from hub_keras_bridge.errors import (
     BackendError,
     CheckpointError,
     FormatError,
+    GraphModeError,
     HandleError,
     SignatureError,
     TrainingError,
@@ -202,6 +203,7 @@ class ModuleLayer(compat.OwnLosses):
         """
         if self.built:
             return
+        self._need_eager_execution()
         # What only a variant that never runs here needs may be absent.
         tags = [self._tags, *([self._training_tags] if self.trainable else [])]
         needed = {facts.node for t in tags for facts in self.spec.variant(t).variables}
@@ -218,6 +220,18 @@ class ModuleLayer(compat.OwnLosses):
                 raise
             self._start_runtime()
         self._warn_of_unfed_losses()
+
+    def _need_eager_execution(self) -> None:
+        with tf.init_scope():
+            if tf.executing_eagerly():
+                return
+        raise GraphModeError(
+            "Cannot build a ModuleLayer in a TF1 graph.",
+            self.spec.subject,
+            expected="eager execution, or a function of Keras or TensorFlow 2",
+            found="a TF1 graph that is being built",
+            advice="use hub.Module there, or the layer outside the graph",
+        )
 
     def _create_weights(self, values: Iterable[tuple[VariableFacts, Callable[[], Any]]]) -> None:
         trained = {

@@ -251,7 +251,8 @@ def _unused_scope(name: str, graph: tf.Graph) -> Iterator[str]:
     """An absolute scope, with its slash, that neither names nor variables use."""
     around = tf.compat.v1.get_variable_scope().name
     prefix = f"{around}/" if around else ""
-    free = graph.unique_name(prefix + name, mark_as_used=False)
+    with tf.compat.v1.name_scope(None):
+        free = graph.unique_name(prefix + name)
     # Entered once as a variable scope too, so that no other one takes it.
     with (
         tf.compat.v1.variable_scope(free.removeprefix(prefix), auxiliary_name_scope=False),
