@@ -74,7 +74,7 @@ def capture(tensor: tf.Tensor) -> tf.Tensor:
     return tf.compat.v1.get_default_graph().capture(tensor)
 
 
-def capture_variable(variable: tf.Variable) -> tf.Tensor:
+def capture_variable(variable: tf.Variable, watch: bool) -> tf.Tensor:
     """Captures a variable's handle in the function graph being built.
 
     Watching it is what makes a gradient tape around a call see the variable.
@@ -88,7 +88,8 @@ def capture_variable(variable: tf.Variable) -> tf.Tensor:
         )
     else:
         handle = graph.capture(variable.handle)
-    graph.watch_variable(variable)
+    if watch:
+        graph.watch_variable(variable)
     return handle
 
 
@@ -166,11 +167,12 @@ def wrap_function(
     def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
         results = function(*arguments)
         graph = tf.compat.v1.get_default_graph()
-        graph.control_outputs.extend(
-            op
-            for op in graph.get_operations()
-            if op.op_def.is_stateful and op.type != "Placeholder"
-        )
+        ops = graph.get_operations()
+        # An op inside a v1 loop or branch may not run, and cannot be waited for.
+        if not any(op.type in ("Enter", "Switch") for op in ops):
+            graph.control_outputs.extend(
+                op for op in ops if op.op_def.is_stateful and op.type != "Placeholder"
+            )
         return results
 
     with tf.init_scope():

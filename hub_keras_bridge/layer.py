@@ -301,7 +301,11 @@ class ModuleLayer(compat.OwnLosses):
         runtime = self._runtime
         assert runtime is not None, "Keras builds a layer before it calls it"
         run = runtime.call_function(
-            endpoint.variant, endpoint.signature, endpoint.outputs, training=learning
+            endpoint.variant,
+            endpoint.signature,
+            endpoint.outputs,
+            training=learning,
+            watch=self.trainable,
         )
         outputs = run(*flat)
         if self.trainable and endpoint.variant.losses:

@@ -27,14 +27,18 @@ def _functions_in(
 def reachable(
     library: function_pb2.FunctionDefLibrary, nodes: Iterable[node_def_pb2.NodeDef]
 ) -> function_pb2.FunctionDefLibrary:
-    """The functions that some nodes call, directly or not."""
+    """The functions that some nodes call, directly or not, and their gradients."""
     functions = {function.signature.name: function for function in library.function}
+    gradients = {g.function_name: g.gradient_func for g in library.gradient}
     reached: set[str] = set()
     waiting = _function_names(nodes, functions)
     while waiting:
         name = waiting.pop()
         reached.add(name)
-        waiting |= _function_names(functions[name].node_def, functions) - reached
+        called = _function_names(functions[name].node_def, functions)
+        if gradients.get(name) in functions:
+            called.add(gradients[name])
+        waiting |= called - reached
     kept = type(library)()
     kept.function.extend(functions[name] for name in sorted(reached))
     kept.gradient.extend(g for g in library.gradient if g.function_name in reached)

@@ -100,7 +100,12 @@ def plan(
     found = pruned.placeholders
     _check_ops(pruned.graph_def, variant.subject)
     handles = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
-    rewritten = _with_functions(pruned.graph_def, [*fetches, *updates], handles)
+    rewritten = _with_functions(
+        pruned.graph_def,
+        [*fetches, *updates],
+        handles,
+        control_flow.undifferentiated_loops(variant.meta_graph),
+    )
     _finish(rewritten.graph_def)
     assets: dict[str, list[str]] = {}
     for tensor, name in variant.assets.items():
@@ -122,7 +127,8 @@ def plan(
         fetches=tuple(map(graph.tensor_name, fetches)),
         shapes=tuple(shapes),
         updates=tuple(rewritten.moved.get(op, op) for op in updates),
-        differentiable=rewritten.differentiable,
+        # TensorFlow 2 does not ask a library what gradient a function has.
+        differentiable=rewritten.differentiable and not rewritten.graph_def.library.gradient,
         subject=variant.subject,
     )
 
@@ -245,12 +251,16 @@ class _Rewritten:
 
 
 def _with_functions(
-    graph_def: graph_pb2.GraphDef, targets: Sequence[str], handles: Collection[str]
+    graph_def: graph_pb2.GraphDef,
+    targets: Sequence[str],
+    handles: Collection[str],
+    undifferentiated: Collection[str],
 ) -> _Rewritten:
     if not control_flow.has_control_flow(graph_def):
         return _Rewritten(graph_def, {}, True)
     try:
-        return _Rewritten(*control_flow.functionalize(graph_def, targets, handles), True)
+        rewritten = control_flow.functionalize(graph_def, targets, handles, undifferentiated)
+        return _Rewritten(*rewritten, True)
     except control_flow.Irregular as error:
         logging.warning("v1 control flow is left as it is, without gradients: %s", error)
         return _Rewritten(graph_def, {}, False)

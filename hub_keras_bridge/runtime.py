@@ -32,9 +32,9 @@ Function = Callable[..., list[tf.Tensor]]
 
 _SCOPE = "module/"
 _NO_GRADIENT = (
-    "This TF1 Hub module has control flow that was not made by tf.while_loop or tf.cond; it runs, "
-    "but cannot be differentiated. Use the layer with trainable=False, on inputs that need no "
-    "gradient."
+    "This TF1 Hub module runs, but its gradient cannot be trusted: it has control flow that could "
+    "not be turned into functions, or functions with gradients of their own. Use the layer with "
+    "trainable=False, on inputs that need no gradient."
 )
 
 
@@ -95,7 +95,13 @@ class Runtime(tf.Module):
         self._kept = _Kept(dict(variables), dict(assets))
 
     def call_function(
-        self, variant: Variant, signature: str, outputs: Sequence[str], *, training: bool
+        self,
+        variant: Variant,
+        signature: str,
+        outputs: Sequence[str],
+        *,
+        training: bool,
+        watch: bool = True,
     ) -> Function:
         """The function of one kind of call.
 
@@ -104,6 +110,8 @@ class Runtime(tf.Module):
             signature: name of the signature.
             outputs: names of the outputs wanted.
             training: whether update ops run too.
+            watch: whether a gradient tape sees the variables; a frozen layer
+                needs none of what a tape would keep.
 
         Returns:
             A function from the signature's flat inputs to its flat outputs.
@@ -111,9 +119,9 @@ class Runtime(tf.Module):
 
         def build() -> Function:
             chosen = plan_call(variant, signature, outputs, training=training)
-            return self._import(chosen, variant, signature)
+            return self._import(chosen, variant, signature, watch)
 
-        return self._once(("call", variant.tags, signature, tuple(outputs), training), build)
+        return self._once(("call", variant.tags, signature, tuple(outputs), training, watch), build)
 
     def standing_losses(self, variant: Variant) -> list[tf.Tensor]:
         """The regularization losses that need no input, of current weights."""
@@ -145,7 +153,9 @@ class Runtime(tf.Module):
                 self._kept.functions[key] = function
         return function
 
-    def _import(self, chosen: Plan, variant: Variant, signature: str | None = None) -> Function:
+    def _import(
+        self, chosen: Plan, variant: Variant, signature: str | None = None, watch: bool = True
+    ) -> Function:
         facts = variant.signature(signature) if signature else None
         handles = {
             placeholder: self._table(variant, node).resource_handle
@@ -154,7 +164,8 @@ class Runtime(tf.Module):
         inputs = facts.input_tensors if facts else []
         specs = facts.input_specs if facts else []
         try:
-            return compat.wrap_function(self._body(chosen, handles, inputs), specs)
+            run = compat.wrap_function(self._body(chosen, handles, inputs, watch), specs)
+            return run if chosen.differentiable else _without_gradient(run, specs)
         except HubError:
             raise
         except (ValueError, TypeError, LookupError, tf.errors.OpError) as error:
@@ -167,7 +178,11 @@ class Runtime(tf.Module):
             ) from error
 
     def _body(
-        self, chosen: Plan, handles: Mapping[str, tf.Tensor], inputs: Sequence[str]
+        self,
+        chosen: Plan,
+        handles: Mapping[str, tf.Tensor],
+        inputs: Sequence[str],
+        watch: bool,
     ) -> Function:
         """A Python function that adds a plan to the current graph."""
         paths = {
@@ -180,7 +195,8 @@ class Runtime(tf.Module):
             given = dict(zip(inputs, arguments, strict=True))
             input_map = {p: given[tensor] for tensor, p in chosen.inputs.items()}
             for node, placeholder in chosen.variables.items():
-                input_map[placeholder] = compat.capture_variable(self._variable(node, chosen))
+                variable = self._variable(node, chosen)
+                input_map[placeholder] = compat.capture_variable(variable, watch)
             for placeholder, value in {**handles, **paths}.items():
                 input_map[placeholder] = compat.capture(value)
             return import_plan(chosen, input_map, given)
@@ -220,7 +236,7 @@ class Runtime(tf.Module):
                     else self._table(variant, other).resource_handle
                     for other, placeholder in filling.resources.items()
                 }
-                table.filling = self._body(filling, handles, [])
+                table.filling = self._body(filling, handles, [], watch=False)
                 for number, name in enumerate(sorted(filling.assets)):
                     compat.track_child(table, self._asset(name), f"asset_{number}")
                 table._initialize()  # noqa: SLF001
@@ -275,10 +291,6 @@ def import_graph(
         # The graph may not tell what the publisher knew; never trust a clash.
         if tensor.shape.is_compatible_with(shape):
             tensor.set_shape(shape)
-    if not chosen.differentiable:
-        fetched = [
-            tf.raw_ops.PreventGradient(input=tensor, message=_NO_GRADIENT) for tensor in fetched
-        ]
     return fetched, [current.get_operation_by_name(f"{scope}{op}") for op in chosen.updates]
 
 
@@ -292,6 +304,19 @@ def import_plan(
     with tf.control_dependencies(updates):
         # Without fetches there must be something for the updates to hang on.
         return [tf.identity(tensor) for tensor in fetched] or [tf.constant(True)]
+
+
+def _without_gradient(run: Function, specs: list[tf.TensorSpec]) -> Function:
+    """The same function, whose gradient is an error that says why."""
+
+    def blocked(*inputs: tf.Tensor) -> list[tf.Tensor]:
+        return [
+            tf.raw_ops.PreventGradient(input=tensor, message=_NO_GRADIENT)
+            for tensor in run(*inputs)
+        ]
+
+    # Around the function, so that TensorFlow meets the error first.
+    return compat.wrap_function(blocked, specs)
 
 
 def _no_losses(*_: tf.Tensor) -> list[tf.Tensor]:

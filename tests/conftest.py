@@ -21,7 +21,7 @@ REAL = pathlib.Path(__file__).parent.parent.parent / "shared" / "real"
 def _seed():
     keras.utils.set_random_seed(0)
     yield
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
 
 
 class Golden:

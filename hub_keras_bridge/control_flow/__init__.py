@@ -7,7 +7,8 @@ one function the gradient can silently be wrong. ``While`` and ``If`` ops, which
 call functions, it differentiates, to any order, and compiles.
 """
 
+from hub_keras_bridge.control_flow.contexts import undifferentiated_loops
 from hub_keras_bridge.control_flow.rewrite import functionalize, has_control_flow
 from hub_keras_bridge.control_flow.subgraph import Irregular
 
-__all__ = ["Irregular", "functionalize", "has_control_flow"]
+__all__ = ["Irregular", "functionalize", "has_control_flow", "undifferentiated_loops"]

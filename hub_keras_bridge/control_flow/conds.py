@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
@@ -36,7 +36,7 @@ class _Cond:
 def functionalize_conds(
     nodes: dict[str, node_def_pb2.NodeDef],
     functions: dict[str, function_pb2.FunctionDef],
-    targets: Iterable[str],
+    targets: Collection[str],
 ) -> dict[str, str]:
     """Replaces every conditional, innermost first; changes both first arguments.
 
@@ -49,7 +49,8 @@ def functionalize_conds(
         Wanted node that runs in a branch now -> the node to run instead.
 
     Raises:
-        Irregular: a Switch and Merge are not as ``tf.cond`` makes them.
+        Irregular: a Switch and Merge are not as ``tf.cond`` makes them, or a
+            tensor is wanted from within a branch.
     """
     moved: dict[str, str] = {}
     wanted = [node_name(target) for target in targets]
@@ -63,6 +64,13 @@ def functionalize_conds(
         for name in wanted:
             if any(moved.get(name, name) in innermost.effects[b] for b in (True, False)):
                 moved[name] = node.name
+                _refuse_values(name, targets)
+
+
+def _refuse_values(node: str, targets: Collection[str]) -> None:
+    # A node runs or not; a value would be missing where the branch does not run.
+    if tensors := [t for t in targets if ":" in t and node_name(t) == node]:
+        raise Irregular(f"{tensors[0]!r} is wanted from within a branch")
 
 
 def _conditions(nodes: dict[str, node_def_pb2.NodeDef]) -> dict[str, dict[int, _Condition]]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 
 from tensorflow.core.framework import node_def_pb2, types_pb2
 
+from hub_keras_bridge.control_flow.subgraph import beside, constant
 from hub_keras_bridge.graph import node_name, tensor_name
 
 # Ops that hand a variable's handle into a branch or a loop.
@@ -109,13 +110,8 @@ def _shape(_: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
 def _gather(nodes: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
     batch_dims = node.attr["batch_dims"].i
     indices = node.attr["Tindices"].type
-    axis = node_def_pb2.NodeDef(name=f"{node.name}/axis", op="Const")
-    # In the frame and branch that the gathering is in.
-    axis.input.append(f"^{node_name(node.input[1])}")
-    axis.attr["dtype"].type = types_pb2.DT_INT32
-    axis.attr["value"].tensor.dtype = types_pb2.DT_INT32
-    axis.attr["value"].tensor.tensor_shape.SetInParent()
-    axis.attr["value"].tensor.int_val.append(batch_dims)
+    where = beside(nodes, node.input[1])
+    axis = constant(f"{node.name}/axis", batch_dims, types_pb2.DT_INT32, [where])
     nodes[axis.name] = axis
     node.op = "GatherV2"
     node.input.insert(2, axis.name)

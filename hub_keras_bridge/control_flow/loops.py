@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
@@ -12,6 +13,7 @@ from hub_keras_bridge.control_flow.subgraph import (
     Body,
     Irregular,
     argument,
+    constant,
     dtype_of,
     identity,
     to_function,
@@ -27,12 +29,16 @@ _LIMIT = "maximum_iterations"
 
 @dataclass
 class _Variable:
-    """One loop variable: the ops on its ring."""
+    """One loop variable: the ops on its ring.
+
+    A variable that only the loop's condition reads has no Switch left once the
+    graph is pruned, one whose last value nobody wants has no Exit.
+    """
 
     enter: node_def_pb2.NodeDef
     merge: node_def_pb2.NodeDef
     next_iteration: node_def_pb2.NodeDef
-    switch: node_def_pb2.NodeDef
+    switch: node_def_pb2.NodeDef | None
     exit: node_def_pb2.NodeDef | None
 
 
@@ -48,23 +54,40 @@ class _Frame:
 def functionalize_loops(
     nodes: dict[str, node_def_pb2.NodeDef],
     functions: dict[str, function_pb2.FunctionDef],
+    targets: Iterable[str],
+    undifferentiated: Collection[str] = (),
 ) -> None:
-    """Replaces every loop, innermost first; changes both arguments.
+    """Replaces every loop, innermost first; changes the first two arguments.
+
+    Args:
+        nodes: a graph.
+        functions: its library, which the loops' parts join.
+        targets: tensors and nodes that are wanted.
+        undifferentiated: frames that no gradient leaves.
 
     Raises:
-        Irregular: a ring is not as ``tf.while_loop`` makes it.
+        Irregular: a ring is not as ``tf.while_loop`` makes it, or something is
+            wanted from within a loop.
     """
-    for frame in sorted(_frames(nodes), key=lambda frame: -frame.depth):
-        _replace(frame, nodes, functions)
+    frame_of = _frame_of_each(nodes)
+    for target in targets:
+        if within := frame_of[node_name(target)]:
+            raise Irregular(f"{target!r} is wanted from within loop {within!r}")
+    for frame in sorted(_frames(nodes, frame_of), key=lambda frame: -frame.depth):
+        exit_op = "StopGradient" if frame.name in undifferentiated else "Identity"
+        for leaving, source, dtype in _replace(frame, nodes, functions):
+            nodes[leaving] = identity(leaving, source, dtype)
+            nodes[leaving].op = exit_op
 
 
-def _frames(nodes: dict[str, node_def_pb2.NodeDef]) -> list[_Frame]:
+def _frames(
+    nodes: dict[str, node_def_pb2.NodeDef], frame_of: dict[str, str | None]
+) -> list[_Frame]:
     frames: dict[str, _Frame] = {}
     for node in nodes.values():
         if node.op == "Enter":
             name = node.attr["frame_name"].s.decode()
             frames.setdefault(name, _Frame(name)).enters.append(node)
-    frame_of = _frame_of_each(nodes)
     for frame in frames.values():
         frame.depth = len(_around(frame, frames, frame_of))
     return list(frames.values())
@@ -113,7 +136,8 @@ def _replace(
     frame: _Frame,
     nodes: dict[str, node_def_pb2.NodeDef],
     functions: dict[str, function_pb2.FunctionDef],
-) -> None:
+) -> list[tuple[str, str, int]]:
+    """Adds the While op; returns each Exit with what it hands out, and its dtype."""
     signatures = {name: f.signature for name, f in functions.items()}
     variables, loop_cond = _variables(frame, nodes)
     entered = {variable.enter.name for variable in variables}
@@ -127,7 +151,9 @@ def _replace(
     dtypes = [dtype_of(nodes, enter.name, signatures) for enter in sources]
     given = {}
     for name, variable in zip(names, variables, strict=False):
-        given[f"{variable.merge.name}:0"] = given[f"{variable.switch.name}:1"] = f"{name}:0"
+        given[f"{variable.merge.name}:0"] = f"{name}:0"
+        if variable.switch is not None:
+            given[f"{variable.switch.name}:1"] = f"{name}:0"
     for name, enter in zip(names[len(variables) :], constants, strict=True):
         given[f"{enter.name}:0"] = f"{name}:0"
 
@@ -150,16 +176,18 @@ def _replace(
     prefix = frame.name.replace("/", "_")
     made = []
     for part, kind in ((cond, "cond"), (body, "body")):
-        functionalize_conds(part.nodes, functions, [*part.results, *part.effects])
+        moved = functionalize_conds(part.nodes, functions, [*part.results, *part.effects])
+        part.effects = list(dict.fromkeys(moved.get(effect, effect) for effect in part.effects))
         name = unique(f"{prefix}_{kind}", functions)
         signatures = {key: f.signature for key, f in functions.items()}
         functions[name] = to_function(name, part, signatures)
         made.append(functions[name])
     loop = _while_node(frame, nodes, sources, dtypes, made, variables)
-    for variable, index in zip(variables, range(2, 2 + len(variables)), strict=True):
-        if variable.exit is not None:
-            dtype = dtypes[index - 2]
-            nodes[variable.exit.name] = identity(variable.exit.name, f"{loop.name}:{index}", dtype)
+    return [
+        (variable.exit.name, f"{loop.name}:{index + 2}", dtypes[index])
+        for index, variable in enumerate(variables)
+        if variable.exit is not None
+    ]
 
 
 def _variables(
@@ -185,11 +213,12 @@ def _variables(
     variables = []
     for merge in sorted(merges.values(), key=lambda node: node.name):
         ring_end = nodes[node_name(merge.input[1])]
-        if merge.name not in switches or ring_end.op != "NextIteration":
+        if ring_end.op != "NextIteration":
             raise Irregular(f"the ring at {merge.name!r} is broken")
-        switch = switches[merge.name]
+        switch = switches.get(merge.name)
+        leaving = exits.get(switch.name) if switch else None
         enter = enters[node_name(merge.input[0])]
-        variables.append(_Variable(enter, merge, ring_end, switch, exits.get(switch.name)))
+        variables.append(_Variable(enter, merge, ring_end, switch, leaving))
     return variables, next(iter(loop_conds.values()))
 
 
@@ -220,11 +249,7 @@ def _body(
 
 
 def _count(body: Body) -> None:
-    one = node_def_pb2.NodeDef(name="loop_counter/one", op="Const")
-    one.attr["dtype"].type = types_pb2.DT_INT32
-    one.attr["value"].tensor.dtype = types_pb2.DT_INT32
-    one.attr["value"].tensor.tensor_shape.SetInParent()
-    one.attr["value"].tensor.int_val.append(1)
+    one = constant("loop_counter/one", 1, types_pb2.DT_INT32)
     following = node_def_pb2.NodeDef(
         name="loop_counter/next", op="AddV2", input=[_COUNTER, one.name]
     )
@@ -242,13 +267,7 @@ def _while_node(
 ) -> node_def_pb2.NodeDef:
     name = unique(f"{frame.name}/While", nodes)
     numbers = {f"{name}/{_COUNTER}": 0, f"{name}/{_LIMIT}": -1}
-    for constant, value in numbers.items():
-        node = node_def_pb2.NodeDef(name=constant, op="Const")
-        node.attr["dtype"].type = types_pb2.DT_INT32
-        node.attr["value"].tensor.dtype = types_pb2.DT_INT32
-        node.attr["value"].tensor.tensor_shape.SetInParent()
-        node.attr["value"].tensor.int_val.append(value)
-        nodes[constant] = node
+    nodes |= {key: constant(key, value, types_pb2.DT_INT32) for key, value in numbers.items()}
     stateful = any(function.signature.is_stateful for function in made)
     loop = node_def_pb2.NodeDef(
         name=name,

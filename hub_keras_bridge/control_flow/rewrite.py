@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from tensorflow.core.framework import graph_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge.control_flow.conds import functionalize_conds
 from hub_keras_bridge.control_flow.hoist import hoist_reads
 from hub_keras_bridge.control_flow.loops import functionalize_loops
+from hub_keras_bridge.control_flow.subgraph import Irregular
 from hub_keras_bridge.control_flow.tensor_arrays import use_tensor_lists
 from hub_keras_bridge.graph import node_name, nodes_by_name, upstream
 
 _OPS = frozenset({"Enter", "Switch", "Merge"})
+_STACK_OPS = frozenset({"Stack", "StackV2"})
 
 
 def has_control_flow(graph_def: graph_pb2.GraphDef) -> bool:
@@ -21,7 +23,10 @@ def has_control_flow(graph_def: graph_pb2.GraphDef) -> bool:
 
 
 def functionalize(
-    graph_def: graph_pb2.GraphDef, targets: Sequence[str], handles: Collection[str]
+    graph_def: graph_pb2.GraphDef,
+    targets: Sequence[str],
+    handles: Collection[str],
+    undifferentiated: Collection[str] = (),
 ) -> tuple[graph_pb2.GraphDef, dict[str, str]]:
     """The same computation with While and If ops.
 
@@ -29,6 +34,7 @@ def functionalize(
         graph_def: with v1 control flow.
         targets: tensors and nodes that are wanted; tensors keep their names.
         handles: tensors that are variables' handles.
+        undifferentiated: frames of loops that no gradient leaves.
 
     Returns:
         The new graph, and for each wanted node that now runs inside a function
@@ -36,17 +42,18 @@ def functionalize(
 
     Raises:
         Irregular: the control flow was not made by ``tf.while_loop`` and
-            ``tf.cond``.
+            ``tf.cond``, or the result's gradient would be wrong.
     """
     result = graph_pb2.GraphDef()
     result.CopyFrom(graph_def)
     nodes = nodes_by_name(result)
     functions = {f.signature.name: f for f in result.library.function}
+    _refuse_gradients_of_loops(nodes)
     use_tensor_lists(nodes)
     hoist_reads(nodes, handles)
     # Without what carried the handles in: a loop's gradient takes no resource.
     nodes = {name: nodes[name] for name in upstream(nodes, targets)}
-    functionalize_loops(nodes, functions)
+    functionalize_loops(nodes, functions, targets, undifferentiated)
     nodes = {name: nodes[name] for name in upstream(nodes, targets)}
     moved = functionalize_conds(nodes, functions, targets)
     kept = upstream(nodes, [moved.get(node_name(t), t) for t in targets])
@@ -56,3 +63,11 @@ def functionalize(
     new.library.function.extend(functions.values())
     new.library.gradient.extend(graph_def.library.gradient)
     return new, moved
+
+
+def _refuse_gradients_of_loops(nodes: Mapping[str, node_def_pb2.NodeDef]) -> None:
+    # The loop that computes a gradient takes the other loop's values from a
+    # stack, which TensorFlow differentiates as if they were constants.
+    stacks = sorted(name for name, node in nodes.items() if node.op in _STACK_OPS)
+    if stacks:
+        raise Irregular(f"a loop's gradient, with a stack {stacks[0]!r}, is part of the graph")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+import tensorflow as tf
 from tensorflow.core.framework import function_pb2, node_def_pb2
 
 from hub_keras_bridge import op_facts
@@ -106,6 +108,32 @@ def unique(name: str, taken: Sequence[str] | dict) -> str:
         number += 1
         candidate = f"{name}_{number}"
     return candidate
+
+
+def constant(
+    name: str, value: Any, dtype: int, controls: Iterable[str] = ()
+) -> node_def_pb2.NodeDef:
+    """A Const node; its control inputs say in which frame and branch it is."""
+    node = node_def_pb2.NodeDef(name=name, op="Const", input=controls)
+    node.attr["dtype"].type = dtype
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype))
+    return node
+
+
+def beside(nodes: dict[str, node_def_pb2.NodeDef], tensor: str) -> str:
+    """A control input that puts a node into the frame and branch of a tensor.
+
+    A Switch runs whichever way it passes its input on, so that a control edge
+    to it says nothing of the branch; an Identity of the one output, which may
+    be added to the nodes, does.
+    """
+    source = nodes[node_name(tensor)]
+    if source.op != "Switch":
+        return f"^{source.name}"
+    pivot = f"{tensor_name(tensor).replace(':', '_')}/pivot"
+    if pivot not in nodes:
+        nodes[pivot] = identity(pivot, tensor, source.attr["T"].type)
+    return f"^{pivot}"
 
 
 def identity(name: str, source: str, dtype: int) -> node_def_pb2.NodeDef:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2, tensor_shape_pb2, types_pb2
 
 from hub_keras_bridge.control_flow.order import topological
-from hub_keras_bridge.graph import node_name, tensor_name
+from hub_keras_bridge.control_flow.subgraph import Irregular, beside, constant
+from hub_keras_bridge.graph import is_control, node_name, tensor_name
 
 _MAKE = "TensorArrayV3"
 # Ops that carry handles and flows in and out of loops and branches.
@@ -22,12 +24,15 @@ _CARRY = frozenset({"Identity", "Enter", "Exit", "Merge", "Switch", "NextIterati
 def use_tensor_lists(nodes: dict[str, node_def_pb2.NodeDef]) -> None:
     """Rewrites all TensorArrays of a graph; changes ``nodes``.
 
-    Where one is used in a way that lists do not know (its gradient, say), all
-    are left as they are.
+    Raises:
+        Irregular: one is used in a way that lists do not know.
     """
     ops_on_arrays = [n for n in nodes.values() if n.op.startswith("TensorArray")]
-    if not ops_on_arrays or any(n.op not in {_MAKE, *_REWRITES} for n in ops_on_arrays):
+    if not ops_on_arrays:
         return
+    unknown = {n.op for n in ops_on_arrays} - {_MAKE, *_REWRITES}
+    if unknown:
+        raise Irregular(f"there is no counterpart for {', '.join(sorted(unknown))}")
     handles = _reached(nodes, {f"{n.name}:0": n for n in ops_on_arrays if n.op == _MAKE})
     flows = _reached(
         nodes,
@@ -82,15 +87,18 @@ def _rewrite(
     shape: tensor_shape_pb2.TensorShapeProto,
 ) -> dict[str, str]:
     """Rewrites one op in place; returns new names for its outputs."""
-    data = [r for r in node.input if not r.startswith("^")]
-    controls = [r for r in node.input if r.startswith("^")]
+    data = [r for r in node.input if not is_control(r)]
+    controls = [r for r in node.input if is_control(r)]
+    where = [*controls, beside(nodes, data[-1])]
+    element = _element_shape(nodes, node, shape, where)
     if node.op == _MAKE:
-        element = _element_shape(nodes, node, shape, controls)
         node.op, inputs = "TensorListReserve", [element, data[0]]
         _set_types(node, element_dtype=dtype, shape_type=types_pb2.DT_INT32)
         renamed = {f"{node.name}:1": node.name}
     else:
-        element = _element_shape(nodes, node, shape, [*controls, f"^{node_name(data[-1])}"])
+        if node.op == "TensorArrayGatherV3" and not _are_distinct(nodes, data[1]):
+            _stack_and_gather(nodes, node, data, element, dtype, where)
+            return {}
         node.op, inputs, types = _REWRITES[node.op](data, element)
         _set_types(node, element_dtype=dtype, **types)
         renamed = {}
@@ -100,7 +108,10 @@ def _rewrite(
     if node.op == "TensorListLength":
         node.attr.pop("element_dtype")
     if node.op == "TensorListConcatV2":
-        _add_leading_dims(nodes, node, inputs, controls)
+        # Only of an empty list must the leading dimension be told.
+        none = constant(f"{node.name}/leading_dims", [], types_pb2.DT_INT64, where)
+        nodes[none.name] = none
+        inputs.append(none.name)
     node.input[:] = [*inputs, *controls]
     return renamed
 
@@ -145,36 +156,45 @@ def _element_shape(
     controls: list[str],
 ) -> str:
     """A constant with the shape of one element; -1 where it is open."""
-    constant = node_def_pb2.NodeDef(name=f"{node.name}/element_shape", op="Const")
+    sizes = -1 if shape.unknown_rank else [dim.size for dim in shape.dim]
     # In the frame and branch that the op itself is in.
-    constant.input.extend(controls)
-    constant.attr["dtype"].type = types_pb2.DT_INT32
-    tensor = constant.attr["value"].tensor
-    tensor.dtype = types_pb2.DT_INT32
-    tensor.tensor_shape.SetInParent()
-    if shape.unknown_rank:
-        tensor.int_val.append(-1)
-    else:
-        tensor.tensor_shape.dim.add(size=len(shape.dim))
-        tensor.int_val.extend(dim.size for dim in shape.dim)
-    nodes[constant.name] = constant
-    return constant.name
+    made = constant(f"{node.name}/element_shape", sizes, types_pb2.DT_INT32, controls)
+    nodes[made.name] = made
+    return made.name
 
 
-def _add_leading_dims(
+def _are_distinct(nodes: dict[str, node_def_pb2.NodeDef], indices: str) -> bool:
+    """Whether no index comes twice, for all that the graph tells."""
+    node = nodes[node_name(indices)]
+    while node.op in _CARRY and node.op != "Merge":
+        node = nodes[node_name(node.input[0])]
+    if node.op == "Const":
+        values = tf.make_ndarray(node.attr["value"].tensor)
+        return len(set(values.flat)) == values.size
+    # What TensorArray.stack() gathers.
+    return node.op == "Range"
+
+
+def _stack_and_gather(
     nodes: dict[str, node_def_pb2.NodeDef],
     node: node_def_pb2.NodeDef,
-    inputs: list[str],
+    data: list[str],
+    element: str,
+    dtype: int,
     controls: list[str],
 ) -> None:
-    constant = node_def_pb2.NodeDef(name=f"{node.name}/leading_dims", op="Const")
-    constant.input.extend([*controls, f"^{node_name(inputs[0])}"])
-    constant.attr["dtype"].type = types_pb2.DT_INT64
-    tensor = constant.attr["value"].tensor
-    tensor.dtype = types_pb2.DT_INT64
-    tensor.tensor_shape.dim.add(size=0)
-    nodes[constant.name] = constant
-    inputs.append(constant.name)
+    """Gathers from all elements, since of an index that comes twice the gradient
+    of TensorListGather keeps one.
+    """
+    stack = node_def_pb2.NodeDef(
+        name=f"{node.name}/stack", op="TensorListStack", input=[data[2], element]
+    )
+    _set_types(stack, element_dtype=dtype)
+    axis = constant(f"{node.name}/axis", 0, types_pb2.DT_INT32, controls)
+    nodes |= {stack.name: stack, axis.name: axis}
+    node.op = "GatherV2"
+    node.input[:] = [stack.name, data[1], axis.name, *(c for c in node.input if is_control(c))]
+    _set_types(node, Tparams=dtype, Tindices=types_pb2.DT_INT32, Taxis=types_pb2.DT_INT32)
 
 
 def _set_types(node: node_def_pb2.NodeDef, **types: int) -> None:

@@ -1,0 +1,84 @@
+"""Facts of a node that its op's definition tells."""
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2, op_def_pb2
+
+from hub_keras_bridge import FormatError, op_facts
+
+FLOAT, INT32, INT64 = (t.as_datatype_enum for t in (tf.float32, tf.int32, tf.int64))
+
+
+def node(op, **types):
+    made = node_def_pb2.NodeDef(name="n", op=op)
+    for name, value in types.items():
+        if isinstance(value, list):
+            made.attr[name].list.type.extend(value)
+        else:
+            made.attr[name].type = value
+    return made
+
+
+def test_outputs_by_an_attribute():
+    assert op_facts.outputs(node("Add", T=INT64), {}) == [("z:0", INT64)]
+
+
+def test_outputs_of_fixed_types():
+    moments = op_facts.outputs(node("FusedBatchNormV3", T=FLOAT, U=FLOAT), {})
+    assert [name for name, _ in moments][:3] == ["y:0", "batch_mean:0", "batch_variance:0"]
+    assert op_facts.outputs(node("Shape", T=FLOAT), {}) == [("output:0", INT32)]
+
+
+def test_as_many_outputs_as_an_attribute_says():
+    split = node("Split", T=FLOAT)
+    split.attr["num_split"].i = 3
+    assert op_facts.outputs(split, {}) == [(f"output:{i}", FLOAT) for i in range(3)]
+
+
+def test_outputs_of_a_list_of_types():
+    made = node("IdentityN", T=[FLOAT, INT32])
+    assert op_facts.outputs(made, {}) == [("output:0", FLOAT), ("output:1", INT32)]
+
+
+def test_outputs_of_the_graphs_own_function():
+    signature = op_def_pb2.OpDef(name="f")
+    signature.output_arg.add(name="first", type=INT64)
+    signature.output_arg.add(name="second", type=FLOAT)
+    found = op_facts.outputs(node("f"), {"f": signature})
+    assert found == [("first:0", INT64), ("second:0", FLOAT)]
+
+
+def test_no_outputs():
+    assert op_facts.outputs(node("NoOp"), {}) == []
+
+
+def test_attribute_or_its_default():
+    reshape = node("Reshape", T=FLOAT)
+    op = op_facts.definition(reshape, {})
+    assert op_facts.attribute(reshape, op, "T").type == FLOAT
+    assert op_facts.attribute(reshape, op, "Tshape").type == INT32
+
+
+def test_attribute_that_is_nowhere():
+    made = node("Add")
+    with pytest.raises(FormatError, match="'n' of type Add lacks its attribute 'no'"):
+        op_facts.attribute(made, op_facts.definition(made, {}), "no")
+
+
+def test_op_that_is_not_registered():
+    with pytest.raises(FormatError, match="NoSuchOp"):
+        op_facts.outputs(node("NoSuchOp"), {})
+
+
+@pytest.mark.parametrize(
+    ("op", "stateful"),
+    [("Add", False), ("RandomUniform", True), ("AssignVariableOp", True), ("Assert", True)],
+)
+def test_is_stateful(op, stateful):
+    assert op_facts.is_stateful(node(op), {}) is stateful
+
+
+def test_a_function_is_stateful_if_it_says_so():
+    made = node("f")
+    assert op_facts.is_stateful(made, {"f": op_def_pb2.OpDef(name="f", is_stateful=True)})
+    assert not op_facts.is_stateful(made, {"f": op_def_pb2.OpDef(name="f")})
