@@ -222,11 +222,10 @@ class ModuleLayer(compat.OwnLosses):
         self._warn_of_unfed_losses()
 
     def _need_eager_execution(self) -> None:
-        with tf.init_scope():
-            if tf.executing_eagerly():
-                return
+        if tf.executing_eagerly() or tf.inside_function():
+            return
         raise GraphModeError(
-            "Cannot build a ModuleLayer in a TF1 graph.",
+            "Cannot use a ModuleLayer in a TF1 graph.",
             self.spec.subject,
             expected="eager execution, or a function of Keras or TensorFlow 2",
             found="a TF1 graph that is being built",
@@ -293,6 +292,7 @@ class ModuleLayer(compat.OwnLosses):
         Raises:
             InputError: the inputs do not fit the signature.
         """
+        self._need_eager_execution()
         self._need_graphs("run")
         learning = bool(training) and self.trainable
         module = self._module

@@ -267,9 +267,11 @@ class TestErrors:
         assert "hub.ModuleLayer" in str(caught.value)
 
     def test_a_layer_in_a_graph(self, scale_path, session):
-        with pytest.raises(hub.GraphModeError) as caught:
-            hub.ModuleLayer(scale_path).build()
-        assert "use hub.Module" in str(caught.value)
+        layer = hub.ModuleLayer(scale_path)
+        for use in (layer.build, lambda: layer(tf.ones([1, 2]))):
+            with pytest.raises(hub.GraphModeError) as caught:
+                use()
+            assert "use hub.Module" in str(caught.value)
 
     def test_in_another_graph(self, scale_path, session):
         module = hub.Module(scale_path)
