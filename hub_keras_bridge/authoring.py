@@ -8,11 +8,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 from google.protobuf.message import Message
-from tensorflow.core.framework import node_def_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from hub_keras_bridge import format, graph
+from hub_keras_bridge import compat, format, graph
 from hub_keras_bridge.errors import PublishError, Subject, choices, show_tags
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.tensor_info import build_tensor_info
@@ -42,7 +43,10 @@ _SIGNATURES = "hub_keras_bridge_signatures"
 _ATTACHMENTS = "hub_keras_bridge_attachments"
 
 # The value of an asset's path in a published graph; the file takes its place.
-_ASSET_PATH = b"SAVEDMODEL-ASSET"
+ASSET_PATH = b"SAVEDMODEL-ASSET"
+
+# Before each name in a node's attribute _class, the ops whose device it shares.
+_COLOCATED = "loc:@"
 
 _NAME_OF_NEW_MODULE = "(not published yet)"
 
@@ -66,8 +70,9 @@ def create_module_spec(
         A spec; ``ModuleLayer(spec)`` runs it, ``spec.export`` publishes it.
 
     Raises:
-        PublishError: tags used twice, no signature, or a collection that the
-            format does not have.
+        PublishError: tags used twice, no signature, a collection that the
+            format does not have, or a variable or table colocated with an op
+            that holds no state.
 
     Example:
 
@@ -115,11 +120,13 @@ def add_signature(
     Args:
         name: the signature's name; ``"default"`` if None.
         inputs: dict from input name to graph tensor (dense, sparse or ragged);
-            a single tensor stands for ``{"default": tensor}``.
-        outputs: likewise.
+            a single tensor stands for ``{"default": tensor}``. Each is best a
+            placeholder; in any case it is not colocated with another op.
+        outputs: likewise, without such limits.
 
     Raises:
-        PublishError: the name is taken, or something is no graph tensor.
+        PublishError: the name is taken, something is no graph tensor, or an
+            input is colocated with another op.
     """
     name = name or DEFAULT_SIGNATURE
     subject = Subject(_NAME_OF_NEW_MODULE, signature=name)
@@ -133,6 +140,7 @@ def add_signature(
             advice="choose another name",
         )
     entry = name, _tensors(inputs, "input", subject), _tensors(outputs, "output", subject)
+    _check_inputs(entry[1], subject)
     current.add_to_collection(_SIGNATURES, entry)
 
 
@@ -190,6 +198,87 @@ def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:
     return dict(named)
 
 
+def _check_inputs(inputs: Mapping[str, Any], subject: Subject) -> None:
+    """Checks that whatever is fed can take an input's place."""
+    for key, value in inputs.items():
+        for tensor in tf.nest.flatten(value, expand_composites=True):
+            groups = {group.decode() for group in tensor.op.colocation_groups()}
+            if others := groups - {_COLOCATED + tensor.op.name}:
+                raise PublishError(
+                    f"Cannot add a signature to a TF1 Hub module: input {key!r} is colocated "
+                    "with another op.",
+                    subject,
+                    expected=f"{tensor.name!r} outside any tf.compat.v1.colocate_with(...)",
+                    found=f"colocated with {_ops_named(others)}",
+                    advice="make the placeholder first, and colocate the other op with it",
+                )
+            if len(tensor.op.outputs) > 1:
+                logging.error(
+                    "Input %r of a signature (%s) is %s, one of %d outputs of an op of type %s. "
+                    "An op that is colocated with it cannot follow it to where the module is "
+                    "applied; better make the input a placeholder, or a tf.identity of this.",
+                    key,
+                    subject,
+                    tensor.name,
+                    len(tensor.op.outputs),
+                    tensor.op.type,
+                )
+
+
+def check_collections(present: Iterable[str], subject: Subject) -> None:
+    """Checks that a graph has only collections that the format knows.
+
+    Raises:
+        PublishError: it has others; the message names them.
+    """
+    unsupported = set(present) - SUPPORTED_COLLECTIONS
+    if unsupported:
+        raise PublishError(
+            "Cannot create a TF1 Hub module: the graph has collections that the format lacks.",
+            subject,
+            expected=f"only {choices(SUPPORTED_COLLECTIONS)}",
+            found=choices(unsupported),
+            advice=f"pass drop_collections={sorted(unsupported)!r} if consumers can do without",
+        )
+
+
+def _check_state(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+    """Checks that state is colocated with state alone.
+
+    A module's state is made once, before and apart from the computation that
+    every application repeats, so it cannot go where some computation goes.
+    """
+    holders = {node.name for node in graph_def.node if _holds_state(node)}
+    for node in graph_def.node:
+        if node.name not in holders or "_class" not in node.attr:
+            continue
+        groups = {group.decode() for group in node.attr["_class"].list.s}
+        if others := groups - {_COLOCATED + name for name in holders}:
+            raise PublishError(
+                f"Cannot create a TF1 Hub module: {node.name!r}, which holds state, is colocated "
+                "with an op that holds none.",
+                subject,
+                expected=f"this {node.op} by itself, or colocated with other variables and tables",
+                found=f"colocated with {_ops_named(others)}",
+                advice="make it outside tf.compat.v1.colocate_with(...), or colocate the other "
+                "op with it",
+            )
+
+
+def _holds_state(node: node_def_pb2.NodeDef) -> bool:
+    """Whether a node is a variable, a table, a queue or the like.
+
+    These hand out what they hold and depend on nothing; an op that is stateful
+    for its effects, such as a print, or for its randomness has inputs.
+    """
+    definition = compat.op_def(node.op)  # None for a call of the graph's own function.
+    return definition is not None and definition.is_stateful and not definition.input_arg
+
+
+def _ops_named(groups: Iterable[str]) -> str:
+    return choices(group.removeprefix(_COLOCATED) for group in groups)
+
+
 def _meta_graph(
     built: tf.Graph, tags: frozenset[str], assets: dict[str, str], subject: Subject
 ) -> meta_graph_pb2.MetaGraphDef:
@@ -206,18 +295,11 @@ def _meta_graph(
         )
     for collection in (_SIGNATURES, _ATTACHMENTS):
         built.clear_collection(collection)
-    unsupported = set(built.get_all_collection_keys()) - SUPPORTED_COLLECTIONS
-    unsupported = {key for key in unsupported if built.get_collection(key)}
-    if unsupported:
-        raise PublishError(
-            "Cannot create a TF1 Hub module: the graph has collections that the format lacks.",
-            subject,
-            expected=f"only {choices(SUPPORTED_COLLECTIONS)}",
-            found=choices(unsupported),
-            advice=f"pass drop_collections={sorted(unsupported)!r} if consumers can do without",
-        )
+    present = [key for key in built.get_all_collection_keys() if built.get_collection(key)]
+    check_collections(present, subject)
     asset_tensors = built.get_collection(_KEYS.ASSET_FILEPATHS)
     meta_graph = tf.compat.v1.train.export_meta_graph(graph=built, strip_default_attrs=True)
+    _check_state(meta_graph.graph_def, subject)
     meta_graph.meta_info_def.tags.extend(sorted(tags))
     meta_graph.ClearField("saver_def")
     for name, inputs, outputs in signatures:
@@ -259,7 +341,7 @@ def _detach_assets(
         entry.tensor_info.name = tensor.name
         packed = meta_graph.collection_def[format.ASSETS_COLLECTION].any_list.value.add()
         packed.Pack(entry)
-        node.attr["value"].tensor.string_val[:] = [_ASSET_PATH]
+        node.attr["value"].tensor.string_val[:] = [ASSET_PATH]
 
 
 def _constant_string(node: node_def_pb2.NodeDef) -> str | None:

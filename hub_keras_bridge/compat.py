@@ -7,11 +7,12 @@ holds that nothing else in the package imports such a name.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
+from keras.src.backend.common import global_state
 from keras.src.saving import serialization_lib
 from tensorflow.core.framework import op_def_pb2
 from tensorflow.core.protobuf import struct_pb2
@@ -119,6 +120,30 @@ def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
     """
     layer._convert_input_args = False  # noqa: SLF001
     layer._allow_non_tensor_positional_args = True  # noqa: SLF001
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers in a model, at any depth, each once.
+
+    Keras's public ``layers`` lists one level, and none inside a custom layer; a
+    ``tf.train.TrackableView`` misses what a layer holds in lists and dicts.
+    """
+    return list(model._flatten_layers(include_self=False))  # noqa: SLF001
+
+
+@contextlib.contextmanager
+def outside_stateless_scope() -> Iterator[None]:
+    """Lets variables be made at once while Keras traces a model's shapes.
+
+    Keras puts that off, since a weight's shape may depend on what it traces. A
+    module's does not, and its graph takes handles, which only a variable has.
+    """
+    scope = global_state.get_global_attribute("stateless_scope")
+    global_state.set_global_attribute("stateless_scope", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("stateless_scope", scope)
 
 
 def loads_in_safe_mode() -> bool:

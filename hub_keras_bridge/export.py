@@ -64,6 +64,22 @@ def copy_assets(assets: Mapping[str, str], folder: str) -> None:
             ) from error
 
 
+def require_free_target(path: str, subject: Subject) -> None:
+    """Checks that nothing is at a path, or an empty folder.
+
+    Raises:
+        ExportError: something is.
+    """
+    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise ExportError(
+            "Cannot write a TF1 Hub module: the target exists.",
+            subject,
+            expected=f"no file or non-empty folder at {os.path.abspath(path)}",
+            found="one that is there already",
+            advice="choose another path; an export never overwrites",
+        )
+
+
 @contextmanager
 def new_directory(path: str, subject: Subject) -> Iterator[str]:
     """A folder beside ``path`` that becomes ``path`` when the block succeeds.
@@ -73,14 +89,7 @@ def new_directory(path: str, subject: Subject) -> Iterator[str]:
             disk; the temporary folder is gone then.
     """
     path = os.path.abspath(path)
-    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
-        raise ExportError(
-            "Cannot write a TF1 Hub module: the target exists.",
-            subject,
-            expected=f"no file or non-empty folder at {path}",
-            found="one that is there already",
-            advice="choose another path; an export never overwrites",
-        )
+    require_free_target(path, subject)
     parent, name = os.path.split(path)
     folder = None
     try:

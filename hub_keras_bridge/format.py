@@ -126,28 +126,7 @@ def read_module(path: str, name: str | None = None) -> ModuleFiles:
             found="none",
             advice="fetch the module again; the file is cut short or empty",
         )
-    assets = {
-        name: os.path.join(path, ASSETS_FOLDER, *name.split("/"))
-        for meta_graph in saved_model.meta_graphs
-        for _, name in asset_entries(meta_graph, subject)
-    }
-    for asset, file in assets.items():
-        if not tf.io.gfile.exists(file):
-            raise FormatError(
-                f"Cannot read a TF1 Hub module: its asset {asset!r} is missing.",
-                subject,
-                expected=f"a file {file}",
-                found="no such file",
-                advice="fetch the module again; the copy is incomplete",
-            )
-        if not _is_within(file, path):
-            raise FormatError(
-                f"Refused a TF1 Hub module: its asset {asset!r} is a link that leads outside.",
-                subject,
-                expected=f"a file inside {path}",
-                found=os.path.realpath(file),
-                advice="put a copy of the file in its place, if you trust who made the link",
-            )
+    assets = asset_files(path, saved_model, subject)
     prefix = os.path.join(path, VARIABLES_PREFIX)
     return ModuleFiles(
         name=name or path,
@@ -165,6 +144,44 @@ def has_checkpoint(files: ModuleFiles) -> bool:
 def module_def_bytes() -> bytes:
     """The content of ``tfhub_module.pb`` in a module that this package writes."""
     return ModuleDef(format=FORMAT_V3).SerializeToString()
+
+
+def asset_files(
+    path: str, saved_model: saved_model_pb2.SavedModel, subject: Subject
+) -> dict[str, str]:
+    """Name below ``assets/`` -> file, of all assets that a SavedModel lists.
+
+    Args:
+        path: the folder that ``assets/`` is in.
+        saved_model: what was read from there.
+        subject: for messages.
+
+    Raises:
+        FormatError: one leads outside, or is missing.
+    """
+    files = {
+        name: os.path.join(path, ASSETS_FOLDER, *name.split("/"))
+        for meta_graph in saved_model.meta_graphs
+        for _, name in asset_entries(meta_graph, subject)
+    }
+    for name, file in files.items():
+        if not tf.io.gfile.exists(file):
+            raise FormatError(
+                f"Cannot read a TF1 Hub module: its asset {name!r} is missing.",
+                subject,
+                expected=f"a file {file}",
+                found="no such file",
+                advice="fetch the module again; the copy is incomplete",
+            )
+        if not _is_within(file, path):
+            raise FormatError(
+                f"Refused a TF1 Hub module: its asset {name!r} is a link that leads outside.",
+                subject,
+                expected=f"a file inside {path}",
+                found=os.path.realpath(file),
+                advice="put a copy of the file in its place, if you trust who made the link",
+            )
+    return files
 
 
 def asset_entries(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import uuid
 from collections.abc import Mapping
 
 import tensorflow as tf
+from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge import compat
+from hub_keras_bridge import compat, library
 from hub_keras_bridge.checkpoint import Checkpoint
 from hub_keras_bridge.plan import Plan, plan, plan_initialization, standing_losses
 from hub_keras_bridge.runtime import import_graph, make_resource
@@ -73,7 +76,7 @@ class GraphState:
         given = {name: _known_here(tensor) for name, tensor in given.items()}
         input_map = {p: _known_here(tensor) for p, tensor in outside.items()}
         input_map |= {placeholder: given[t] for t, placeholder in chosen.inputs.items()}
-        return import_graph(chosen, input_map, given, scope)
+        return import_graph(_with_own_functions(chosen), input_map, given, scope)
 
     def _variable(self, facts: VariableFacts) -> tf.Variable:
         if facts.node in self._by_node:
@@ -127,6 +130,20 @@ class GraphState:
             tf.compat.v1.add_to_collection(_KEYS.ASSET_FILEPATHS, path)
             self._paths[name] = path
         return self._paths[name]
+
+
+def _with_own_functions(chosen: Plan) -> Plan:
+    """The plan with function names of its own.
+
+    Applications of one module may be differentiated in different ways; a
+    session's graph would then have two functions of one name.
+    """
+    if not chosen.graph_def.library.function:
+        return chosen
+    graph_def = graph_pb2.GraphDef()
+    graph_def.CopyFrom(chosen.graph_def)
+    library.rename_functions(graph_def, salt=uuid.uuid4().hex)
+    return dataclasses.replace(chosen, graph_def=graph_def)
 
 
 def _known_here(tensor: tf.Tensor) -> tf.Tensor:

@@ -173,7 +173,8 @@ class ModuleLayer(compat.OwnLosses):
             Endpoint(spec.variant(tags), *wanted) for tags in (self._tags, self._training_tags)
         )
         if not spec.files.facts_only:
-            for each in (endpoint, training_endpoint):
+            # Once, where both calls run the same variant.
+            for each in {e.variant.tags: e for e in (endpoint, training_endpoint)}.values():
                 plans = plan_all(each.variant, each.signature, each.outputs)
                 if self._safe_mode:
                     audit.require_safe(plans, each.subject)
@@ -212,7 +213,11 @@ class ModuleLayer(compat.OwnLosses):
                 return
             try:
                 # Outside any graph that the first call happens to be in.
-                with tf.init_scope(), tf.variable_creator_scope(_without_name_scope):
+                with (
+                    tf.init_scope(),
+                    compat.outside_stateless_scope(),
+                    tf.variable_creator_scope(_without_name_scope),
+                ):
                     self._create_weights(first_values(self.spec, self._tags, needed))
             except Exception:
                 self._module.weights.clear()
@@ -333,6 +338,15 @@ class ModuleLayer(compat.OwnLosses):
     def variable_dtype(self) -> str:
         """As ``compute_dtype``; each weight has its own dtype anyway."""
         return self.compute_dtype
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shapes of the outputs for inputs of these shapes."""
+        endpoint = self._module.endpoint
+        shapes = {
+            name: tf.TensorShape(shape) for name, shape in endpoint.by_name(input_shape).items()
+        }
+        found = _symbolic(endpoint, self._output_specs(shapes))
+        return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), found)
 
     def compute_output_spec(
         self,

@@ -45,17 +45,23 @@ def reachable(
     return kept
 
 
-def rename_functions(graph_def: graph_pb2.GraphDef) -> None:
-    """Gives each library function a name that tells its whole library.
+def rename_functions(graph_def: graph_pb2.GraphDef, salt: str = "") -> None:
+    """Gives each library function a name that tells the whole graph.
 
     A process has one name space for functions; modules out of one script have
-    different functions of the same name. Equal libraries get equal names, so
-    loading a module again adds nothing.
+    different functions of the same name. Equal graphs get equal names, so
+    loading a module again adds nothing. (The whole graph, since TensorFlow
+    derives names from these for what it needs of a loop's gradient.)
+
+    Args:
+        graph_def: changed in place.
+        salt: what else the names are to tell apart.
     """
     library = graph_def.library
     if not library.function:
         return
-    digest = hashlib.sha256(library.SerializeToString(deterministic=True)).hexdigest()[:16]
+    told = graph_def.SerializeToString(deterministic=True) + salt.encode()
+    digest = hashlib.sha256(told).hexdigest()[:16]
     renamed = {f.signature.name: f"{f.signature.name}_{digest}" for f in library.function}
     for function in library.function:
         function.signature.name = renamed[function.signature.name]

@@ -129,6 +129,11 @@ class Module:
             )
 
     @property
+    def spec(self) -> ModuleSpec:
+        """What the module is."""
+        return self._spec
+
+    @property
     def variables(self) -> list[tf.Variable]:
         """All variables, slices one by one, sorted by name."""
         return sorted(

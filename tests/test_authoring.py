@@ -6,6 +6,7 @@ import tensorflow as tf
 from google.protobuf import wrappers_pb2
 
 import hub_keras_bridge as hub
+from hub_keras_bridge.module import Module
 
 v1 = tf.compat.v1
 
@@ -194,3 +195,183 @@ def test_default_attributes_are_stripped(scale_spec):
     ]
     # Added in TensorFlow 2; with its default, an older reader need not know it.
     assert "allowed_devices" not in multiply.attr
+
+
+def constant_table():
+    pairs = tf.lookup.KeyValueTensorInitializer(tf.constant([1]), tf.constant([2]))
+    return tf.lookup.StaticHashTable(pairs, -1)
+
+
+HOLDERS = {
+    "variable": lambda: v1.get_variable("v", [2]),
+    "reference variable": lambda: v1.get_variable("v", [2], use_resource=False),
+    "table": constant_table,
+    "mutable table": lambda: tf.raw_ops.MutableHashTableV2(
+        key_dtype=tf.string, value_dtype=tf.int64
+    ),
+    "queue": lambda: tf.queue.FIFOQueue(3, [tf.float32]),
+    "iterator": lambda: tf.raw_ops.IteratorV2(
+        shared_name="", container="", output_types=[tf.float32], output_shapes=[[]]
+    ),
+}
+
+
+class TestColocation:
+    """State goes with state only, inputs with nothing; all else is free."""
+
+    @staticmethod
+    def publish(build):
+        def module_fn():
+            x = v1.placeholder(tf.float32, [None, 2], name="x")
+            build(x)
+            if not v1.get_default_graph().get_collection("hub_keras_bridge_signatures"):
+                hub.add_signature(inputs=x, outputs=x)
+
+        return hub.create_module_spec(module_fn)
+
+    @pytest.mark.parametrize("kind", HOLDERS)
+    def test_state_with_an_op_that_holds_none(self, kind):
+        def build(x):
+            with v1.colocate_with(x):
+                HOLDERS[kind]()
+
+        with pytest.raises(hub.PublishError, match="which holds state, is colocated") as caught:
+            self.publish(build)
+        assert "Found: colocated with 'x'" in str(caught.value)
+
+    @pytest.mark.parametrize("kind", HOLDERS)
+    def test_state_with_state(self, kind):
+        def build(x):
+            with v1.colocate_with(v1.get_variable("w", [2]).handle.op):
+                HOLDERS[kind]()
+
+        self.publish(build)
+
+    @pytest.mark.parametrize(
+        "build",
+        [
+            lambda x: tf.random.uniform([2]),
+            lambda x: v1.Print(x, [x]),
+            lambda x: v1.py_func(lambda value: value, [x], tf.float32),
+            lambda x: tf.TensorArray(tf.float32, 3).write(0, x).read(0),
+            lambda x: tf.function(lambda: tf.random.uniform([2]))(),
+            lambda x: tf.raw_ops.StackV2(max_size=tf.constant(1), elem_type=tf.float32),
+        ],
+    )
+    def test_effects_and_randomness_are_no_state(self, build):
+        def colocated(x):
+            with v1.colocate_with(x):
+                build(x)
+
+        self.publish(colocated)
+
+    def test_in_any_variant(self):
+        def module_fn(colocated):
+            x = v1.placeholder(tf.float32, [None, 2])
+            with v1.colocate_with(x if colocated else None, ignore_existing=not colocated):
+                weight = v1.get_variable("w", [2])
+            hub.add_signature(inputs=x, outputs=x * weight)
+
+        variants = [((), {"colocated": False}), ({"train"}, {"colocated": True})]
+        with pytest.raises(hub.PublishError, match=r"tags \{'train'\}"):
+            hub.create_module_spec(module_fn, variants)
+
+    @pytest.mark.parametrize("kind", ["dense", "sparse", "ragged"])
+    def test_input_with_another_op(self, kind):
+        def build(x):
+            with v1.colocate_with(x):
+                given = {
+                    "dense": lambda: v1.placeholder(tf.float32, [None]),
+                    "sparse": lambda: v1.sparse_placeholder(tf.float32, [None, 3]),
+                    "ragged": lambda: v1.ragged.placeholder(tf.int64, 1, value_shape=[]),
+                }[kind]()
+            hub.add_signature(inputs={"x": x, "given": given}, outputs=x)
+
+        with pytest.raises(hub.PublishError, match="input 'given' is colocated") as caught:
+            self.publish(build)
+        assert "Found: colocated with 'x'" in str(caught.value)
+        assert "signature 'default'" in str(caught.value)
+
+    def test_another_op_with_an_input_or_state(self):
+        def build(x):
+            weight = v1.get_variable("w", initializer=[1.0, 2.0])
+            with v1.colocate_with(x):
+                scaled = x * 2
+            with v1.colocate_with(weight.handle.op):
+                y = scaled * weight
+            hub.add_signature(inputs=x, outputs=y)
+
+        spec = self.publish(build)
+        assert hub.ModuleLayer(spec)([[1.0, 1.0]]).numpy().tolist() == [[2, 4]]
+
+    def test_input_that_names_itself(self):
+        def build(x):
+            own = v1.AttrValue.ListValue(s=[b"loc:@x"])
+            x.op._set_attr("_class", v1.AttrValue(list=own))
+
+        self.publish(build)
+
+    def test_input_from_an_op_with_several_outputs_is_logged(self, caplog):
+        def build(x):
+            left, right = tf.split(x, 2, axis=1)
+            hub.add_signature(inputs=left, outputs=left + right)
+
+        self.publish(build)
+        (record,) = [r for r in caplog.records if r.levelname == "ERROR"]
+        assert "Input 'default'" in record.getMessage()
+        assert "split:0, one of 2 outputs of an op of type Split" in record.getMessage()
+
+    def test_input_from_an_op_with_one_output_is_not(self, caplog):
+        self.publish(lambda x: None)
+        assert not [r for r in caplog.records if r.levelname == "ERROR"]
+
+
+def layers_fn():
+    """What real modules are made of: it must pass, plain and built upon."""
+    images = v1.placeholder(tf.float32, [None, 4, 4, 1], name="images")
+    kernel = v1.get_variable("kernel", [3, 3, 1, 2], initializer=v1.ones_initializer())
+    net = tf.nn.conv2d(images, kernel, 1, "SAME")
+    with v1.variable_scope("norm"):
+        gamma = v1.get_variable("gamma", [2], initializer=v1.ones_initializer())
+        beta = v1.get_variable("beta", [2], initializer=v1.zeros_initializer())
+        mean = v1.get_variable("mean", [2], initializer=v1.zeros_initializer(), trainable=False)
+        net, batch_mean, _ = v1.nn.fused_batch_norm(net, gamma, beta)
+        v1.add_to_collection("update_ops", v1.assign_sub(mean, 0.1 * (mean - batch_mean)))
+    with v1.variable_scope("head", partitioner=v1.fixed_size_partitioner(2)):
+        weight = v1.get_variable("w", [32, 2], initializer=v1.ones_initializer())
+        net = tf.reshape(net, [-1, 32]) @ tf.convert_to_tensor(weight)
+    words = v1.placeholder(tf.string, [None], name="words")
+    pairs = tf.lookup.KeyValueTensorInitializer(["a", "b"], tf.constant([1, 2], tf.int64))
+    ids = tf.lookup.StaticHashTable(pairs, -1).lookup(words)
+    hub.add_signature(inputs=images, outputs=net)
+    hub.add_signature("ids", inputs=words, outputs=ids)
+
+
+@pytest.mark.parametrize("use_resource", [True, False], ids=["resource", "reference"])
+def test_real_layers_pass(use_resource):
+    def module_fn():
+        with v1.variable_scope("", use_resource=use_resource):
+            layers_fn()
+
+    spec = hub.create_module_spec(module_fn)
+    assert len(spec.variables) == 6
+    assert hub.ModuleLayer(spec)(np.zeros([3, 4, 4, 1])).shape == (3, 2)
+    ids = hub.ModuleLayer(spec, signature="ids")(["b", "?"])
+    assert ids.numpy().tolist() == [2, -1]
+
+
+def test_nested_layers_pass(publish):
+    path = publish(layers_fn)
+
+    def module_fn():
+        module = Module(path, trainable=True)
+        images = v1.placeholder(tf.float32, [None, 4, 4, 1])
+        words = v1.placeholder(tf.string, [None])
+        hub.add_signature(inputs=images, outputs=module(images) * 2)
+        hub.add_signature("ids", inputs=words, outputs=module(words, signature="ids"))
+
+    spec = hub.create_module_spec(module_fn)
+    assert len(spec.variables) == 6
+    assert hub.ModuleLayer(spec)(np.zeros([3, 4, 4, 1])).shape == (3, 2)
+    ids = hub.ModuleLayer(spec, signature="ids")(["b", "?"])
+    assert ids.numpy().tolist() == [2, -1]

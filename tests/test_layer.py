@@ -413,6 +413,28 @@ class TestInsideFunctions:
         model.fit(np.ones((4, 2)), np.ones((4, 2)), batch_size=2, verbose=0)
         assert steps(model.layer) == 2
 
+    def test_chained_in_a_layer_that_keras_builds_by_running(self, counter):
+        class Chain(keras.layers.Layer):
+            def __init__(self):
+                super().__init__()
+                self.inner = [hub.ModuleLayer(counter) for _ in range(2)]
+
+            def call(self, x):
+                for layer in self.inner:
+                    x = layer(x)
+                return x
+
+        x = keras.Input((2,))
+        model = keras.Model(x, Chain()(x))
+        assert model.predict(np.ones((1, 2)), verbose=0).tolist() == [[2, 5.5]]
+
+    def test_time_distributed(self, counter):
+        x = keras.Input((3, 2))
+        y = keras.layers.TimeDistributed(hub.ModuleLayer(counter))(x)
+        assert y.shape == (None, 3, 2)
+        found = keras.Model(x, y).predict(np.ones((1, 3, 2)), verbose=0)
+        assert found.tolist() == [[[1.5, 2.5]] * 3]
+
     def test_first_calls_from_many_threads(self, counter):
         from concurrent.futures import ThreadPoolExecutor
 

@@ -141,6 +141,18 @@ class TestState:
         shapes = tf.train.load_checkpoint(path).get_variable_to_shape_map()
         assert shapes == {"module/emb/embeddings": [56, 16]}
 
+    def test_loops_in_several_applications(self, session):
+        """Each application's gradient makes functions of its own."""
+        golden = Golden("rnn")
+        module = hub.Module(golden.path, trainable=True)
+        inputs = as_tensors(golden.inputs(0))
+        losses = [tf.reduce_sum(module(inputs)), tf.reduce_sum(module(inputs) ** 2)]
+        gradients = [v1.gradients(loss, module.variables[0])[0] for loss in losses]
+        both = v1.gradients(losses, module.variables[0])[0]
+        initialize(session)
+        one, other, total = session.run([*gradients, both])
+        np.testing.assert_allclose(one + other, total, rtol=1e-4, atol=1e-5)
+
     def test_shared_by_all_applications(self, scale_path, session):
         module = hub.Module(scale_path)
         one, other = module([[1.0, 1.0]]), module([[2.0, 2.0]])

@@ -13,10 +13,10 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = [
     ["version", "errors"],
     ["compat"],
-    ["resolve", "format", "graph", "op_facts", "library"],
+    ["resolve", "embedding_file", "format", "graph", "op_facts", "library"],
     ["prune", "tensor_info", "legacy", "export"],
-    ["control_flow.subgraph", "control_flow.hoist"],
-    ["control_flow.order"],
+    ["control_flow.contexts", "control_flow.subgraph"],
+    ["control_flow.hoist", "control_flow.order"],
     ["control_flow.conds", "control_flow.tensor_arrays"],
     ["control_flow.loops"],
     ["control_flow.rewrite"],
@@ -24,11 +24,12 @@ FLOORS = [
     ["variant"],
     ["checkpoint", "plan"],
     ["spec", "runtime", "audit"],
-    ["initial", "endpoint", "portable", "authoring"],
-    ["layer"],
+    ["initial", "endpoint", "portable", "authoring", "graph_state"],
+    ["layer", "module", "image_info", "text_embedding", "saved_model"],
+    ["common_signatures", "latest_exporter"],
     [""],
     ["cli.main", "cli.demo_experiment"],
-    ["cli", "cli.demo"],
+    ["cli", "cli.demo", "cli.check_signatures", "cli.publish_text_embedding"],
 ]
 
 

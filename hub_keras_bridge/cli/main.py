@@ -37,6 +37,14 @@ COMMANDS = {
         help="train, publish, load back and fine-tune a small module on handwritten digits",
         module="hub_keras_bridge.cli.demo",
     ),
+    "check-signatures": Command(
+        help="say whether a module follows the common signatures for text or images",
+        module="hub_keras_bridge.cli.check_signatures",
+    ),
+    "publish-text-embedding": Command(
+        help="make a module from a file with an embedding per token, such as GloVe's",
+        module="hub_keras_bridge.cli.publish_text_embedding",
+    ),
 }
 
 

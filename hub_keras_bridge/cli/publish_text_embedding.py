@@ -1,0 +1,72 @@
+"""``hub-keras-bridge publish-text-embedding``: from a file of embeddings to a module."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import rich.progress
+from rich.console import Console
+
+from hub_keras_bridge.text_embedding import Progress, publish_text_embedding
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defines the command's arguments."""
+    parser.add_argument(
+        "--embedding-file",
+        required=True,
+        metavar="F",
+        help="a token and its numbers per line, separated by spaces (GloVe's or word2vec's text "
+        "format); F.gz is unpacked",
+    )
+    parser.add_argument(
+        "--export-path", required=True, metavar="P", help="the folder to make for the module"
+    )
+    parser.add_argument(
+        "--num-oov-buckets",
+        type=int,
+        default=1,
+        metavar="N",
+        help="rows of zeros that unknown tokens share by their hash, to be trained; with 0, "
+        "unknown tokens are left out (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--preprocess-text",
+        action="store_true",
+        help="let the module remove punctuation before it splits sentences on spaces",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    with _bar(args.embedding_file, Console(stderr=True)) as progress:
+        embedding = publish_text_embedding(
+            args.embedding_file,
+            args.export_path,
+            num_oov_buckets=args.num_oov_buckets,
+            preprocess_text=args.preprocess_text,
+            progress=progress,
+        )
+    print(f"TF1 Hub module: {args.export_path}")
+    print(f"  {embedding.tokens} tokens, {embedding.dim} numbers each")
+    return 0
+
+
+@contextmanager
+def _bar(file: str, console: Console) -> Iterator[Progress | None]:
+    """A bar over both readings of the file, on a terminal only."""
+    if not console.is_terminal or not os.path.isfile(file):
+        yield None
+        return
+    columns = (
+        rich.progress.TextColumn("{task.description}"),
+        rich.progress.BarColumn(),
+        rich.progress.TaskProgressColumn(),
+        rich.progress.TimeRemainingColumn(),
+    )
+    with rich.progress.Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("Checking and publishing", total=2 * os.path.getsize(file))
+        yield lambda count: bar.advance(task, count)
