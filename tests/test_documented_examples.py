@@ -4,6 +4,9 @@ Their subjects are those of tensorflow/hub's "Creating a new module" and
 "Fine-tuning" pages; ``tf.layers`` is gone from TensorFlow, so layers are spelt out.
 """
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -23,6 +26,35 @@ def dense(x, units, name, regularizer=None):
     )
     bias = v1.get_variable(f"{name}/bias", [units], initializer=v1.zeros_initializer())
     return tf.nn.bias_add(tf.matmul(x, kernel), bias)
+
+
+def test_tf_layers_with_the_publish_extra():
+    """Legacy Keras brings tf.layers back, and changes nothing about ModuleLayer."""
+    script = """
+import os
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+import keras, numpy as np, tensorflow as tf, hub_keras_bridge as hub
+
+def module_fn(training):
+    x = tf.compat.v1.placeholder(tf.float32, [None, 4])
+    y = tf.compat.v1.layers.dense(x, 8, kernel_regularizer=lambda w: 0.1 * tf.nn.l2_loss(w))
+    hub.add_signature(
+        inputs=x, outputs=tf.compat.v1.layers.batch_normalization(y, training=training)
+    )
+
+spec = hub.create_module_spec(
+    module_fn, [(set(), {"training": False}), ({"train"}, {"training": True})]
+)
+layer = hub.ModuleLayer(spec, trainable=True)
+assert isinstance(layer, keras.layers.Layer)
+model = keras.Sequential([layer])
+model.compile("sgd", "mse")
+before = layer.variable_map["batch_normalization/moving_mean"].numpy().copy()
+model.fit(np.ones((4, 4)), np.ones((4, 8)), verbose=0)
+assert (layer.variable_map["batch_normalization/moving_mean"].numpy() != before).all()
+assert len(layer.losses) == 1
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 def two_layers():

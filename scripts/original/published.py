@@ -13,31 +13,60 @@ v1 = tf.compat.v1
 _KEYS = v1.GraphKeys
 
 WORDS = ["the", "cat", "sat", "on", "the mat", "hello", "world"]
+OTHER_WORDS = ["world", "the", "hello", "dog", "cat", "sat", "."]
 _OOV_BUCKETS = 2
 _WIDTH = 6
 
 
-def module_spec(folder: Path) -> hub.ModuleSpec:
+def module_spec(folder: Path, words: list[str] = WORDS) -> hub.ModuleSpec:
     """Two variants over a vocabulary, which is written to ``folder``."""
+    variants = (set(), {"train"})
     return hub.create_module_spec(
-        _embedding, [(tags, _arguments(folder, "train" in tags)) for tags in (set(), {"train"})]
+        _embedding, [(tags, _arguments(folder, words, "train" in tags)) for tags in variants]
     )
+
+
+def nested_spec(modules: list[str]) -> hub.ModuleSpec:
+    """A module of modules, whose vocabularies all have the same base name."""
+
+    def module_fn(training: bool) -> None:
+        words = v1.placeholder(tf.string, [None], "words")
+        tags = {"train"} if training else None
+        parts = [
+            hub.Module(path, trainable=True, name=f"part_{number}", tags=tags)(words)
+            for number, path in enumerate(modules)
+        ]
+        weights = v1.get_variable("mix", initializer=[0.25, 0.75])
+        mixed = tf.add_n([weights[i] * part for i, part in enumerate(parts)])
+        hub.add_signature(inputs=words, outputs=mixed)
+
+    return hub.create_module_spec(
+        module_fn, [(set(), {"training": False}), ({"train"}, {"training": True})]
+    )
+
+
+def export_from_graph(spec: hub.ModuleSpec, path: Path) -> None:
+    """Exports a spec as a TF1 program would: a Module, a session, its export."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        module = hub.Module(spec)
+        session.run(v1.global_variables_initializer())
+        module.export(path, session)
 
 
 def write_checkpoint(folder: Path) -> str:
     """Trains nothing, but saves the module's variables as a TF1 program would."""
     with tf.Graph().as_default(), v1.variable_scope("", use_resource=True):
-        _embedding(**_arguments(folder, training=True))
+        _embedding(**_arguments(folder, WORDS, training=True))
         with v1.Session() as session:
             session.run(v1.global_variables_initializer())
             prefix = str(folder / "checkpoint" / "model")
             return v1.train.Saver().save(session, prefix, write_meta_graph=False)
 
 
-def _arguments(folder: Path, training: bool) -> dict[str, object]:
+def _arguments(folder: Path, words: list[str], training: bool) -> dict[str, object]:
     vocabulary = folder / "vocabulary.txt"
     vocabulary.parent.mkdir(parents=True, exist_ok=True)
-    vocabulary.write_text("\n".join(WORDS) + "\n")
+    vocabulary.write_text("\n".join(words) + "\n")
     return {"vocabulary": str(vocabulary), "training": training}
 
 

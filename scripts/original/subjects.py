@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -161,6 +161,37 @@ def published_here(folder: Path) -> Iterable[Subject]:
     )
     yield Subject(f"{_SPEC_NAME}, spec.export", str(exported), [], lessons, assets, True)
     yield Subject(f"{_SPEC_NAME}, ModuleLayer(spec)", spec, [], lessons, assets)
+    yield _nested(folder / "nested", lessons)
+    yield _text_embedding(folder / "text_embedding", lessons)
+
+
+def _nested(folder: Path, lessons: Lessons) -> Subject:
+    """A module of two modules with vocabularies of one name, out of a TF1 graph."""
+    parts = []
+    for number, words in enumerate((published.WORDS, published.OTHER_WORDS)):
+        part = folder / f"part_{number}"
+        published.export_from_graph(published.module_spec(part, words), part / "exported")
+        parts.append(str(part / "exported"))
+    published.export_from_graph(published.nested_spec(parts), folder / "exported")
+    vocabularies = [(folder / f"part_{n}" / "vocabulary.txt").read_bytes() for n in (0, 1)]
+    assets = {"vocabulary.txt": vocabularies[0], "vocabulary_1.txt": vocabularies[1]}
+    path = str(folder / "exported")
+    return Subject(f"{_SPEC_NAME}, nested, Module.export", path, [], lessons, assets, True)
+
+
+def _text_embedding(folder: Path, lessons: Lessons) -> Subject:
+    """What ``hub-keras-bridge publish-text-embedding`` makes."""
+    folder.mkdir()
+    words = [word for word in published.WORDS if " " not in word]
+    rows = np.random.default_rng(0).normal(size=(len(words), 4)).round(3)
+    lines = [f"{word} {' '.join(map(str, row))}\n" for word, row in zip(words, rows, strict=True)]
+    (folder / "embeddings.txt").write_text("".join(lines))
+    hub.publish_text_embedding(folder / "embeddings.txt", folder / "exported", num_oov_buckets=2)
+    batches = [({"sentences": inputs["default"]}, target) for inputs, target in lessons.batches]
+    lessons = replace(lessons, tags=frozenset(), batches=batches)
+    path = folder / "exported"
+    name = f"{_SPEC_NAME}, publish-text-embedding"
+    return Subject(name, str(path), [], lessons, read_assets(path), True)
 
 
 def _lesson(words: list[str]) -> tuple[Inputs, Parts]:
