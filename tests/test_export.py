@@ -1,7 +1,10 @@
 """Writing a module: all of it or nothing."""
 
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -67,3 +70,52 @@ def test_parent_that_cannot_be_written(scale_spec, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(hub.ExportError, match="check permissions and free space"):
         hub.ModuleLayer(scale_spec).export_module(tmp_path / "file" / "m")
+
+
+def run_export(body, path):
+    """Exports a module with 4 MB of weights in a process that has a fault."""
+    script = f"""
+import os, resource, signal
+import tensorflow as tf, hub_keras_bridge as hub
+from hub_keras_bridge import export
+
+def module_fn():
+    x = tf.compat.v1.placeholder(tf.float32, [None])
+    w = tf.compat.v1.get_variable("w", initializer=tf.zeros([1000000]))
+    hub.add_signature(inputs=x, outputs=x + w[0])
+
+layer = hub.ModuleLayer(hub.create_module_spec(module_fn))
+layer.build()
+{body}
+layer.export_module({str(path)!r})
+"""
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+def test_no_space(tmp_path):
+    limit = """
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, 1000000))
+"""
+    done = run_export(limit, tmp_path / "m")
+    assert done.returncode == 1
+    assert "hub_keras_bridge.errors.ExportError: Cannot write a TF1 Hub module." in done.stderr
+    assert "check permissions and free space" in done.stderr
+    assert os.listdir(tmp_path) == []
+
+
+def test_killed_before_the_end(tmp_path):
+    kill = """
+def rename(source, target):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+os.rename = rename
+"""
+    assert run_export(kill, tmp_path / "m").returncode == -signal.SIGKILL
+    assert not (tmp_path / "m").exists()
+    # What is left is by its name no module, and does not stand in the way.
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".m.")
+    assert left.endswith(".partial")
+    assert run_export("", tmp_path / "m").returncode == 0
+    assert hub.load_module_spec(tmp_path / "m").get_signature_names() == ["default"]
