@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import logging
 
-from hub_keras_bridge import audit, compat, export, portable
+from hub_keras_bridge import compat, export, portable
 from hub_keras_bridge.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import (
     BackendError,
-    CheckpointError,
     FormatError,
     GraphModeError,
     HandleError,
-    SignatureError,
-    TrainingError,
-    choices,
 )
 from hub_keras_bridge.initial import first_values
-from hub_keras_bridge.plan import losses_fed_by, plan_all, standing_losses
 from hub_keras_bridge.runtime import Runtime
-from hub_keras_bridge.spec import ModuleSpec, as_tags, load_module_spec
+from hub_keras_bridge.selection import select, warn_of_unfed_losses
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.symbolic import ShapeMemory, symbolic_inputs, symbolic_outputs
 from hub_keras_bridge.variant import VariableFacts
-
-_TRAIN_TAG = "train"
 
 # Two threads may make the first call of a layer at once.
 _BUILDING = threading.RLock()
@@ -113,18 +105,19 @@ class ModuleLayer(compat.OwnLosses):
         self.supports_jit = False
         spec = load_module_spec(handle)
         self._handle = spec.files.name
-        self._signature = signature
-        self._output_key = output_key
-        self._as_dict = as_dict
-        self._patterns = _as_list(trainable_patterns)
-        self._tags = as_tags(tags)
-        self._training_tags = _training_tags(spec, self._tags, training_tags)
+        self._selection = select(
+            spec,
+            signature=signature,
+            output_key=output_key,
+            as_dict=as_dict,
+            trainable_patterns=trainable_patterns,
+            tags=tags,
+            training_tags=training_tags,
+        )
         self._safe_mode = safe_mode
-        # Kept as JSON: Keras would wrap a dict, and it goes into the config.
-        self._inferred = "{}"
+        self._shapes = ShapeMemory()
         self._runtime: Runtime | None = None
-        self._module = self._endpoints(spec)
-        _check_patterns(self._patterns, self._trainable_facts(), spec)
+        self._module = _Module(spec, *self._selection.endpoints(spec, safe_mode))
 
     # --- the module ---
 
@@ -166,24 +159,6 @@ class ModuleLayer(compat.OwnLosses):
             (lambda prefix: write_checkpoint(prefix, values)) if values else None,
         )
 
-    def _endpoints(self, spec: ModuleSpec) -> _Module:
-        """The module as this layer uses it; a graph that cannot run is known here."""
-        wanted = self._signature, self._output_key, self._as_dict
-        endpoint, training_endpoint = (
-            Endpoint(spec.variant(tags), *wanted) for tags in (self._tags, self._training_tags)
-        )
-        if not spec.files.facts_only:
-            # Once, where both calls run the same variant.
-            for each in {e.variant.tags: e for e in (endpoint, training_endpoint)}.values():
-                plans = plan_all(each.variant, each.signature, each.outputs)
-                if self._safe_mode:
-                    audit.require_safe(plans, each.subject)
-        return _Module(spec, endpoint, training_endpoint)
-
-    def _trainable_facts(self) -> list[VariableFacts]:
-        variant = self.spec.variant(self._training_tags)
-        return [facts for facts in variant.variables if facts.trainable]
-
     def _need_graphs(self, purpose: str) -> None:
         if self.spec.files.facts_only:
             raise HandleError(
@@ -205,9 +180,7 @@ class ModuleLayer(compat.OwnLosses):
         if self.built:
             return
         self._need_eager_execution()
-        # What only a variant that never runs here needs may be absent.
-        tags = [self._tags, *([self._training_tags] if self.trainable else [])]
-        needed = {facts.node for t in tags for facts in self.spec.variant(t).variables}
+        needed = self._selection.needed(self.spec, self.trainable)
         with _BUILDING:
             if self._runtime is not None:
                 return
@@ -218,13 +191,14 @@ class ModuleLayer(compat.OwnLosses):
                     compat.outside_stateless_scope(),
                     tf.variable_creator_scope(_without_name_scope),
                 ):
-                    self._create_weights(first_values(self.spec, self._tags, needed))
+                    self._create_weights(first_values(self.spec, self._selection.tags, needed))
             except Exception:
                 self._module.weights.clear()
                 compat.forget_weights(self)
                 raise
             self._start_runtime()
-        self._warn_of_unfed_losses()
+        if self.trainable and not self.spec.files.facts_only:
+            warn_of_unfed_losses(self._module.training_endpoint)
 
     def _need_eager_execution(self) -> None:
         if tf.executing_eagerly() or tf.inside_function():
@@ -238,11 +212,7 @@ class ModuleLayer(compat.OwnLosses):
         )
 
     def _create_weights(self, values: Iterable[tuple[VariableFacts, Callable[[], Any]]]) -> None:
-        trained = {
-            facts.node
-            for facts in self._trainable_facts()
-            if self._patterns is None or _found_in(self._patterns, facts)
-        }
+        trained = self._selection.trained(self.spec)
         for facts, value in values:
             variable = self.add_weight(
                 # Keras takes no slash in the name of a weight.
@@ -265,23 +235,6 @@ class ModuleLayer(compat.OwnLosses):
             {facts.node: variable for facts, variable in self._module.weights},
             self.spec.files.assets,
         )
-
-    def _warn_of_unfed_losses(self) -> None:
-        if self.spec.files.facts_only or not self.trainable:
-            return
-        endpoint = self._module.training_endpoint
-        used = {
-            *standing_losses(endpoint.variant),
-            *losses_fed_by(endpoint.variant, endpoint.facts),
-        }
-        if left_out := [loss for loss in endpoint.variant.losses if loss not in used]:
-            logging.warning(
-                "Left out %d regularization loss(es) that depend on inputs which are not in the "
-                "signature in use (%s): %s",
-                len(left_out),
-                endpoint.subject,
-                choices(left_out),
-            )
 
     def call(self, inputs: Any = None, training: bool | None = None) -> Any:
         """Runs the signature.
@@ -341,11 +294,8 @@ class ModuleLayer(compat.OwnLosses):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shapes of the outputs for inputs of these shapes."""
-        endpoint = self._module.endpoint
-        shapes = {
-            name: tf.TensorShape(shape) for name, shape in endpoint.by_name(input_shape).items()
-        }
-        found = _symbolic(endpoint, self._output_specs(shapes))
+        given = self._module.endpoint.by_name(input_shape)
+        found = self._outputs_for({name: tf.TensorShape(shape) for name, shape in given.items()})
         return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), found)
 
     def compute_output_spec(
@@ -354,34 +304,12 @@ class ModuleLayer(compat.OwnLosses):
         training: bool | None = None,  # noqa: ARG002
     ) -> Any:
         """Shapes and dtypes of the outputs for symbolic inputs."""
-        endpoint = self._module.endpoint
-        shapes = {}
-        for name, value in endpoint.by_name(inputs).items():
-            is_dense = isinstance(endpoint.facts.inputs[name].type_spec, tf.TensorSpec)
-            if not is_dense or not hasattr(value, "dtype"):
-                continue
-            dtype = tf.as_dtype(keras.backend.standardize_dtype(value.dtype))
-            endpoint.check_shape(name, value.shape, dtype)
-            shapes[name] = tf.TensorShape(value.shape)
-        specs = self._output_specs(shapes)
-        return _symbolic(endpoint, specs)
+        return self._outputs_for(symbolic_inputs(self._module.endpoint, inputs))
 
-    def _output_specs(self, shapes: dict[str, tf.TensorShape]) -> list[tf.TensorSpec]:
-        """Inferred from the graph; remembered, for when only the config is here."""
-        key = json.dumps({name: shape.as_list() for name, shape in sorted(shapes.items())})
-        known = json.loads(self._inferred)
-        declared = self._module.endpoint.declared()
-        if key in known:
-            return [
-                tf.TensorSpec(shape, spec.dtype)
-                for shape, spec in zip(known[key], declared, strict=True)
-            ]
-        if self.spec.files.facts_only:
-            return declared
-        specs = self._module.endpoint.infer(shapes)
-        known[key] = [s.shape.as_list() if s.shape.rank is not None else None for s in specs]
-        self._inferred = json.dumps(known)
-        return specs
+    def _outputs_for(self, shapes: Mapping[str, tf.TensorShape]) -> Any:
+        endpoint = self._module.endpoint
+        has_graph = not self.spec.files.facts_only
+        return symbolic_outputs(endpoint, self._shapes.output_specs(endpoint, shapes, has_graph))
 
     # --- Keras: saving ---
 
@@ -390,15 +318,10 @@ class ModuleLayer(compat.OwnLosses):
         return {
             **super().get_config(),
             "handle": self._handle,
-            "signature": self._signature,
-            "output_key": self._output_key,
-            "as_dict": self._as_dict,
-            "trainable_patterns": self._patterns,
-            "tags": sorted(self._tags),
-            "training_tags": sorted(self._training_tags),
+            **self._selection.to_config(),
             "safe_mode": self._safe_mode,
             "module": portable.describe(self.spec),
-            "inferred_shapes": self._inferred,
+            "inferred_shapes": self._shapes.to_json(),
         }
 
     @classmethod
@@ -414,13 +337,12 @@ class ModuleLayer(compat.OwnLosses):
         source = portable.revive(description, handle) if description else handle
         layer = cls(source, **config)
         layer._handle = handle
-        layer._inferred = inferred
+        layer._shapes = ShapeMemory(inferred)
         return layer
 
     def save_own_variables(self, store: Any) -> None:
         """Writes the weights by TF1 name."""
-        for facts, variable in self._module.weights:
-            store[_store_key(facts)] = variable
+        portable.save_weights(store, self._module.weights)
 
     def load_own_variables(self, store: Any) -> None:
         """Reads the weights by TF1 name.
@@ -428,26 +350,7 @@ class ModuleLayer(compat.OwnLosses):
         Raises:
             CheckpointError: names or shapes differ.
         """
-        wanted = {_store_key(facts): (facts, v) for facts, v in self._module.weights}
-        if set(store.keys()) != set(wanted):
-            raise CheckpointError(
-                "Cannot load the weights of a TF1 Hub module: other variables were saved.",
-                self.spec.subject,
-                expected=choices(facts.node for facts, _ in wanted.values()),
-                found=choices(key.replace("|", "/") for key in set(store.keys())),
-                advice="load weights that were saved from a layer of the same module",
-            )
-        for key, (facts, variable) in wanted.items():
-            value = store[key]
-            if tuple(value.shape) != facts.shape:
-                raise CheckpointError(
-                    f"Cannot load weight {facts.node!r} of a TF1 Hub module.",
-                    self.spec.subject,
-                    expected=f"shape {list(facts.shape)}",
-                    found=f"shape {list(value.shape)}",
-                    advice="load weights that were saved from a layer of the same module",
-                )
-            variable.assign(value)
+        portable.load_weights(store, self._module.weights, self.spec.subject)
 
     def save_assets(self, inner_path: str) -> None:
         """Writes graphs and vocabularies into a Keras archive."""
@@ -466,7 +369,7 @@ class ModuleLayer(compat.OwnLosses):
                 advice="save the model again; the archive is damaged",
             )
         weights = self._module.weights
-        self._module = self._endpoints(spec)
+        self._module = _Module(spec, *self._selection.endpoints(spec, self._safe_mode))
         self._module.weights = weights
         if self.built:
             self._start_runtime()
@@ -497,34 +400,6 @@ class _Module:
         self.weights: list[tuple[VariableFacts, keras.Variable]] = []
 
 
-def _symbolic(endpoint: Endpoint, specs: Sequence[tf.TensorSpec]) -> Any:
-    """KerasTensors for what a call will return."""
-    remaining = iter(specs)
-    found = {}
-    for key in endpoint.outputs:
-        info = endpoint.facts.outputs[key]
-        components = [next(remaining) for _ in info.tensor_names]
-        is_dense = isinstance(info.type_spec, tf.TensorSpec)
-        shape = components[0].shape if is_dense else info.get_shape()
-        if shape.rank is None:
-            raise SignatureError(
-                f"Cannot use output {key!r} of a TF1 Hub module in a functional model: "
-                "its rank is unknown.",
-                endpoint.subject,
-                expected="a shape with a known number of dimensions",
-                found="none, neither in the signature nor from the graph",
-                advice="call the layer inside a subclassed model, or in a layer of your own "
-                "that reshapes the output",
-            )
-        found[key] = keras.KerasTensor(
-            tuple(shape),
-            info.dtype.name,
-            sparse=info.is_sparse,
-            **({"ragged": True} if isinstance(info.type_spec, tf.RaggedTensorSpec) else {}),
-        )
-    return found if endpoint.as_dict else found[endpoint.outputs[0]]
-
-
 def _check_backend() -> None:
     backend = keras.backend.backend()
     if backend != "tensorflow":
@@ -534,51 +409,3 @@ def _check_backend() -> None:
             found=f"Keras on {backend}",
             advice="set the environment variable KERAS_BACKEND=tensorflow before importing keras",
         )
-
-
-def _as_list(patterns: str | Sequence[str] | None) -> list[str] | None:
-    if patterns is None:
-        return None
-    return [patterns] if isinstance(patterns, str) else list(patterns)
-
-
-def _training_tags(
-    spec: ModuleSpec, tags: frozenset[str], training_tags: Collection[str] | None
-) -> frozenset[str]:
-    if training_tags is not None:
-        return as_tags(training_tags)
-    with_train = tags | {_TRAIN_TAG}
-    return with_train if with_train in spec.get_tags() else tags
-
-
-def _found_in(patterns: Iterable[str], facts: VariableFacts) -> bool:
-    return any(re.search(p, name) for p in patterns for name in (facts.name, facts.node))
-
-
-def _check_patterns(
-    patterns: list[str] | None, trainable: list[VariableFacts], spec: ModuleSpec
-) -> None:
-    for pattern in patterns or ():
-        try:
-            matched = any(_found_in([pattern], facts) for facts in trainable)
-        except re.error as error:
-            raise TrainingError(
-                f"Cannot use {pattern!r} as one of trainable_patterns.",
-                spec.subject,
-                expected="a regular expression",
-                found=str(error),
-                advice="escape the characters that have a meaning, e.g. with re.escape",
-            ) from error
-        if not matched:
-            raise TrainingError(
-                f"The trainable pattern {pattern!r} matches no trainable variable.",
-                spec.subject,
-                expected=f"a part of one of {choices({facts.name for facts in trainable})}",
-                found=repr(pattern),
-                advice="patterns are searched for (re.search) in TF1 variable names",
-            )
-
-
-def _store_key(facts: VariableFacts) -> str:
-    # A slash would make groups in an HDF5 file; TF1 names have no bar.
-    return facts.node.replace("/", "|")

@@ -25,6 +25,7 @@ FLOORS = [
     ["checkpoint", "plan"],
     ["spec", "runtime", "audit"],
     ["initial", "endpoint", "portable", "authoring", "graph_state"],
+    ["selection", "symbolic"],
     ["layer", "module", "image_info", "text_embedding", "saved_model"],
     ["common_signatures", "latest_exporter"],
     [""],

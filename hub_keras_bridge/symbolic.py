@@ -1,0 +1,102 @@
+"""What Keras knows of a call before there is a value: shapes and dtypes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hub_keras_bridge.endpoint import Endpoint
+from hub_keras_bridge.errors import SignatureError
+
+
+class ShapeMemory:
+    """Output shapes by input shapes, inferred once and then remembered.
+
+    A model is restored from its config before the module's graph is there, and
+    is to have the shapes then that it was built with.
+
+    Args:
+        remembered: what :meth:`to_json` gave.
+    """
+
+    def __init__(self, remembered: str = "{}") -> None:
+        self._known: dict[str, list[list[int | None] | None]] = json.loads(remembered)
+
+    def to_json(self) -> str:
+        """All that is remembered."""
+        return json.dumps(self._known, sort_keys=True)
+
+    def output_specs(
+        self, endpoint: Endpoint, shapes: Mapping[str, tf.TensorShape], has_graph: bool
+    ) -> list[tf.TensorSpec]:
+        """Specs of the flat outputs for inputs of these shapes.
+
+        Args:
+            endpoint: the call.
+            shapes: of the dense inputs, by name.
+            has_graph: whether there is a graph to infer from; else what is not
+                remembered is as the signature declares it.
+        """
+        declared = endpoint.declared()
+        key = json.dumps({name: shape.as_list() for name, shape in sorted(shapes.items())})
+        if key not in self._known:
+            if not has_graph:
+                return declared
+            inferred = [spec.shape for spec in endpoint.infer(shapes)]
+            self._known[key] = [s.as_list() if s.rank is not None else None for s in inferred]
+        found = zip(self._known[key], declared, strict=True)
+        return [tf.TensorSpec(shape, spec.dtype) for shape, spec in found]
+
+
+def symbolic_inputs(endpoint: Endpoint, inputs: Any) -> dict[str, tf.TensorShape]:
+    """Shapes of the dense inputs of a symbolic call, by name.
+
+    Raises:
+        InputError: names, shapes or dtypes can never fit.
+    """
+    shapes = {}
+    for name, value in endpoint.by_name(inputs).items():
+        is_dense = isinstance(endpoint.facts.inputs[name].type_spec, tf.TensorSpec)
+        if is_dense and hasattr(value, "dtype"):
+            dtype = tf.as_dtype(keras.backend.standardize_dtype(value.dtype))
+            endpoint.check_shape(name, value.shape, dtype)
+            shapes[name] = tf.TensorShape(value.shape)
+    return shapes
+
+
+def symbolic_outputs(endpoint: Endpoint, specs: Sequence[tf.TensorSpec]) -> Any:
+    """KerasTensors for what a call will return.
+
+    Raises:
+        SignatureError: the rank of an output is unknown.
+    """
+    remaining = iter(specs)
+    found = {}
+    for key in endpoint.outputs:
+        info = endpoint.facts.outputs[key]
+        components = [next(remaining) for _ in info.tensor_names]
+        is_dense = isinstance(info.type_spec, tf.TensorSpec)
+        shape = components[0].shape if is_dense else info.get_shape()
+        if shape.rank is None:
+            raise SignatureError(
+                f"Cannot use output {key!r} of a TF1 Hub module in a functional model: "
+                "its rank is unknown.",
+                endpoint.subject,
+                expected="a shape with a known number of dimensions",
+                found="none, neither in the signature nor from the graph",
+                advice="call the layer inside a subclassed model, or in a layer of your own "
+                "that reshapes the output",
+            )
+        ragged = isinstance(info.type_spec, tf.RaggedTensorSpec)
+        found[key] = keras.KerasTensor(
+            tuple(shape),
+            info.dtype.name,
+            sparse=info.is_sparse,
+            # Keras before 3.9 does not know the word.
+            **({"ragged": True} if ragged else {}),
+        )
+    return found if endpoint.as_dict else found[endpoint.outputs[0]]
