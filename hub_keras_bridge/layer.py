@@ -296,7 +296,7 @@ class ModuleLayer(compat.OwnLosses):
         """Shapes of the outputs for inputs of these shapes."""
         given = self._module.endpoint.by_name(input_shape)
         found = self._outputs_for({name: tf.TensorShape(shape) for name, shape in given.items()})
-        return keras.tree.map_structure(lambda tensor: tuple(tensor.shape), found)
+        return tf.nest.map_structure(lambda tensor: tuple(tensor.shape), found)
 
     def compute_output_spec(
         self,

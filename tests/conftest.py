@@ -17,11 +17,19 @@ ZOO = pathlib.Path(__file__).parent / "golden" / "zoo"
 REAL = pathlib.Path(__file__).parent.parent.parent / "shared" / "real"
 
 
+def forget_session():
+    try:
+        # A collection of garbage per test takes longer than the tests.
+        keras.backend.clear_session(free_memory=False)
+    except TypeError:  # Keras before 3.4
+        keras.backend.clear_session()
+
+
 @pytest.fixture(autouse=True)
 def _seed():
     keras.utils.set_random_seed(0)
     yield
-    keras.backend.clear_session(free_memory=False)
+    forget_session()
 
 
 class Golden:
