@@ -15,7 +15,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge import compat, format, graph
 from hub_keras_bridge.errors import PublishError, Subject, choices, show_tags
-from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.spec import ModuleSpec, as_tags
 from hub_keras_bridge.tensor_info import build_tensor_info
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 
@@ -86,7 +86,7 @@ def create_module_spec(
     assets: dict[str, str] = {}
     seen: set[frozenset[str]] = set()
     for tags, arguments in tags_and_args or [((), {})]:
-        tags = frozenset(tags)
+        tags = as_tags(tags)
         subject = Subject(_NAME_OF_NEW_MODULE, tags)
         if tags in seen:
             raise PublishError(
@@ -100,12 +100,29 @@ def create_module_spec(
         with tf.Graph().as_default() as built:
             with tf.compat.v1.variable_scope("", use_resource=True):
                 module_fn(**arguments)
-            for collection in drop_collections or ():
+            for collection in as_list(drop_collections):
                 built.clear_collection(collection)
             saved_model.meta_graphs.append(_meta_graph(built, tags, assets, subject))
     return ModuleSpec(
         format.ModuleFiles(name=_NAME_OF_NEW_MODULE, saved_model=saved_model, assets=assets)
     )
+
+
+def as_list(drop_collections: Iterable[str] | None) -> list[str]:
+    """The collections to drop.
+
+    Raises:
+        PublishError: a string, which would be taken letter by letter.
+    """
+    if isinstance(drop_collections, str):
+        raise PublishError(
+            "drop_collections is a list of names, not one name.",
+            Subject(_NAME_OF_NEW_MODULE),
+            expected="a list of strings",
+            found=repr(drop_collections),
+            advice=f"pass [{drop_collections!r}]",
+        )
+    return list(drop_collections or ())
 
 
 def add_signature(
@@ -156,7 +173,7 @@ def attach_message(key: str, message: Message) -> None:
         message: any protobuf message.
 
     Raises:
-        PublishError: the key is malformed.
+        PublishError: the key is malformed, or the message is none.
     """
     if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", key):
         raise PublishError(
@@ -165,6 +182,14 @@ def attach_message(key: str, message: Message) -> None:
             expected="a letter, then letters, digits and underscores",
             found=repr(key),
             advice="choose a key like 'image_module_info'",
+        )
+    if not isinstance(message, Message):
+        raise PublishError(
+            f"Cannot attach a message under the key {key!r}: it is none.",
+            Subject(_NAME_OF_NEW_MODULE),
+            expected="a protobuf message",
+            found=f"{type(message).__name__}: {message!r}",
+            advice="pass an instance of a generated message class",
         )
     entry = key, message.SerializeToString()
     _graph_being_built("attach_message").add_to_collection(_ATTACHMENTS, entry)
@@ -185,7 +210,7 @@ def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:
     named = given if isinstance(given, Mapping) else {} if given is None else {DEFAULT_KEY: given}
     for key, value in named.items():
         flat = tf.nest.flatten(value, expand_composites=True)
-        if not (len(flat) and all(isinstance(t, tf.Tensor) for t in flat)) or isinstance(
+        if not (len(flat) and all(map(_is_of_this_graph, flat))) or isinstance(
             value, tf.Variable | list | tuple | dict
         ):
             raise PublishError(
@@ -196,6 +221,12 @@ def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:
                 advice="pass what a TF1 op returned, e.g. tf.identity(value)",
             )
     return dict(named)
+
+
+def _is_of_this_graph(value: Any) -> bool:
+    # An eager tensor has no graph to ask for.
+    of = getattr(value, "graph", None) if isinstance(value, tf.Tensor) else None
+    return of is tf.compat.v1.get_default_graph()
 
 
 def _check_inputs(inputs: Mapping[str, Any], subject: Subject) -> None:

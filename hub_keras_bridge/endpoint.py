@@ -47,7 +47,8 @@ class Endpoint:
                 self.subject,
                 expected=f"one of {choices(self.facts.outputs)}",
                 found=repr(key),
-                advice="pass output_key=... with a name from this list, or as_dict=True for all",
+                advice="ask for an output of this list (a layer's output_key), or for all of them "
+                "with as_dict=True",
             )
         return key
 

@@ -94,11 +94,11 @@ class FormatError(HubError, ValueError):
     """A directory or graph is no well-formed TF1 Hub module."""
 
 
-class TagsError(HubError, KeyError):
+class TagsError(HubError, ValueError, KeyError):
     """A module has no variant with these tags."""
 
 
-class SignatureError(HubError, ValueError, KeyError):
+class SignatureError(HubError, ValueError, KeyError, TypeError):
     """A variant has no such signature, input or output."""
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from hub_keras_bridge import format
 from hub_keras_bridge.errors import ExportError, HubError, Subject
+from hub_keras_bridge.resolve import resolve
 
 
 def write_module(
@@ -70,6 +71,7 @@ def require_free_target(path: str, subject: Subject) -> None:
     Raises:
         ExportError: something is.
     """
+    path = _local(path, subject)
     if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
         raise ExportError(
             "Cannot write a TF1 Hub module: the target exists.",
@@ -88,7 +90,7 @@ def new_directory(path: str, subject: Subject) -> Iterator[str]:
         ExportError: ``path`` is taken, or something in the block failed on
             disk; the temporary folder is gone then.
     """
-    path = os.path.abspath(path)
+    path = os.path.abspath(_local(path, subject))
     require_free_target(path, subject)
     parent, name = os.path.split(path)
     folder = None
@@ -111,6 +113,20 @@ def new_directory(path: str, subject: Subject) -> Iterator[str]:
     finally:
         if folder and os.path.isdir(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _local(path: str | os.PathLike[str], subject: Subject) -> str:
+    """The path, or that of a file:// URL."""
+    path = os.fspath(path)
+    if "://" not in path or path.startswith("file://"):
+        return resolve(path)
+    raise ExportError(
+        "Cannot write a TF1 Hub module: the target is on no local disk.",
+        subject,
+        expected="a path or a file:// URL",
+        found=repr(path),
+        advice="export to a local folder and copy it; only there is an export all or nothing",
+    )
 
 
 def _umask() -> int:

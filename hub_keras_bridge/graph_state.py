@@ -40,6 +40,9 @@ class GraphState:
         self._by_node: dict[str, tf.Variable] = {}
         self._tables: dict[str, tf.Tensor] = {}
         self._paths: dict[str, tf.Tensor] = {}
+        # All of it now, while no loop or branch is being built.
+        for name in sorted(set(variant.assets.values())):
+            self._path(name)
         for facts in variant.variables:
             self._variable(facts)
         for node in sorted(variant.resources):

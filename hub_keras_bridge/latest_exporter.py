@@ -268,20 +268,20 @@ def _write(module: GraphModule, path: str, session: tf.compat.v1.Session) -> Non
 def _write_from_checkpoint(
     module: GraphModule, path: str, graph: tf.Graph, checkpoint: str
 ) -> None:
-    scope = _scope_in_checkpoints(module, graph)
-    module.spec.export(path, checkpoint, lambda name: scope + name)
+    saved_as = _names_in_checkpoints(module, graph)
+    module.spec.export(path, checkpoint, lambda name: saved_as.get(name, name))
 
 
-def _scope_in_checkpoints(module: GraphModule, graph: tf.Graph) -> str:
-    """What a Saver puts before the module's own name of each variable."""
-    if not module.variable_map:
-        return ""
-    name, variable = next(iter(module.variable_map.items()))
-    with graph.as_default():
-        definition = (variable[0] if isinstance(variable, list) else variable).to_proto()
-    # Slices are saved together, under the name of the whole.
-    saved_as = definition.save_slice_info_def.full_name or definition.variable_name
-    return saved_as.removesuffix(":0").removesuffix(name)
+def _names_in_checkpoints(module: GraphModule, graph: tf.Graph) -> dict[str, str]:
+    """The module's own name of each variable -> the name that a Saver gives it."""
+    names = {}
+    for name, variable in module.variable_map.items():
+        with graph.as_default():
+            definition = (variable[0] if isinstance(variable, list) else variable).to_proto()
+        # Slices are saved together, under the name of the whole.
+        saved_as = definition.save_slice_info_def.full_name or definition.variable_name
+        names[name] = saved_as.removesuffix(":0")
+    return names
 
 
 def _refuse_without_session(module: GraphModule, path: str) -> None:

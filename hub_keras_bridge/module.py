@@ -13,7 +13,7 @@ import tensorflow as tf
 from hub_keras_bridge import compat, export
 from hub_keras_bridge.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
-from hub_keras_bridge.errors import GraphModeError
+from hub_keras_bridge.errors import GraphModeError, InputError
 from hub_keras_bridge.graph_state import GraphState
 from hub_keras_bridge.plan import plan_call
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
@@ -65,7 +65,6 @@ class Module:
         self._spec = load_module_spec(spec)
         self._trainable = trainable
         self._variant = self._spec.variant(tags)
-        self._name = name
         # State lies outside whatever loop or branch the module is made in.
         with tf.init_scope():
             if tf.executing_eagerly():
@@ -104,7 +103,8 @@ class Module:
         """
         endpoint = Endpoint(self._variant, signature, None, bool(as_dict))
         self._require_own_graph()
-        name = f"{self._name}_apply_{endpoint.signature}"
+        own = self._state.scope.rstrip("/").rpartition("/")[2]
+        name = f"{own}_apply_{endpoint.signature}"
         with tf.name_scope(re.sub(r"[^A-Za-z0-9_.-]", "_", name)) as scope:
             flat = endpoint.bind(inputs)
             chosen = plan_call(
@@ -227,7 +227,8 @@ def eval_function_for_module(
     ) -> Any:
         endpoint = Endpoint(module._variant, signature, None, bool(as_dict))  # noqa: SLF001
         with compat.eager_mode():
-            flat = [tensor.numpy() for tensor in endpoint.bind(inputs)]
+            values = {k: _from_session(v) for k, v in endpoint.by_name(inputs).items()}
+            flat = [tensor.numpy() for tensor in endpoint.bind(values)]
         key = signature, bool(as_dict)
         if key not in applied:
             with graph.as_default():
@@ -235,8 +236,27 @@ def eval_function_for_module(
         placeholders, outputs = applied[key]
         return session.run(outputs, dict(zip(placeholders, flat, strict=True)))
 
-    with session:
+    # Not `with session`, which would make it the caller's default session.
+    try:
         yield evaluate
+    finally:
+        session.close()
+
+
+def _from_session(value: Any) -> Any:
+    """A value as a session returns it, as an eager tensor where there is one."""
+    if isinstance(value, tf.compat.v1.SparseTensorValue):
+        return tf.SparseTensor(*value)
+    if isinstance(value, tf.compat.v1.ragged.RaggedTensorValue):
+        return tf.RaggedTensor.from_nested_row_splits(value.flat_values, value.nested_row_splits)
+    if tf.is_tensor(value) and not hasattr(value, "numpy"):
+        raise InputError(
+            "Cannot evaluate a TF1 Hub module on a graph tensor.",
+            expected="a value: an array, list, eager tensor or what a session returns",
+            found=str(value),
+            advice="pass values, or apply hub.Module to the tensor",
+        )
+    return value
 
 
 def _applied(module: Module, endpoint: Endpoint) -> tuple[list[tf.Tensor], Any]:
@@ -258,6 +278,10 @@ def _unused_scope(name: str, graph: tf.Graph) -> Iterator[str]:
     prefix = f"{around}/" if around else ""
     with tf.compat.v1.name_scope(None):
         free = graph.unique_name(prefix + name)
+        # A scope may be in use though nobody asked for its name: by a variable
+        # that was named in full.
+        while any(op.name.startswith(f"{free}/") for op in graph.get_operations()):
+            free = graph.unique_name(prefix + name)
     # Entered once as a variable scope too, so that no other one takes it.
     with (
         tf.compat.v1.variable_scope(free.removeprefix(prefix), auxiliary_name_scope=False),

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge import format, graph
-from hub_keras_bridge.authoring import ASSET_PATH, check_collections
+from hub_keras_bridge.authoring import ASSET_PATH, as_list, check_collections
 from hub_keras_bridge.errors import FormatError, HandleError, Subject
 from hub_keras_bridge.spec import ModuleSpec
 
@@ -77,7 +77,7 @@ def create_module_spec_from_saved_model(
     path = os.fspath(saved_model_path)
     subject = Subject(path)
     saved_model = _read(path, subject)
-    dropped = frozenset(drop_collections or ())
+    dropped = frozenset(as_list(drop_collections))
     for meta_graph in saved_model.meta_graphs:
         _to_variant(meta_graph, dropped, subject.with_tags(meta_graph.meta_info_def.tags))
     prefix = os.path.join(path, format.VARIABLES_PREFIX)

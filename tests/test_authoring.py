@@ -57,6 +57,30 @@ def publish_first_signature(publish, module_fn):
 
 
 class TestRefused:
+    def test_tensor_of_another_graph(self):
+        with tf.Graph().as_default():
+            foreign = tf.constant(1.0)
+        with tf.init_scope():
+            eager = tf.constant(1.0)
+        for tensor in (foreign, eager):
+
+            def module_fn(tensor=tensor):
+                hub.add_signature(inputs=v1.placeholder(tf.float32, []), outputs=tensor)
+
+            with pytest.raises(hub.PublishError, match="output 'default' is no tensor"):
+                hub.create_module_spec(module_fn)
+
+    def test_strings_for_collections(self):
+        with pytest.raises(hub.TagsError, match=r"pass \{'train'\}"):
+            hub.create_module_spec(identity_fn, [("train", {})])
+        with pytest.raises(hub.PublishError, match=r"pass \['losses'\]"):
+            hub.create_module_spec(identity_fn, drop_collections="losses")
+        assert hub.create_module_spec(identity_fn, [(None, {})]).get_tags() == [frozenset()]
+
+    def test_message_that_is_none(self):
+        with tf.Graph().as_default(), pytest.raises(hub.PublishError, match="Found: str: 'text'"):
+            hub.attach_message("key", "text")
+
     def test_outside_a_module_fn(self):
         with pytest.raises(RuntimeError, match="Cannot call add_signature") as caught:
             hub.add_signature(inputs=tf.constant(1.0), outputs=tf.constant(1.0))

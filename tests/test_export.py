@@ -43,6 +43,14 @@ def test_permissions_are_those_of_an_ordinary_folder(scale_spec, tmp_path):
     assert modes[0] == modes[1]
 
 
+def test_urls(scale_spec, tmp_path):
+    layer = hub.ModuleLayer(scale_spec)
+    layer.export_module(f"file://{tmp_path}/m")
+    assert hub.load_module_spec(f"file://{tmp_path}/m").get_signature_names() == ["default"]
+    with pytest.raises(hub.ExportError, match="Found: 'gs://bucket/m'"):
+        layer.export_module("gs://bucket/m")
+
+
 @pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt(), ValueError("bug")])
 def test_nothing_is_left_of_a_failure(tmp_path, failure):
     expected = hub.ExportError if isinstance(failure, OSError) else type(failure)

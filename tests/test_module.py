@@ -153,6 +153,27 @@ class TestState:
         one, other, total = session.run([*gradients, both])
         np.testing.assert_allclose(one + other, total, rtol=1e-4, atol=1e-5)
 
+    def test_scope_in_which_a_variable_is_named_in_full(self, scale_path, session):
+        v1.get_variable("module/scale", initializer=[100.0, 100.0])
+        module = hub.Module(scale_path)
+        assert [v.name for v in module.variables] == ["module_1/scale:0"]
+        assert module([[1.0, 1.0]]).name.startswith("module_1_apply_default/")
+
+    def test_asset_read_in_a_loop_first(self, tmp_path):
+        (tmp_path / "text.txt").write_text("a")
+
+        def module_fn():
+            x = v1.placeholder(tf.string, [])
+            path = tf.constant(str(tmp_path / "text.txt"))
+            v1.add_to_collection(KEYS.ASSET_FILEPATHS, path)
+            hub.add_signature(inputs=x, outputs=tf.strings.join([tf.io.read_file(path), x]))
+
+        spec = hub.create_module_spec(module_fn)
+        with tf.Graph().as_default(), v1.Session() as session:
+            module = hub.Module(spec)
+            loop = v1.while_loop(lambda i, _: i < 2, lambda i, a: (i + 1, module(a)), [0, "b"])[1]
+            assert session.run([loop, module("c")]) == [b"aab", b"ac"]
+
     def test_shared_by_all_applications(self, scale_path, session):
         module = hub.Module(scale_path)
         one, other = module([[1.0, 1.0]]), module([[2.0, 2.0]])
@@ -314,6 +335,23 @@ class TestEvalFunction:
                     np.testing.assert_allclose(found[key], expected, rtol=0, atol=1e-5)
                 else:
                     np.testing.assert_array_equal(found[key], expected)
+
+    def test_takes_what_a_session_returns(self):
+        golden = Golden("sparse_ragged")
+        with hub.eval_function_for_module(golden.path) as evaluate:
+            ragged = evaluate([[1, 2], [3]], "ragged")
+            again = evaluate(ragged, "ragged", as_dict=True)
+            sparse = v1.SparseTensorValue([[0, 1]], [2.0], [1, 9])
+            dense = np.float32([[0, 2, 0, 0, 0, 0, 0, 0, 0]])
+            np.testing.assert_array_equal(evaluate(sparse), evaluate(dense))
+        assert [len(row) for row in again["default"].to_list()] == [2, 1]
+
+    def test_leaves_the_default_session_alone(self, scale_path, session):
+        constant = tf.constant(5.0)
+        with hub.eval_function_for_module(scale_path) as evaluate:
+            assert constant.eval() == 5.0
+            with pytest.raises(hub.InputError, match="on a graph tensor"):
+                evaluate(constant)
 
     def test_without_eager_execution_around(self, scale_path, session):
         with hub.eval_function_for_module(scale_path) as evaluate:
