@@ -2,9 +2,11 @@
 
 In TensorFlow 1 a loop is a ring of Enter, Merge, Switch, NextIteration and Exit
 ops, a conditional a pair of Switch and Merge. A TensorFlow 2 function runs such
-ops but does not differentiate them reliably: with a loop and a conditional in
-one function the gradient can silently be wrong. ``While`` and ``If`` ops, which
-call functions, it differentiates, to any order, and compiles.
+ops but does not differentiate them reliably: even with their contexts restored,
+building a loop's gradient recursed without end in TensorFlow 2.21, and with that
+worked round, a loop and a conditional in one function got a wrong gradient
+without an error. ``While`` and ``If`` ops, which call functions, it
+differentiates.
 """
 
 from hub_keras_bridge.control_flow.contexts import undifferentiated_loops
