@@ -10,7 +10,7 @@ import tensorflow as tf
 from hub_keras_bridge.errors import InputError, SignatureError, choices
 from hub_keras_bridge.plan import plan
 from hub_keras_bridge.runtime import import_plan
-from hub_keras_bridge.tensor_info import show_shape, to_components
+from hub_keras_bridge.tensor_info import may_widen, show_shape, to_components
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 
 
@@ -116,11 +116,7 @@ class Endpoint:
             InputError: it can never fit.
         """
         info = self.facts.inputs[name]
-        kinds = ("is_floating", "is_integer")
-        may_widen = dtype.size < info.dtype.size and any(
-            getattr(dtype, kind) and getattr(info.dtype, kind) for kind in kinds
-        )
-        fits = dtype == info.dtype or may_widen
+        fits = dtype == info.dtype or may_widen(dtype, info.dtype)
         if not fits or not info.get_shape().is_compatible_with(tf.TensorShape(shape)):
             raise InputError(
                 f"Cannot feed input {name!r} of a TF1 Hub module.",

@@ -34,6 +34,8 @@ FORMAT_V3 = 3
 ASSETS_COLLECTION = "saved_model_assets"
 ATTACHMENTS_COLLECTION = "hub_module_attachments"
 
+_LOOK_ELSEWHERE = "point to the folder that holds the module's own files"
+
 _FIELD_TYPES = descriptor_pb2.FieldDescriptorProto
 
 
@@ -253,12 +255,13 @@ def _is_within(file: str, folder: str) -> bool:
 def _check_module_def(path: str, subject: Subject) -> None:
     file = os.path.join(path, MODULE_FILE)
     if not tf.io.gfile.exists(file):
+        found, advice = _diagnose(path)
         raise FormatError(
             f"Cannot read a TF1 Hub module: {MODULE_FILE} is missing.",
             subject,
             expected=f"{MODULE_FILE} and {SAVED_MODEL_FILE}",
-            found=_what_is_there(path),
-            advice=_what_to_do_instead(path),
+            found=found,
+            advice=advice,
         )
     module_def = ModuleDef()
     _parse(file, module_def, subject)
@@ -302,36 +305,38 @@ def _parse(file: str, message: Any, subject: Subject) -> None:
         ) from error
 
 
-def _what_is_there(path: str) -> str:
+def _diagnose(path: str) -> tuple[str, str]:
+    """What a folder that is no module is, and what to do with it."""
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
     if SAVED_MODEL_FILE in names:
-        return f"{_kind_of_saved_model(path)} (a {SAVED_MODEL_FILE} alone)"
+        kind, advice = _diagnose_saved_model(path)
+        return f"{kind} (a {SAVED_MODEL_FILE} alone)", advice
     frozen = [name for name in names if _is_frozen_graph(os.path.join(path, name))]
     if frozen:
-        return f"a frozen graph ({frozen[0]})"
-    return ", ".join(sorted(names)[:10]) or "an empty directory"
+        return (
+            f"a frozen graph ({frozen[0]})",
+            "import it with tf.compat.v1.wrap_function; it has neither signatures nor variables",
+        )
+    there = ", ".join(sorted(names)[:10]) or "an empty directory"
+    return there, _LOOK_ELSEWHERE
 
 
-def _kind_of_saved_model(path: str) -> str:
+def _diagnose_saved_model(path: str) -> tuple[str, str]:
     saved_model = saved_model_pb2.SavedModel()
     try:
         with tf.io.gfile.GFile(os.path.join(path, SAVED_MODEL_FILE), "rb") as stream:
             saved_model.ParseFromString(stream.read())
     except DecodeError:
-        return "a damaged SavedModel"
-    is_tf2 = any(m.HasField("object_graph_def") for m in saved_model.meta_graphs)
-    return "a TF2 SavedModel" if is_tf2 else "a TF1 SavedModel"
-
-
-def _what_to_do_instead(path: str) -> str:
-    there = _what_is_there(path)
-    if "TF2 SavedModel" in there:
-        return "load it with keras.layers.TFSMLayer or tf.saved_model.load"
-    if "TF1 SavedModel" in there:
-        return "load it with tf.saved_model.load or keras.layers.TFSMLayer"
-    if "frozen graph" in there:
-        return "import it with tf.compat.v1.wrap_function; it has neither signatures nor variables"
-    return "point to the folder that holds the module's own files"
+        return "a damaged SavedModel", _LOOK_ELSEWHERE
+    if any(m.HasField("object_graph_def") for m in saved_model.meta_graphs):
+        return (
+            "a TF2 SavedModel",
+            "load it with keras.layers.TFSMLayer or tf.saved_model.load",
+        )
+    return (
+        "a TF1 SavedModel",
+        "load it with tf.saved_model.load or keras.layers.TFSMLayer",
+    )
 
 
 def _kind_of_file(path: str) -> str:

@@ -51,7 +51,8 @@ class Plan:
         fetches: tensors to return.
         shapes: what the signature says of them; may be shorter.
         updates: ops to run besides.
-        differentiable: whether gradients through the graph can be trusted.
+        differentiable: whether the graph's gradient can be trusted in a
+            function; a session knows more of its functions.
         subject: module and tags, for messages.
     """
 
@@ -93,7 +94,7 @@ def plan(
         FormatError: the graph is damaged.
     """
     given = list(map(graph.tensor_name, inputs))
-    cut = {tensor: _input_placeholder(variant, tensor) for tensor in given}
+    cut = _input_placeholders(variant, given)
     if cut_state:
         cut |= _state_placeholders(variant)
     pruned = prune(variant.meta_graph.graph_def, [*fetches, *updates], cut, variant.subject)
@@ -221,18 +222,26 @@ def _state_placeholders(variant: Variant) -> dict[str, Placeholder]:
     }
 
 
-def _input_placeholder(variant: Variant, tensor: str) -> Placeholder:
-    for signature in variant.meta_graph.signature_def:
-        facts = variant.signature(signature)
-        for name, spec in zip(facts.input_tensors, facts.input_specs, strict=True):
-            if name == tensor:
-                return Placeholder(spec.dtype.as_datatype_enum, spec.shape.as_proto())
-    raise FormatError(
-        f"Cannot feed tensor {tensor!r} of a TF1 Hub module.",
-        variant.subject,
-        expected="a tensor that a signature has as an input",
-        found="none",
-    )
+def _input_placeholders(variant: Variant, tensors: Iterable[str]) -> dict[str, Placeholder]:
+    """What stands for tensors that signatures have as inputs."""
+    signatures = [variant.signature(name) for name in variant.signature_names]
+    specs = {
+        tensor: spec
+        for facts in signatures
+        for tensor, spec in zip(facts.input_tensors, facts.input_specs, strict=True)
+    }
+    placeholders = {}
+    for tensor in tensors:
+        if tensor not in specs:
+            raise FormatError(
+                f"Cannot feed tensor {tensor!r} of a TF1 Hub module.",
+                variant.subject,
+                expected="a tensor that a signature has as an input",
+                found="none",
+            )
+        spec = specs[tensor]
+        placeholders[tensor] = Placeholder(spec.dtype.as_datatype_enum, spec.shape.as_proto())
+    return placeholders
 
 
 @dataclass(frozen=True, eq=False)

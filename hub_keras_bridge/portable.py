@@ -22,7 +22,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 from hub_keras_bridge import export, format
 from hub_keras_bridge.errors import CheckpointError, HubError, Subject, choices
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
-from hub_keras_bridge.variant import VariableFacts, Variant
+from hub_keras_bridge.variant import VariableFacts
 
 # Specs in use, so that a clone shares its original's; one made in memory has no
 # other way into a clone.
@@ -151,9 +151,5 @@ def _facts(spec: ModuleSpec) -> saved_model_pb2.SavedModel:
                 meta_graph.collection_def[collection].CopyFrom(
                     variant.published.collection_def[collection]
                 )
-        meta_graph.graph_def.node.extend(_variable_nodes(variant))
+        meta_graph.graph_def.node.extend(variant.nodes[v.node] for v in variant.variables)
     return facts
-
-
-def _variable_nodes(variant: Variant) -> list:
-    return [variant.nodes[facts.node] for facts in variant.variables]

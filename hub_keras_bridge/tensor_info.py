@@ -128,6 +128,16 @@ def build_tensor_info(value: Any) -> meta_graph_pb2.TensorInfo:
     )
 
 
+def may_widen(dtype: tf.DType, to: tf.DType) -> bool:
+    """Whether values of a dtype all fit a wider one of the same kind.
+
+    >>> may_widen(tf.float32, tf.float64), may_widen(tf.int64, tf.int32)
+    (True, False)
+    """
+    same_kind = (dtype.is_floating and to.is_floating) or (dtype.is_integer and to.is_integer)
+    return same_kind and dtype.size < to.size
+
+
 def to_components(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> list[Any]:
     """Converts a value to the tensors that feed one input.
 
@@ -230,10 +240,7 @@ def _to_sparse(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) 
 def _widen(value: tf.Tensor, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.Tensor:
     if value.dtype == info.dtype:
         return value
-    same_kind = (value.dtype.is_floating and info.dtype.is_floating) or (
-        value.dtype.is_integer and info.dtype.is_integer
-    )
-    if same_kind and value.dtype.size < info.dtype.size:
+    if may_widen(value.dtype, info.dtype):
         return tf.cast(value, info.dtype)
     raise _mismatch(name, info, f"dtype {value.dtype.name}", subject)
 

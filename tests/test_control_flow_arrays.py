@@ -2,14 +2,9 @@
 
 import pytest
 import tensorflow as tf
-from tf1_reference import X, check, v1, weights
+from tf1_reference import Cases, X, check, v1, weights
 
-CASES = []
-
-
-def case(build):
-    CASES.append(build)
-    return build
+case = Cases()
 
 
 def array(size, *, dtype=tf.float32, **options):
@@ -292,6 +287,6 @@ IN_BRANCHES = {
 }
 
 
-@pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", case, ids=lambda build: build.__name__)
 def test_as_in_tf1(build):
     check(build, *([X, -X] if build in IN_BRANCHES else [X]))

@@ -6,26 +6,19 @@ import tensorflow as tf
 from tensorflow.python.framework import function
 from tf1_reference import (
     WEIGHTS,
+    Cases,
     X,
     assert_same,
     check,
     in_layer,
     in_session,
+    positive,
     publish,
     v1,
     weights,
 )
 
-CASES = []
-
-
-def case(build):
-    CASES.append(build)
-    return build
-
-
-def positive(x):
-    return tf.reduce_sum(x) > 0
+case = Cases()
 
 
 @case
@@ -245,7 +238,7 @@ def float64(x):
     return v1.cond(positive(x), lambda: tf.tanh(wide @ w), lambda: wide * w)
 
 
-@pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", case, ids=lambda build: build.__name__)
 def test_as_in_tf1(build):
     check(build, X, -X)
 

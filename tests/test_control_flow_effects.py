@@ -5,18 +5,9 @@ Each is compared with a session in what the variables are afterwards, too.
 
 import pytest
 import tensorflow as tf
-from tf1_reference import X, check, v1, weights
+from tf1_reference import Cases, X, check, positive, v1, weights
 
-CASES = []
-
-
-def case(build):
-    CASES.append(build)
-    return build
-
-
-def positive(x):
-    return tf.reduce_sum(x) > 0
+case = Cases()
 
 
 def counter(name="counter", start=0.0):
@@ -195,7 +186,7 @@ def assignment_by_cond_in_a_loop(x):
 
 
 @pytest.mark.parametrize("use_resource", [True, False], ids=["resource", "reference"])
-@pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", case, ids=lambda build: build.__name__)
 def test_as_in_tf1(build, use_resource):
     check(build, X, -X, use_resource=use_resource)
 

@@ -3,18 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from tf1_reference import WEIGHTS, X, check, in_layer, publish, v1, weights
+from tf1_reference import WEIGHTS, Cases, X, check, in_layer, positive, publish, v1, weights
 
-CASES = []
-
-
-def case(build):
-    CASES.append(build)
-    return build
-
-
-def positive(x):
-    return tf.reduce_sum(x) > 0
+case = Cases()
 
 
 def loop(x, steps=3, **options):
@@ -342,7 +333,7 @@ def float64(x):
     return v1.while_loop(lambda i, y: i < 3, body, [0, tf.cast(x, tf.float64)])[1]
 
 
-@pytest.mark.parametrize("build", CASES, ids=lambda build: build.__name__)
+@pytest.mark.parametrize("build", case, ids=lambda build: build.__name__)
 def test_as_in_tf1(build):
     check(build)
 

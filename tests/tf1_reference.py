@@ -30,6 +30,19 @@ X = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
 WEIGHTS = [[0.5, 0.1], [0.2, 0.3]]
 
 
+class Cases(list):
+    """Functions that build a graph, collected by using it as a decorator."""
+
+    def __call__(self, build: Build) -> Build:
+        self.append(build)
+        return build
+
+
+def positive(x: tf.Tensor) -> tf.Tensor:
+    """A predicate that differs between inputs."""
+    return tf.reduce_sum(x) > 0
+
+
 def weights(dtype: tf.DType = tf.float32) -> tf.Tensor:
     """The trainable variable that most graphs use, two by two."""
     start = v1.constant_initializer(WEIGHTS)

@@ -70,30 +70,7 @@ def _at(tree: dict[str, Any], *keys: str) -> dict[str, Any]:
 
 def _facts(path: str, attachments: list[str]) -> dict[str, Any]:
     spec = hub.load_module_spec(path)
-    return {
-        json.dumps(sorted(tags)): {
-            "signatures": {
-                name: {
-                    "inputs": _infos(spec.get_input_info_dict(name, tags)),
-                    "outputs": _infos(spec.get_output_info_dict(name, tags)),
-                }
-                for name in spec.get_signature_names(tags)
-            },
-            "attachments": _attachments(spec, attachments, tags),
-        }
-        for tags in spec.get_tags()
-    }
-
-
-def _infos(infos: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: [
-            type(info.type_spec).__name__,
-            info.dtype.name,
-            info.get_shape().as_list() if info.get_shape().rank is not None else None,
-        ]
-        for key, info in infos.items()
-    }
+    return exchange.describe(spec, lambda tags: _attachments(spec, attachments, tags))
 
 
 def _attachments(spec: hub.ModuleSpec, keys: list[str], tags: set[str]) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -21,33 +20,13 @@ Step = Callable[[dict[str, tf.Tensor], np.ndarray], float]
 
 def facts(spec: hub.ModuleSpec) -> dict[str, Any]:
     """Tags, signatures and attachments of all variants."""
-    return {
-        json.dumps(sorted(tags)): {
-            "signatures": {
-                name: {
-                    "inputs": _infos(spec.get_input_info_dict(name, tags)),
-                    "outputs": _infos(spec.get_output_info_dict(name, tags)),
-                }
-                for name in spec.get_signature_names(tags)
-            },
-            "attachments": {
-                key: spec.get_attached_message(key, empty_pb2.Empty, tags).SerializeToString().hex()
-                for key in spec.variant(tags).attachments
-            },
-        }
-        for tags in spec.get_tags()
-    }
-
-
-def _infos(infos: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: [
-            type(info.type_spec).__name__,
-            info.dtype.name,
-            info.get_shape().as_list() if info.get_shape().rank is not None else None,
-        ]
-        for key, info in infos.items()
-    }
+    return exchange.describe(
+        spec,
+        lambda tags: {
+            key: spec.get_attached_message(key, empty_pb2.Empty, tags).SerializeToString().hex()
+            for key in spec.variant(tags).attachments
+        },
+    )
 
 
 def variables(layer: hub.ModuleLayer) -> dict[str, Any]:

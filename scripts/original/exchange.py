@@ -8,6 +8,7 @@ under its path as JSON, since names of inputs and variables may hold anything.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,34 @@ import numpy as np
 import tensorflow as tf
 
 Parts = dict[str, np.ndarray]
+
+
+def describe(spec: Any, attachments: Callable[[frozenset[str]], Any]) -> dict[str, Any]:
+    """Tags, signatures and attachments of a spec of either library, ready for JSON."""
+    return {
+        json.dumps(sorted(tags)): {
+            "signatures": {
+                name: {
+                    "inputs": _infos(spec.get_input_info_dict(name, tags)),
+                    "outputs": _infos(spec.get_output_info_dict(name, tags)),
+                }
+                for name in spec.get_signature_names(tags)
+            },
+            "attachments": attachments(tags),
+        }
+        for tags in spec.get_tags()
+    }
+
+
+def _infos(infos: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: [
+            type(info.type_spec).__name__,
+            info.dtype.name,
+            info.get_shape().as_list() if info.get_shape().rank is not None else None,
+        ]
+        for key, info in infos.items()
+    }
 
 
 def write(path: Path, tree: dict[str, Any]) -> None:
