@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from benchmarks.resident import peak, resident
 
 v1 = tf.compat.v1
 
@@ -133,16 +133,16 @@ def _copies(load: Callable[[str], Any]) -> Case:
     def measure(folder: Path, size: int) -> dict[str, float]:
         _use(load(str(folder / "small")))
         gc.collect()
-        baseline = _resident()
-        with _peak() as peak:
+        baseline = resident()
+        with peak() as highest:
             held = load(str(folder / "big"))
-        loaded = _resident()
+        loaded = resident()
         _use(held)
         gc.collect()
         return {
             "after load": (loaded - baseline) / (size * _MB),
-            "peak during load": (peak() - baseline) / (size * _MB),
-            "after use": (_resident() - baseline) / (size * _MB),
+            "peak during load": (highest() - baseline) / (size * _MB),
+            "after use": (resident() - baseline) / (size * _MB),
         }
 
     return measure
@@ -198,7 +198,7 @@ def _loop(one_round: Callable[[str], None]) -> Case:
             one_round(str(folder / "text"))
             gc.collect()
             if number % 10 == 0:
-                curve.append({"round": number, "resident": _resident(), **_live()})
+                curve.append({"round": number, "resident": resident(), **_live()})
         half = curve[len(curve) // 2 :]
         added = half[-1]["resident"] - half[0]["resident"]
         between = half[-1]["round"] - half[0]["round"]
@@ -233,29 +233,6 @@ def _live() -> dict[str, int]:
     kinds = {"layers": keras.layers.Layer, "graphs": tf.Graph, "variables": tf.Variable}
     # type(), since isinstance() would ask proxies whose target is gone.
     return {name: sum(issubclass(type(o), kind) for o in objects) for name, kind in kinds.items()}
-
-
-# --- resident memory ---
-
-
-def _resident() -> int:
-    return _status("VmRSS")
-
-
-@contextmanager
-def _peak() -> Iterator[Callable[[], int]]:
-    """Yields what reads the highest resident memory since the block began."""
-    # Linux sets the mark back to the present when told 5.
-    Path("/proc/self/clear_refs").write_text("5")
-    yield lambda: _status("VmHWM")
-
-
-def _status(name: str) -> int:
-    """A figure of /proc/self/status in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"This system's /proc/self/status has no {name}.")
 
 
 _COPIES: dict[str, Case] = {

@@ -4,45 +4,73 @@
 >>> layer = hub.ModuleLayer("/path/to/module", trainable=True)  # doctest: +SKIP
 """
 
-from hub_keras_bridge.authoring import add_signature, attach_message, create_module_spec
-from hub_keras_bridge.common_signatures import check_common_signature
-from hub_keras_bridge.errors import (
-    AttachmentError,
-    BackendError,
-    CheckpointError,
-    ExportError,
-    FormatError,
-    GraphModeError,
-    HandleError,
-    HubError,
-    InputError,
-    PublishError,
-    SignatureError,
-    TagsError,
-    TrainingError,
-    UnknownOpError,
-    UnsafeModuleError,
-)
-from hub_keras_bridge.image_info import (
-    ImageModuleInfo,
-    attach_image_module_info,
-    get_expected_image_size,
-    get_num_image_channels,
-)
-from hub_keras_bridge.latest_exporter import LatestModuleExporter, register_module_for_export
-from hub_keras_bridge.layer import ModuleLayer
-from hub_keras_bridge.module import Module, eval_function_for_module
-from hub_keras_bridge.resolve import resolve
-from hub_keras_bridge.saved_model import create_module_spec_from_saved_model
-from hub_keras_bridge.spec import ModuleSpec, load_module_spec
-from hub_keras_bridge.text_embedding import publish_text_embedding
+import pathlib
+import sys
+
 from hub_keras_bridge.version import VERSION as __version__
 
-__all__ = [
+# Keras finds the class of a saved layer only in what is imported, so importing
+# the package imports all of it, TensorFlow included, which takes seconds. The
+# command line imports what the chosen command needs instead.
+_IS_COMMAND_LINE = [pathlib.Path(name).stem for name in sys.argv[:1]] == ["hub-keras-bridge"]
+
+if not _IS_COMMAND_LINE:
+    from hub_keras_bridge.apply import apply_to_file
+    from hub_keras_bridge.authoring import add_signature, attach_message, create_module_spec
+    from hub_keras_bridge.common_signatures import check_common_signature
+    from hub_keras_bridge.errors import (
+        ArchiveError,
+        AttachmentError,
+        BackendError,
+        CacheError,
+        CheckpointError,
+        ConversionError,
+        DownloadError,
+        ExportError,
+        ForkError,
+        FormatError,
+        GraphModeError,
+        HandleError,
+        HubError,
+        InputError,
+        PublishError,
+        SeedError,
+        SignatureError,
+        StrategyError,
+        TableError,
+        TagsError,
+        TrainingError,
+        UnknownOpError,
+        UnsafeModuleError,
+        XlaError,
+    )
+    from hub_keras_bridge.fetch.archived import cached_archive
+    from hub_keras_bridge.image_info import (
+        ImageModuleInfo,
+        attach_image_module_info,
+        get_expected_image_size,
+        get_num_image_channels,
+    )
+    from hub_keras_bridge.latest_exporter import LatestModuleExporter, register_module_for_export
+    from hub_keras_bridge.layer import ModuleLayer
+    from hub_keras_bridge.load import load
+    from hub_keras_bridge.module import Module, eval_function_for_module
+    from hub_keras_bridge.resolve import RESOLVERS, Resolver, resolve
+    from hub_keras_bridge.saved_models.layer import SavedModelLayer
+    from hub_keras_bridge.saved_models.publishing import create_module_spec_from_saved_model
+    from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+    from hub_keras_bridge.text_embedding import publish_text_embedding
+
+__all__ = [  # noqa: RUF022, in the order of sorted()
+    "ArchiveError",
     "AttachmentError",
     "BackendError",
+    "CacheError",
     "CheckpointError",
+    "ConversionError",
+    "DownloadError",
     "ExportError",
+    "ForkError",
     "FormatError",
     "GraphModeError",
     "HandleError",
@@ -54,21 +82,31 @@ __all__ = [
     "ModuleLayer",
     "ModuleSpec",
     "PublishError",
+    "RESOLVERS",
+    "Resolver",
+    "SavedModelLayer",
+    "SeedError",
     "SignatureError",
+    "StrategyError",
+    "TableError",
     "TagsError",
     "TrainingError",
     "UnknownOpError",
     "UnsafeModuleError",
+    "XlaError",
     "__version__",
     "add_signature",
+    "apply_to_file",
     "attach_image_module_info",
     "attach_message",
+    "cached_archive",
     "check_common_signature",
     "create_module_spec",
     "create_module_spec_from_saved_model",
     "eval_function_for_module",
     "get_expected_image_size",
     "get_num_image_channels",
+    "load",
     "load_module_spec",
     "publish_text_embedding",
     "register_module_for_export",

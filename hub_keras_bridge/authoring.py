@@ -13,8 +13,9 @@ from google.protobuf.message import Message
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from hub_keras_bridge import compat, format, graph
+from hub_keras_bridge import compat, format
 from hub_keras_bridge.errors import PublishError, Subject, choices, show_tags
+from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.spec import ModuleSpec, as_tags
 from hub_keras_bridge.tensor_info import build_tensor_info
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
@@ -146,6 +147,14 @@ def add_signature(
             input is colocated with another op.
     """
     name = name or DEFAULT_SIGNATURE
+    if not isinstance(name, str):
+        raise PublishError(
+            "Cannot add a signature to a TF1 Hub module: its name is no string.",
+            Subject(_NAME_OF_NEW_MODULE),
+            expected="a string, or None for 'default'",
+            found=f"{type(name).__name__}: {name!r}",
+            advice="pass add_signature(inputs=..., outputs=...) by keyword",
+        )
     subject = Subject(_NAME_OF_NEW_MODULE, signature=name)
     current = _graph_being_built("add_signature")
     if any(known == name for known, *_ in current.get_collection(_SIGNATURES)):
@@ -175,7 +184,7 @@ def attach_message(key: str, message: Message) -> None:
     Raises:
         PublishError: the key is malformed, or the message is none.
     """
-    if not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", key):
+    if not isinstance(key, str) or not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", key):
         raise PublishError(
             f"Cannot attach a message under the key {key!r}.",
             Subject(_NAME_OF_NEW_MODULE),
@@ -196,6 +205,7 @@ def attach_message(key: str, message: Message) -> None:
 
 
 def _graph_being_built(caller: str) -> tf.Graph:
+    # Any graph will do: programs train what a module_fn builds by itself.
     if tf.executing_eagerly():
         raise PublishError(
             f"Cannot call {caller}: no TF1 Hub module is being built.",
@@ -209,6 +219,14 @@ def _graph_being_built(caller: str) -> tf.Graph:
 def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:
     named = given if isinstance(given, Mapping) else {} if given is None else {DEFAULT_KEY: given}
     for key, value in named.items():
+        if not isinstance(key, str):
+            raise PublishError(
+                f"Cannot add a signature to a TF1 Hub module: the name of an {kind} is no string.",
+                subject,
+                expected="a dict from name to tensor",
+                found=f"{type(key).__name__}: {key!r}",
+                advice="name each input and output, e.g. {'default': tensor}",
+            )
         flat = tf.nest.flatten(value, expand_composites=True)
         if not (len(flat) and all(map(_is_of_this_graph, flat))) or isinstance(
             value, tf.Variable | list | tuple | dict
@@ -273,6 +291,23 @@ def check_collections(present: Iterable[str], subject: Subject) -> None:
         )
 
 
+def _check_shapes(built: tf.Graph, subject: Subject) -> None:
+    """Checks that the shape of each variable is known.
+
+    Whoever loads the module makes variables before there are values.
+    """
+    for variable in built.get_collection(_KEYS.GLOBAL_VARIABLES):
+        if not variable.shape.is_fully_defined():
+            raise PublishError(
+                f"Cannot create a TF1 Hub module: the shape of variable {variable.op.name!r} "
+                "is not fixed.",
+                subject,
+                expected="a static shape",
+                found=str(variable.shape),
+                advice="give its initial value a static shape, and leave validate_shape=True",
+            )
+
+
 def _check_state(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
     """Checks that state is colocated with state alone.
 
@@ -326,6 +361,7 @@ def _meta_graph(
         )
     for collection in (_SIGNATURES, _ATTACHMENTS):
         built.clear_collection(collection)
+    _check_shapes(built, subject)
     present = [key for key in built.get_all_collection_keys() if built.get_collection(key)]
     check_collections(present, subject)
     asset_tensors = built.get_collection(_KEYS.ASSET_FILEPATHS)

@@ -9,6 +9,7 @@ that what it returns are logits.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import FormatError, SignatureError, choices
 from hub_keras_bridge.image_info import IMAGES_INPUT, VariantOfSpec, get_expected_image_size
-from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 
@@ -155,7 +156,7 @@ KINDS: Mapping[str, Kind] = {
 
 
 def check_common_signature(
-    spec: ModuleSpec,
+    spec: ModuleSpec | str | os.PathLike[str],
     kind: str,
     *,
     signature: str | None = None,
@@ -164,7 +165,7 @@ def check_common_signature(
     """Holds a module against a common signature.
 
     Args:
-        spec: the module.
+        spec: the module, or its handle.
         kind: ``"text-embedding"``, ``"image-feature-vector"`` or
             ``"image-classification"``.
         signature: the signature to check; by default the one that the kind
@@ -190,6 +191,7 @@ def check_common_signature(
     output 'default': expected float32 [batch, dim] with any batch and a known dim;
     found int32 [?]
     """
+    spec = load_module_spec(spec)
     if kind not in KINDS:
         raise SignatureError(
             f"There is no common signature for modules of kind {kind!r}.",

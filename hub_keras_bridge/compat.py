@@ -7,19 +7,28 @@ holds that nothing else in the package imports such a name.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 from keras.src.backend.common import global_state
 from keras.src.saving import serialization_lib
-from tensorflow.core.framework import op_def_pb2
-from tensorflow.core.protobuf import struct_pb2
+from tensorflow.core.framework import attr_value_pb2, kernel_def_pb2, op_def_pb2
+from tensorflow.core.protobuf import control_flow_pb2, struct_pb2
+from tensorflow.python.distribute import values_util
 from tensorflow.python.eager import context as tf_context
-from tensorflow.python.framework import op_def_registry
-from tensorflow.python.ops import variables
+from tensorflow.python.eager import record
+from tensorflow.python.framework import kernels, op_def_registry
+from tensorflow.python.ops import (
+    control_flow_ops,
+    control_flow_util,
+    resource_variable_ops,
+    variables,
+)
 from tensorflow.python.saved_model import nested_structure_coder
+from tensorflow.python.util import pywrap_xla_ops
 
 
 def op_def(name: str) -> op_def_pb2.OpDef | None:
@@ -34,9 +43,17 @@ def op_def(name: str) -> op_def_pb2.OpDef | None:
 def decode_type_spec(proto: struct_pb2.TypeSpecProto) -> tf.TypeSpec:
     """The TypeSpec that a SavedModel's TensorInfo spells as a proto.
 
-    TensorFlow publishes no decoder for this part of its own file format.
+    TensorFlow publishes no decoder for this part of its own file format, nor the
+    error that it raises.
+
+    Raises:
+        ValueError, TypeError: it spells none.
     """
-    return nested_structure_coder.decode_proto(struct_pb2.StructuredValue(type_spec_value=proto))
+    value = struct_pb2.StructuredValue(type_spec_value=proto)
+    try:
+        return nested_structure_coder.decode_proto(value)
+    except nested_structure_coder.NotEncodableError as error:
+        raise ValueError(str(error)) from error
 
 
 def encode_type_spec(spec: tf.TypeSpec) -> struct_pb2.TypeSpecProto:
@@ -50,6 +67,24 @@ def eager_mode() -> contextlib.AbstractContextManager[None]:
     ``tf.init_scope`` leads out of functions, but not out of a TF1 graph.
     """
     return tf_context.eager_mode()
+
+
+def runs_eagerly() -> bool:
+    """Whether this process, or the one it was forked from, has run an op eagerly.
+
+    That is when TensorFlow starts the threads that functions are run by; it
+    publishes neither them nor the moment.
+    """
+    context = tf_context.context_safe()
+    return context is not None and context._context_handle is not None  # noqa: SLF001
+
+
+def global_seed() -> int | None:
+    """What ``tf.random.set_seed`` was last told; None if nothing.
+
+    ``tf.compat.v1.get_seed`` is public, and draws from the seed's sequence.
+    """
+    return tf_context.global_seed()
 
 
 def set_save_slice(
@@ -79,19 +114,109 @@ def capture_variable(variable: tf.Variable, watch: bool) -> tf.Tensor:
     """Captures a variable's handle in the function graph being built.
 
     Watching it is what makes a gradient tape around a call see the variable.
-    A distributed variable has one handle per replica, so its handle is looked
-    up at each call; a plain one is bound once, which keeps calls cheap.
     """
     graph = tf.compat.v1.get_default_graph()
-    if isinstance(variable, tf.distribute.DistributedValues):
-        handle = graph.capture_call_time_value(
-            lambda: variable.handle, tf.TensorSpec([], tf.resource), key=id(variable)
-        )
-    else:
-        handle = graph.capture(variable.handle)
+    handle = graph.capture(variable.handle)
     if watch:
         graph.watch_variable(variable)
     return handle
+
+
+def local_replica() -> int | None:
+    """The number of the replica whose code runs, counted on this machine.
+
+    Under a strategy, None outside of replicas; 0 without one. The public number
+    counts over all machines, and is a tensor where there are several.
+    """
+    return values_util.get_current_replica_id_as_int()
+
+
+def inside_xla() -> bool:
+    """Whether XLA will compile the graph being built.
+
+    TensorFlow's own control flow asks the same, by no public name.
+    """
+    return control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+
+
+@functools.cache
+def xla_kernels(op: str, device: str) -> tuple[kernel_def_pb2.KernelDef, ...]:
+    """The kernels that XLA has for an op.
+
+    TensorFlow tells of them nowhere but in the error of a failed compilation.
+
+    Args:
+        op: name of the op.
+        device: ``"XLA_CPU_JIT"`` or ``"XLA_GPU_JIT"``.
+    """
+    # Registers them; before, TensorFlow knows those of its executors alone.
+    pywrap_xla_ops.get_cpu_kernel_names()
+    found = kernels.get_registered_kernels_for_op(op).kernel
+    return tuple(kernel for kernel in found if kernel.device_type == device)
+
+
+def announce_variables(function: Callable[..., Any]) -> None:
+    """Says that the variables of a wrapped function are about to be read.
+
+    TensorFlow says so itself where a tape records; ``tf.recompute_grad``, and
+    with it ``keras.RematScope``, listens where none does.
+    """
+    if not record.could_possibly_record():
+        for variable in getattr(function, "variables", ()):
+            resource_variable_ops.variable_accessed(variable)
+
+
+def mention_variables(variables: Iterable[tf.Variable]) -> None:
+    """Lists variables in the function being built, without a tape seeing them.
+
+    By such lists Keras's ``export`` finds what a function reads. TensorFlow
+    makes them itself of what its own variables are asked for, no public name
+    adds to them.
+    """
+    graph = tf.compat.v1.get_default_graph()
+    if hasattr(graph, "watch_variable"):
+        for variable in variables:
+            graph.watch_variable(variable)
+
+
+def restore_context(
+    context: control_flow_pb2.CondContextDef | control_flow_pb2.WhileContextDef, scope: str
+) -> None:
+    """Tells the current graph of a v1 loop or conditional that was imported.
+
+    ``tf.compat.v1.train.import_meta_graph`` does so too, and may add a Saver.
+
+    Args:
+        context: as published.
+        scope: absolute name scope that its ops were imported into.
+    """
+    kind, key = (
+        (control_flow_ops.WhileContext, tf.compat.v1.GraphKeys.WHILE_CONTEXT)
+        if isinstance(context, control_flow_pb2.WhileContextDef)
+        else (control_flow_ops.CondContext, tf.compat.v1.GraphKeys.COND_CONTEXT)
+    )
+    restored = kind.from_proto(context, import_scope=scope)
+    tf.compat.v1.add_to_collection(key, restored)
+
+
+def inside_v1_loop() -> bool:
+    """Whether the body of a v1 loop is being built, at any depth."""
+    context = tf.compat.v1.get_default_graph()._get_control_flow_context()  # noqa: SLF001
+    return context is not None and context.GetWhileContext() is not None
+
+
+def colocate(op: tf.Operation, others: Sequence[tf.Operation]) -> None:
+    """Makes an op that exists share the devices of others, at least one.
+
+    ``tf.compat.v1.colocate_with`` speaks of ops that are still to be made.
+    """
+    own = b"loc:@" + op.name.encode()
+    groups = {*op.colocation_groups(), *(g for other in others for g in other.colocation_groups())}
+    value = attr_value_pb2.AttrValue()
+    value.list.s.extend(sorted(groups - {own}))
+    op._set_attr("_class", value)  # noqa: SLF001
+    # Not that of a `with tf.device(...)` around, which may contradict.
+    op._set_device(others[0].device)  # noqa: SLF001
 
 
 def track_child(parent: Any, child: Any, name: str) -> None:
@@ -110,6 +235,42 @@ def raw_variable(variable: keras.Variable) -> tf.Variable:
     scope, and the module computes in the dtypes it was published with.
     """
     return variable._value  # noqa: SLF001
+
+
+class HeldVariable(keras.Variable):
+    """A Keras variable around a TensorFlow variable that is there already.
+
+    A restored function has captured its variables. Keras makes a variable of
+    its own from whatever it is given, in its early versions always.
+
+    Args:
+        held: the variable.
+        name: for Keras, without a slash.
+        trainable: whether Keras trains it.
+    """
+
+    def __init__(self, held: tf.Variable, *, name: str, trainable: bool) -> None:
+        self._held = held
+        super().__init__(
+            lambda *_, **__: None,
+            shape=held.shape,
+            dtype=held.dtype.name,
+            trainable=trainable,
+            name=name,
+        )
+
+    def _initialize(self, value: Any) -> None:  # noqa: ARG002
+        self._value = self._held
+
+    def _initialize_with_initializer(self, initializer: Any) -> None:  # noqa: ARG002
+        self._value = self._held
+
+    def move_to(self, other: tf.Variable) -> None:
+        """Holds another variable from now on, with the value of this one."""
+        other.assign(self._held)
+        # By this a Keras optimizer, which may know the variable already, tells it.
+        other._unique_id = self._held._unique_id  # noqa: SLF001
+        self._held = self._value = other
 
 
 def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
@@ -144,6 +305,19 @@ def outside_stateless_scope() -> Iterator[None]:
         yield
     finally:
         global_state.set_global_attribute("stateless_scope", scope)
+
+
+def has_stand_ins(layer: keras.layers.Layer) -> bool:
+    """Whether Keras is to compute with other values than a layer's variables hold.
+
+    ``stateless_call`` says so in a scope that its variables ask; public names
+    make such a scope, but do not tell whether one is open.
+    """
+    scope = global_state.get_global_attribute("stateless_scope")
+    # Listing the weights takes longer than many a call.
+    return scope is not None and any(
+        scope.get_current_value(weight) is not None for weight in layer.weights
+    )
 
 
 def loads_in_safe_mode() -> bool:

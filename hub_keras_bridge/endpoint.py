@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from hub_keras_bridge.errors import InputError, SignatureError, choices
 from hub_keras_bridge.plan import plan
 from hub_keras_bridge.runtime import import_plan
+from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.tensor_info import may_widen, show_shape, to_components
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 
@@ -87,6 +89,28 @@ class Endpoint:
             else "call the layer without arguments",
         )
 
+    def unmixed(self, inputs: Any) -> Any:
+        """The inputs; in a dict with some tensors, the other values made tensors too.
+
+        Keras, unless it converts inputs by itself, takes no dict of both.
+
+        Raises:
+            InputError: names do not fit, or a value that is no tensor yet does not.
+        """
+        if not isinstance(inputs, Mapping):
+            return inputs
+        tensors = {n for n, v in inputs.items() if _is_tensor(v)}
+        if len(tensors) in (0, len(inputs)):
+            return inputs
+        return {
+            name: value if name in tensors else self._tensor(name, value)
+            for name, value in self.by_name(inputs).items()
+        }
+
+    def _tensor(self, name: str, value: Any) -> Any:
+        info = self.facts.inputs[name]
+        return info.pack(to_components(value, name, info, self.subject))
+
     def _wrong_names(self, inputs: Mapping[str, Any]) -> InputError:
         missing = self._input_names - inputs.keys()
         unknown = inputs.keys() - self._input_names
@@ -105,9 +129,20 @@ class Endpoint:
         remaining = iter(tensors)
         packed = {}
         for key in self.outputs:
-            info = self.facts.outputs[key]
-            packed[key] = info.pack([next(remaining) for _ in info.tensor_names])
+            count = len(self.facts.outputs[key].tensor_names)
+            packed[key] = self._pack_one(key, [next(remaining) for _ in range(count)])
         return packed if self.as_dict else packed[self.outputs[0]]
+
+    def _pack_one(self, key: str, tensors: Sequence[tf.Tensor]) -> Any:
+        info = self.facts.outputs[key]
+        if isinstance(info.type_spec, tf.TensorSpec):
+            return tensors[0]
+        with refusing(
+            self.subject,
+            f"Cannot put together output {key!r} of a TF1 Hub module.",
+            f"the tensors of a {info}",
+        ):
+            return info.pack(tensors)
 
     def check_shape(self, name: str, shape: Sequence[int | None], dtype: tf.DType) -> None:
         """Checks what is known of an input before there is a value.
@@ -156,3 +191,7 @@ class Endpoint:
     def declared(self) -> list[tf.TensorSpec]:
         """Specs of the flat outputs as the signature states them."""
         return [s for key in self.outputs for s in self.facts.outputs[key].component_specs]
+
+
+def _is_tensor(value: Any) -> bool:
+    return tf.is_tensor(value) or isinstance(value, keras.KerasTensor)

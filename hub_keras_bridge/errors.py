@@ -55,6 +55,8 @@ class HubError(Exception):
     # Keras rebuilds an error that leaves a layer's call from its first argument,
     # with the call's inputs added; it passes on one that carries this mark.
     _keras_call_info_injected = True
+    # AutoGraph does likewise with an error that leaves a tf.function.
+    ag_pass_through = True
 
     def __init__(
         self,
@@ -90,6 +92,18 @@ class HandleError(HubError, OSError):
     """A handle leads to no module directory."""
 
 
+class DownloadError(HubError, OSError):
+    """A module could not be fetched from where its handle points."""
+
+
+class CacheError(HubError, OSError):
+    """The cache cannot keep a module, or keeps a broken one."""
+
+
+class ArchiveError(HubError, ValueError, OSError):
+    """An archive that is refused, damaged or none at all."""
+
+
 class FormatError(HubError, ValueError):
     """A directory or graph is no well-formed TF1 Hub module."""
 
@@ -103,7 +117,7 @@ class SignatureError(HubError, ValueError, KeyError, TypeError):
 
 
 class AttachmentError(HubError, KeyError):
-    """A required attached message is not there."""
+    """A required attached message is not there, or is none of the type asked for."""
 
 
 class InputError(HubError, TypeError, ValueError):
@@ -138,8 +152,32 @@ class ExportError(HubError, OSError):
     """A module could not be written."""
 
 
+class TableError(HubError, OSError, ValueError):
+    """A file of examples cannot be read or run, or its results not be written."""
+
+
+class ConversionError(HubError, ValueError, RuntimeError):
+    """A module cannot become what it is to be converted to."""
+
+
 class BackendError(HubError, RuntimeError):
-    """Keras runs on a backend other than TensorFlow."""
+    """Keras runs, or is used, in a way that only another backend supports."""
+
+
+class StrategyError(HubError, ValueError):
+    """A layer is trained under a tf.distribute strategy that did not make it."""
+
+
+class ForkError(HubError, RuntimeError):
+    """A module is to run in a fork of a process in which TensorFlow ran."""
+
+
+class SeedError(HubError, RuntimeError):
+    """A random op has no seed where TensorFlow is to be deterministic."""
+
+
+class XlaError(HubError, ValueError):
+    """XLA is to compile ops that it does not have."""
 
 
 def show_tags(tags: Iterable[str]) -> str:

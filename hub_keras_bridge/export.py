@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import tensorflow as tf
 
-from hub_keras_bridge import format
+from hub_keras_bridge import format, layout
 from hub_keras_bridge.errors import ExportError, HubError, Subject
-from hub_keras_bridge.resolve import resolve
+from hub_keras_bridge.resolve import local_path
+from hub_keras_bridge.unfinished import unfinished
 
 
 def write_module(
@@ -43,7 +42,7 @@ def write_module(
 def write_graphs(folder: str, files: format.ModuleFiles) -> None:
     """Writes all of a module but its variables into an existing folder."""
     with open(os.path.join(folder, format.MODULE_FILE), "wb") as stream:
-        stream.write(format.module_def_bytes())
+        stream.write(layout.module_def_bytes())
     with open(os.path.join(folder, format.SAVED_MODEL_FILE), "wb") as stream:
         stream.write(files.saved_model.SerializeToString(deterministic=True))
     copy_assets(files.assets, os.path.join(folder, format.ASSETS_FOLDER))
@@ -86,51 +85,68 @@ def require_free_target(path: str, subject: Subject) -> None:
 def new_directory(path: str, subject: Subject) -> Iterator[str]:
     """A folder beside ``path`` that becomes ``path`` when the block succeeds.
 
+    What killed processes left beside ``path`` is removed first.
+
     Raises:
         ExportError: ``path`` is taken, or something in the block failed on
             disk; the temporary folder is gone then.
     """
     path = os.path.abspath(_local(path, subject))
+    with _moved_when_whole(path, subject, "Cannot write a TF1 Hub module.") as folder:
+        os.mkdir(folder)
+        yield folder
+
+
+@contextmanager
+def new_file(path: str | os.PathLike[str], subject: Subject, problem: str) -> Iterator[str]:
+    """As :func:`new_directory`, a file to be made, of the same name.
+
+    Args:
+        path: where the file comes to be.
+        subject: the module, for messages.
+        problem: what an error on disk says first.
+
+    Raises:
+        ExportError: ``path`` is taken, or something in the block failed on disk.
+    """
+    path = os.path.abspath(os.fspath(path))
+    with _moved_when_whole(path, subject, problem) as file:
+        yield file
+        # A folder cannot be moved over another; a file can.
+        require_free_target(path, subject)
+
+
+@contextmanager
+def _moved_when_whole(path: str, subject: Subject, problem: str) -> Iterator[str]:
     require_free_target(path, subject)
     parent, name = os.path.split(path)
-    folder = None
     try:
         os.makedirs(parent, exist_ok=True)
-        folder = tempfile.mkdtemp(prefix=f".{name}.", suffix=".partial", dir=parent)
-        yield folder
-        os.chmod(folder, 0o777 & ~_umask())
-        os.rename(folder, path)
+        with unfinished(path) as work:
+            made = os.path.join(work, name)
+            yield made
+            os.rename(made, path)
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, HubError):
             raise
         raise ExportError(
-            "Cannot write a TF1 Hub module.",
+            problem,
             subject,
             expected=f"to write {path}",
             found=str(error),
             advice="check permissions and free space; nothing was left behind",
         ) from error
-    finally:
-        if folder and os.path.isdir(folder):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _local(path: str | os.PathLike[str], subject: Subject) -> str:
     """The path, or that of a file:// URL."""
-    path = os.fspath(path)
-    if "://" not in path or path.startswith("file://"):
-        return resolve(path)
+    local = local_path(path)
+    if local is not None:
+        return local
     raise ExportError(
         "Cannot write a TF1 Hub module: the target is on no local disk.",
         subject,
         expected="a path or a file:// URL",
-        found=repr(path),
+        found=repr(os.fspath(path)),
         advice="export to a local folder and copy it; only there is an export all or nothing",
     )
-
-
-def _umask() -> int:
-    # The process's umask can only be read by setting it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

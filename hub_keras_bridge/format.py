@@ -1,77 +1,36 @@
 """The bytes of a TF1 Hub module on disk, as protos, and back.
 
-A module directory holds ``tfhub_module.pb``, ``saved_model.pb``, ``variables/``
-(absent without variables) and ``assets/``. Field numbers are those of
-tensorflow/hub's ``module_def.proto`` and ``module_attachment.proto``; the
-messages are defined under this package's own proto package name and built at
-run time, so neither importing ``tensorflow_hub`` nor a new protobuf release
-can clash with them.
+What lies where, and the two messages that only modules have, is in ``layout``.
 """
 
 from __future__ import annotations
 
 import os
 import pathlib
-import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.errors import FormatError, HandleError, Subject
-
-MODULE_FILE = "tfhub_module.pb"
-SAVED_MODEL_FILE = "saved_model.pb"
-ASSETS_FOLDER = "assets"
-VARIABLES_PREFIX = os.path.join("variables", "variables")
-
-FORMAT_V3 = 3
-ASSETS_COLLECTION = "saved_model_assets"
-ATTACHMENTS_COLLECTION = "hub_module_attachments"
+from hub_keras_bridge.layout import (
+    ASSETS_COLLECTION,
+    ASSETS_FOLDER,
+    ATTACHMENTS_COLLECTION,
+    FORMAT_V3,
+    MODULE_FILE,
+    SAVED_MODEL_FILE,
+    VARIABLES_PREFIX,
+    ModuleAttachment,
+    ModuleDef,
+    safe_asset_name,
+)
 
 _LOOK_ELSEWHERE = "point to the folder that holds the module's own files"
-
-_FIELD_TYPES = descriptor_pb2.FieldDescriptorProto
-
-
-def _define_messages() -> tuple[Any, Any]:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="hub_keras_bridge/module.proto", package="hub_keras_bridge", syntax="proto3"
-    )
-    module = file.message_type.add(name="ModuleDef")
-    module.field.add(
-        # An enum in tensorflow/hub; on the wire an enum is an int32.
-        name="format",
-        number=1,
-        type=_FIELD_TYPES.TYPE_INT32,
-        label=_FIELD_TYPES.LABEL_OPTIONAL,
-    )
-    module.field.add(
-        name="required_features",
-        number=2,
-        type=_FIELD_TYPES.TYPE_STRING,
-        label=_FIELD_TYPES.LABEL_REPEATED,
-    )
-    attachment = file.message_type.add(name="ModuleAttachment")
-    for name, number, kind in (
-        ("key", 1, _FIELD_TYPES.TYPE_STRING),
-        ("value", 2, _FIELD_TYPES.TYPE_BYTES),
-    ):
-        attachment.field.add(name=name, number=number, type=kind, label=_FIELD_TYPES.LABEL_OPTIONAL)
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return tuple(
-        message_factory.GetMessageClass(pool.FindMessageTypeByName(f"hub_keras_bridge.{name}"))
-        for name in ("ModuleDef", "ModuleAttachment")
-    )
-
-
-ModuleDef, ModuleAttachment = _define_messages()
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,11 +102,6 @@ def has_checkpoint(files: ModuleFiles) -> bool:
     return files.checkpoint is None or tf.io.gfile.exists(files.checkpoint + ".index")
 
 
-def module_def_bytes() -> bytes:
-    """The content of ``tfhub_module.pb`` in a module that this package writes."""
-    return ModuleDef(format=FORMAT_V3).SerializeToString()
-
-
 def asset_files(
     path: str, saved_model: saved_model_pb2.SavedModel, subject: Subject
 ) -> dict[str, str]:
@@ -167,12 +121,12 @@ def asset_files(
         for _, name in asset_entries(meta_graph, subject)
     }
     for name, file in files.items():
-        if not tf.io.gfile.exists(file):
+        if not is_regular_file(file):
             raise FormatError(
                 f"Cannot read a TF1 Hub module: its asset {name!r} is missing.",
                 subject,
                 expected=f"a file {file}",
-                found="no such file",
+                found=_instead_of_file(file),
                 advice="fetch the module again; the copy is incomplete",
             )
         if not _is_within(file, path):
@@ -198,7 +152,11 @@ def asset_entries(
         return
     for packed in meta_graph.collection_def[ASSETS_COLLECTION].any_list.value:
         entry = meta_graph_pb2.AssetFileDef()
-        if not packed.Unpack(entry):
+        try:
+            is_asset = packed.Unpack(entry)
+        except DecodeError:
+            is_asset = False
+        if not is_asset:
             raise FormatError(
                 f"Cannot read collection {ASSETS_COLLECTION!r} of a TF1 Hub module.",
                 subject,
@@ -209,38 +167,37 @@ def asset_entries(
         yield entry.tensor_info.name, safe_asset_name(entry.filename, subject)
 
 
-def safe_asset_name(name: str, subject: Subject) -> str:
-    """The asset's file name, if it stays inside ``assets/``.
+def attachments(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> dict[str, bytes]:
+    """Key -> serialized message of all that is attached to a variant.
 
     Raises:
-        FormatError: it does not.
+        FormatError: the collection is damaged.
     """
-    inside = (
-        name
-        and name == posixpath.normpath(name)
-        and not posixpath.isabs(name)
-        and name.split("/")[0] not in (".", "..")
-        and not {"\\", "\0", ":"} & set(name)
-    )
-    if not inside:
-        raise FormatError(
-            "Refused a TF1 Hub module: an asset's file name leads outside its folder.",
-            subject,
-            expected=f"a file name below {ASSETS_FOLDER}/",
-            found=repr(name),
-            advice="do not use this module unless you trust who published it; "
-            "a regular exporter never writes such a name",
-        )
-    return name
-
-
-def attachments(meta_graph: meta_graph_pb2.MetaGraphDef) -> dict[str, bytes]:
-    """Key -> serialized message of all that is attached to a variant."""
     if ATTACHMENTS_COLLECTION not in meta_graph.collection_def:
         return {}
     values = meta_graph.collection_def[ATTACHMENTS_COLLECTION].bytes_list.value
-    messages = [ModuleAttachment.FromString(value) for value in values]
+    try:
+        messages = [ModuleAttachment.FromString(value) for value in values]
+    except DecodeError as error:
+        raise FormatError(
+            f"Cannot read collection {ATTACHMENTS_COLLECTION!r} of a TF1 Hub module.",
+            subject,
+            expected="pairs of a key and a message",
+            found=str(error),
+            advice="fetch the module again; its graph is damaged",
+        ) from error
     return {message.key: message.value for message in messages}
+
+
+def is_regular_file(file: str) -> bool:
+    """Whether there is a file with content of its own: no pipe or device, which may never end."""
+    if "://" in file:
+        return tf.io.gfile.exists(file) and not tf.io.gfile.isdir(file)
+    return os.path.isfile(file)
+
+
+def _instead_of_file(path: str) -> str:
+    return "something that is no regular file" if tf.io.gfile.exists(path) else "no such file"
 
 
 def _is_within(file: str, folder: str) -> bool:
@@ -284,12 +241,12 @@ def _check_module_def(path: str, subject: Subject) -> None:
 
 
 def _parse(file: str, message: Any, subject: Subject) -> None:
-    if not tf.io.gfile.exists(file):
+    if not is_regular_file(file):
         raise FormatError(
             f"Cannot read a TF1 Hub module: {os.path.basename(file)} is missing.",
             subject,
             expected=f"a file {file}",
-            found="no such file",
+            found=_instead_of_file(file),
             advice="fetch the module again; the copy is incomplete",
         )
     try:
@@ -331,19 +288,18 @@ def _diagnose_saved_model(path: str) -> tuple[str, str]:
     if any(m.HasField("object_graph_def") for m in saved_model.meta_graphs):
         return (
             "a TF2 SavedModel",
-            "load it with keras.layers.TFSMLayer or tf.saved_model.load",
+            "load it with hub.load or hub.ModuleLayer",
         )
     return (
         "a TF1 SavedModel",
-        "load it with tf.saved_model.load or keras.layers.TFSMLayer",
+        "load it with hub.load, or make a module of it with "
+        "hub.create_module_spec_from_saved_model",
     )
 
 
 def _kind_of_file(path: str) -> str:
     if not tf.io.gfile.exists(path):
         return "nothing at this path"
-    if path.endswith((".tar", ".tar.gz", ".tgz")):
-        return "an archive, which is to be unpacked first"
     return "a frozen graph" if _is_frozen_graph(path) else "a file"
 
 

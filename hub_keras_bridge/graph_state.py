@@ -9,10 +9,13 @@ from collections.abc import Mapping
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge import compat, library
-from hub_keras_bridge.checkpoint import Checkpoint
+from hub_keras_bridge import compat
+from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
+from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.plan import Plan, plan, plan_initialization, standing_losses
-from hub_keras_bridge.runtime import import_graph, make_resource
+from hub_keras_bridge.resources import make_resource
+from hub_keras_bridge.runtime import import_graph
+from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.variant import VariableFacts, Variant
 
@@ -37,6 +40,8 @@ class GraphState:
         self._trainable = trainable
         files = spec.files
         self._checkpoint = Checkpoint(files.checkpoint, spec.subject) if files.checkpoint else None
+        if self._checkpoint is not None:
+            self._checkpoint.keep_for(tf.compat.v1.get_default_graph())
         self._by_node: dict[str, tf.Variable] = {}
         self._tables: dict[str, tf.Tensor] = {}
         self._paths: dict[str, tf.Tensor] = {}
@@ -48,7 +53,8 @@ class GraphState:
         for node in sorted(variant.resources):
             self._table(node)
         if trainable:
-            losses, _ = self.add(plan(variant, standing_losses(variant)), {}, scope)
+            chosen = plan(variant, standing_losses(variant), for_session=True)
+            losses, _ = self.add(chosen, {}, scope)
             for loss in losses:
                 tf.compat.v1.add_to_collection(_KEYS.REGULARIZATION_LOSSES, loss)
 
@@ -79,7 +85,24 @@ class GraphState:
         given = {name: _known_here(tensor) for name, tensor in given.items()}
         input_map = {p: _known_here(tensor) for p, tensor in outside.items()}
         input_map |= {placeholder: given[t] for t, placeholder in chosen.inputs.items()}
-        return import_graph(_with_own_functions(chosen), input_map, given, scope)
+        added = import_graph(_with_own_functions(chosen), input_map, given, scope)
+        if chosen.beside:
+            self._colocate(chosen, given, scope)
+        return added
+
+    def _colocate(self, chosen: Plan, given: Mapping[str, tf.Tensor], scope: str) -> None:
+        """Puts ops where the plan says: beside inputs, variables and tables."""
+        current = tf.compat.v1.get_default_graph()
+        outside = {
+            **{node: variable.handle for node, variable in self._by_node.items()},
+            **self._tables,
+            **{graph.node_name(tensor): here for tensor, here in given.items()},
+        }
+        for node, names in chosen.beside.items():
+            # What was pruned has no place to share.
+            others = [outside[name].op for name in names if name in outside]
+            if others:
+                compat.colocate(current.get_operation_by_name(scope + node), others)
 
     def _variable(self, facts: VariableFacts) -> tf.Variable:
         if facts.node in self._by_node:
@@ -88,7 +111,7 @@ class GraphState:
         collections = [_KEYS.GLOBAL_VARIABLES]
         if facts.is_model_variable:
             collections.append(_KEYS.MODEL_VARIABLES)
-        with tf.name_scope(self.scope):
+        with refusing(self._variant.subject), tf.name_scope(self.scope):
             variable = tf.compat.v1.Variable(
                 initial,
                 trainable=self._trainable and facts.trainable,
@@ -105,9 +128,10 @@ class GraphState:
     def _initial_value(self, facts: VariableFacts) -> tf.Tensor:
         if self._checkpoint is not None:
             self._checkpoint.check(facts)
-            with tf.name_scope(f"{self.scope}{facts.node}/restore/"):
+            name = f"{self.scope}{facts.node}/restore/"
+            with refusing(self._variant.subject), tf.name_scope(name):
                 return self._checkpoint.restoring(facts)
-        chosen = plan(self._variant, [facts.initial_value])
+        chosen = plan(self._variant, [facts.initial_value], for_session=True)
         with tf.name_scope(f"{self.scope}{facts.node}/initial/") as scope:
             (value,), _ = self.add(chosen, {}, scope)
         return value
@@ -116,9 +140,9 @@ class GraphState:
         if node in self._tables:
             return self._tables[node]
         name = self.scope + node
-        with tf.name_scope(f"{name}/"), tf.device("CPU"):
+        with refusing(self._variant.subject), tf.name_scope(f"{name}/"), tf.device("CPU"):
             self._tables[node] = make_resource(self._variant.nodes[node], shared_name=name)
-        filling = plan_initialization(self._variant, node)
+        filling = plan_initialization(self._variant, node, for_session=True)
         if filling is not None:
             with tf.name_scope(f"{name}/fill/") as scope:
                 _, initializers = self.add(filling, {}, scope)

@@ -7,6 +7,7 @@ of the input says it. Key and field numbers are those of tensorflow/hub's
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +16,8 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from hub_keras_bridge.authoring import attach_message
-from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
-from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.errors import FormatError, InputError, SignatureError, Subject, choices
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo, show_shape
 from hub_keras_bridge.variant import DEFAULT_SIGNATURE
 
@@ -84,8 +85,8 @@ def get_expected_image_size(
     for all signatures; without it, the input's shape.
 
     Args:
-        module_or_spec: a ModuleSpec, a Module or a ModuleLayer; of a spec, the
-            variant without tags is read, of the others the one in use.
+        module_or_spec: a ModuleSpec, a handle, a Module or a ModuleLayer; of the
+            first two, the variant without tags is read, of the others the one in use.
         signature: name of the signature; ``"default"`` if None.
         input_name: name of the input for images; ``"images"`` if None.
 
@@ -152,6 +153,15 @@ def _describing(module_or_spec: Any) -> Any:
     """What has ``get_input_info_dict(signature)`` and ``get_attached_message``."""
     if hasattr(module_or_spec, "get_attached_message"):
         return module_or_spec
+    if isinstance(module_or_spec, str | os.PathLike):
+        return load_module_spec(module_or_spec)
+    if not hasattr(module_or_spec, "spec"):
+        raise InputError(
+            "Cannot tell which images a TF1 Hub module expects.",
+            expected="a ModuleSpec, hub.Module or hub.ModuleLayer, or a module's handle",
+            found=f"{type(module_or_spec).__name__}: {module_or_spec!r}",
+            advice="pass the module itself, not what it returned",
+        )
     # A layer; its config is where it tells which variant it runs.
     return VariantOfSpec(module_or_spec.spec, module_or_spec.get_config()["tags"])
 

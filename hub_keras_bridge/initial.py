@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import functools
+import math
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from hub_keras_bridge import graph
-from hub_keras_bridge.checkpoint import Checkpoint
-from hub_keras_bridge.prune import prune
+from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
+from hub_keras_bridge.graphs import graph
+from hub_keras_bridge.graphs.prune import prune
+from hub_keras_bridge.seeds import with_seeds
+from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.variant import VariableFacts
+
+_GROUP_BYTES = 16 * 2**20
 
 
 def first_values(
@@ -42,7 +48,30 @@ def first_values(
     present = [f for f in spec.variables if f.node in needed or checkpoint.has(f)]
     for facts in present:
         checkpoint.check(facts)
-    return [(facts, partial(checkpoint.read, facts)) for facts in present]
+    return [
+        (facts, partial(_value, read, number))
+        for group in _groups(present)
+        for read in [functools.cache(partial(checkpoint.read_together, group))]
+        for number, facts in enumerate(group)
+    ]
+
+
+def _value(read: Callable[[], list[tf.Tensor]], number: int) -> tf.Tensor:
+    return read()[number]
+
+
+def _groups(several: list[VariableFacts]) -> Iterator[list[VariableFacts]]:
+    """Cuts a list into runs to read at once: opening a checkpoint takes its time."""
+    group: list[VariableFacts] = []
+    size = 0
+    for facts in several:
+        size += math.prod(facts.shape) * facts.dtype.size
+        group.append(facts)
+        if size > _GROUP_BYTES:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def initial_values(spec: ModuleSpec, tags: Collection[str]) -> dict[str, np.ndarray]:
@@ -64,8 +93,16 @@ def initial_values(spec: ModuleSpec, tags: Collection[str]) -> dict[str, np.ndar
             continue
         initializers = [graph.node_name(f.initializer) for f in facts]
         pruned = prune(variant.meta_graph.graph_def, initializers, {}, variant.subject)
-        with tf.Graph().as_default() as built:
-            tf.graph_util.import_graph_def(pruned.graph_def, name="module")
+        graph_def = with_seeds(pruned.graph_def, variant.subject)
+        with (
+            refusing(
+                variant.subject,
+                "Cannot compute the initial values of a TF1 Hub module's variables.",
+                "initializers that this TensorFlow can run",
+            ),
+            tf.Graph().as_default() as built,
+        ):
+            tf.graph_util.import_graph_def(graph_def, name="module")
             fetches = [
                 tf.raw_ops.ReadVariableOp(
                     resource=built.get_tensor_by_name(f"module/{f.node}:0"), dtype=f.dtype

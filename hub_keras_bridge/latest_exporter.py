@@ -32,6 +32,7 @@ _EXPORT_NAME = "export_name"
 
 # Seconds since 1970 have ten digits from 2001 to 2286.
 _TIMESTAMP = re.compile(r"[0-9]{10}")
+_REMOVED = re.compile(rf"\.{_TIMESTAMP.pattern}\.removed")
 
 When = Literal["epoch_end", "train_end"]
 
@@ -67,7 +68,7 @@ def register_module_for_export(module: ModuleLayer | GraphModule, export_name: s
         PublishError: the graph has a module of this name already, the name
             cannot be a folder's, or this is no module.
     """
-    if os.path.basename(export_name) != export_name or export_name in ("", ".", ".."):
+    if not _is_folder_name(export_name):
         raise PublishError(
             "Cannot register a TF1 Hub module for export: its name cannot be a folder's.",
             expected="a name without slashes",
@@ -90,6 +91,10 @@ def register_module_for_export(module: ModuleLayer | GraphModule, export_name: s
     current.add_to_collection(_REGISTERED, (export_name, module))
 
 
+def _is_folder_name(name: Any) -> bool:
+    return isinstance(name, str) and os.path.basename(name) == name and name not in ("", ".", "..")
+
+
 class LatestModuleExporter(keras.callbacks.Callback):
     """Exports a model's modules while it trains, and keeps the newest exports.
 
@@ -97,7 +102,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
     written to ``path/<export name>/<timestamp>``: a TF1 Hub module with the
     weights of that moment. All exports of one moment have the same timestamp,
     which is greater than any there before. An export is there as a whole or not
-    at all; older ones are removed when all new ones are there.
+    at all; older ones are removed when all new ones are there. What a killed
+    process left unfinished is removed by the next export.
 
     Modules that :func:`register_module_for_export` put into a TF1 graph are
     exported too. A TF1 training loop has no callbacks: it calls :meth:`export`.
@@ -154,7 +160,7 @@ class LatestModuleExporter(keras.callbacks.Callback):
         _check_choice(
             "exports_to_keep",
             exports_to_keep,
-            exports_to_keep is None or exports_to_keep >= 1,
+            exports_to_keep is None or (isinstance(exports_to_keep, int) and exports_to_keep >= 1),
             "None, or a number from 1 on",
         )
         self._path = os.fspath(path)
@@ -191,6 +197,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
         """
         modules = self._modules()
         parents = {name: os.path.join(self._path, name) for name in modules}
+        for parent in parents.values():
+            _remove_removed(parent)
         timestamp = _next_timestamp(parents.values())
         exports = {name: os.path.join(parents[name], timestamp) for name in modules}
         # Decided once, so that all take their values from one checkpoint.
@@ -245,9 +253,10 @@ class LatestModuleExporter(keras.callbacks.Callback):
             return
         for timestamp in _timestamps(parent)[: -self._exports_to_keep]:
             # Renamed first: what is called by a timestamp is always whole.
-            doomed = os.path.join(parent, f".{timestamp}.removed")
-            os.rename(os.path.join(parent, timestamp), doomed)
-            shutil.rmtree(doomed)
+            os.rename(
+                os.path.join(parent, timestamp), os.path.join(parent, f".{timestamp}.removed")
+            )
+        _remove_removed(parent)
 
 
 def _layers_of(model: Any) -> list[ModuleLayer]:
@@ -298,6 +307,13 @@ def _next_timestamp(parents: Iterable[str]) -> str:
     """The time now, or a later one if that is taken."""
     taken = [int(timestamp) for parent in parents for timestamp in _timestamps(parent)]
     return str(max([int(time.time()), *(last + 1 for last in taken)]))
+
+
+def _remove_removed(parent: str) -> None:
+    """Removes exports whose removal was begun, by whichever process."""
+    for entry in os.listdir(parent) if os.path.isdir(parent) else []:
+        if _REMOVED.fullmatch(entry):
+            shutil.rmtree(os.path.join(parent, entry), ignore_errors=True)
 
 
 def _timestamps(parent: str) -> list[str]:

@@ -9,18 +9,25 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
-from hub_keras_bridge import compat, export, portable
-from hub_keras_bridge.checkpoint import write_checkpoint
+from hub_keras_bridge import compat, export, portable, precision, replicas, xla
+from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import (
     BackendError,
     FormatError,
     GraphModeError,
     HandleError,
+    Subject,
 )
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.initial import first_values
+from hub_keras_bridge.pages.signature_table import signature_table
+from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.runtime import Runtime
+from hub_keras_bridge.saved_models.layer import SavedModelLayer
+from hub_keras_bridge.saved_models.restored import is_tf2_saved_model
 from hub_keras_bridge.selection import select, warn_of_unfed_losses
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.symbolic import ShapeMemory, symbolic_inputs, symbolic_outputs
@@ -38,8 +45,13 @@ class ModuleLayer(compat.OwnLosses):
     ``as_dict=True`` a dict of all outputs. It takes a bare value where the
     signature has one input, else a dict by input name: NumPy arrays, lists,
     dense, ragged and sparse tensors. Dtypes and shapes are those of the
-    signature (``layer.spec.get_input_info_dict()``); they do not follow the
-    Keras dtype policy.
+    signature (``layer.spec.get_input_info_dict()``), whatever the Keras dtype
+    policy says, and so are those of the weights and of all that the module
+    computes. Only an output in float32 is returned in the policy's compute
+    dtype, as the layers after it expect: in float16 under ``mixed_float16``. As
+    with any layer, ``dtype="float32"`` keeps it as it is.
+
+    Under a ``tf.distribute`` strategy, make the layer inside its scope.
 
     Example:
 
@@ -55,8 +67,9 @@ class ModuleLayer(compat.OwnLosses):
     ['scale']
 
     Args:
-        handle: path of a module directory, or a :class:`ModuleSpec`, whose
-            variables then take their initializers' values.
+        handle: what :func:`resolve` takes, or a :class:`ModuleSpec`, whose
+            variables then take their initializers' values. Where it leads to a
+            TF2 SavedModel, a :class:`SavedModelLayer` is made instead.
         signature: name of the signature; ``"default"`` if None.
         output_key: name of the output to return; ``"default"`` if None.
         as_dict: whether to return all outputs by name.
@@ -84,6 +97,14 @@ class ModuleLayer(compat.OwnLosses):
         UnknownOpError: TensorFlow lacks an op of the module.
     """
 
+    def __new__(cls, handle: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Makes a SavedModelLayer where the handle leads to a TF2 SavedModel."""
+        if cls is ModuleLayer and isinstance(handle, str | os.PathLike):
+            _check_backend()
+            if is_tf2_saved_model(resolve(handle), Subject(redact(os.fspath(handle)))):
+                return SavedModelLayer(handle, *args, **kwargs)
+        return super().__new__(cls, handle, *args, **kwargs)
+
     def __init__(
         self,
         handle: str | os.PathLike[str] | ModuleSpec,
@@ -101,8 +122,6 @@ class ModuleLayer(compat.OwnLosses):
         _check_backend()
         super().__init__(trainable=trainable, autocast=False, **kwargs)
         compat.take_inputs_as_they_are(self)
-        # On a CPU XLA makes these graphs slower, and it has no strings or tables.
-        self.supports_jit = False
         spec = load_module_spec(handle)
         self._handle = spec.files.name
         self._selection = select(
@@ -120,6 +139,12 @@ class ModuleLayer(compat.OwnLosses):
         self._module = _Module(spec, *self._selection.endpoints(spec, safe_mode))
 
     # --- the module ---
+
+    def _repr_html_(self) -> str:
+        """The module's signatures, where a notebook shows the layer."""
+        use = f"ModuleLayer {self.name!r}, signature {self._module.endpoint.signature!r}"
+        variants = [self.spec.variant(tags) for tags in self.spec.get_tags()]
+        return signature_table(f"{use} of {self._handle!r}", variants)
 
     @property
     def spec(self) -> ModuleSpec:
@@ -159,6 +184,16 @@ class ModuleLayer(compat.OwnLosses):
             (lambda prefix: write_checkpoint(prefix, values)) if values else None,
         )
 
+    def hold_vocabularies(self) -> None:
+        """Lets what is exported from now on fill its tables without files.
+
+        Their entries become constants, for readers such as TensorFlow Lite
+        that know no asset files.
+        """
+        self._ensure_built()
+        assert self._runtime is not None, "there is one once the layer is built"
+        self._runtime.hold_vocabularies()
+
     def _need_graphs(self, purpose: str) -> None:
         if self.spec.files.facts_only:
             raise HandleError(
@@ -171,6 +206,7 @@ class ModuleLayer(compat.OwnLosses):
 
     # --- Keras: building and calling ---
 
+    @tf.autograph.experimental.do_not_convert
     def build(self, input_shape: Any = None) -> None:  # noqa: ARG002
         """Creates the weights; needs no input shape.
 
@@ -190,6 +226,7 @@ class ModuleLayer(compat.OwnLosses):
                     tf.init_scope(),
                     compat.outside_stateless_scope(),
                     tf.variable_creator_scope(_without_name_scope),
+                    tf.variable_creator_scope(replicas.create_as_distributable),
                 ):
                     self._create_weights(first_values(self.spec, self._selection.tags, needed))
             except Exception:
@@ -211,6 +248,21 @@ class ModuleLayer(compat.OwnLosses):
             advice="use hub.Module there, or the layer outside the graph",
         )
 
+    def _need_own_values(self) -> None:
+        if compat.has_stand_ins(self):
+            raise BackendError(
+                "Cannot call a ModuleLayer in stateless form.",
+                self.spec.subject,
+                expected="a call with the values that the layer's weights hold",
+                found="other values, given to stateless_call or keras.StatelessScope",
+                advice="assign the values to layer.weights, then call the layer as usual",
+            )
+
+    def _need_own_strategy(self) -> None:
+        if tf.distribute.has_strategy():
+            trained = [compat.raw_variable(weight) for weight in self.trainable_weights]
+            replicas.need_own_strategy(trained, self.spec.subject)
+
     def _create_weights(self, values: Iterable[tuple[VariableFacts, Callable[[], Any]]]) -> None:
         trained = self._selection.trained(self.spec)
         for facts, value in values:
@@ -223,8 +275,9 @@ class ModuleLayer(compat.OwnLosses):
                 trainable=facts.node in trained,
             )
             self._module.weights.append((facts, variable))
-            # An attribute, so that a tf.train.Checkpoint finds it.
-            setattr(self, f"_weight:{facts.node}", variable)
+            # An attribute, so that a tf.train.Checkpoint finds it. TensorFlow's own:
+            # in a SavedModel, Keras's has a copy that no function reads.
+            setattr(self, f"_weight:{facts.node}", compat.raw_variable(variable))
 
     def _ensure_built(self) -> None:
         if not self.built:
@@ -236,6 +289,12 @@ class ModuleLayer(compat.OwnLosses):
             self.spec.files.assets,
         )
 
+    @tf.autograph.experimental.do_not_convert
+    def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras does it, of inputs that Keras lets through."""
+        return super().__call__(self._module.endpoint.unmixed(inputs), *args, **kwargs)
+
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: Any = None, training: bool | None = None) -> Any:
         """Runs the signature.
 
@@ -249,15 +308,22 @@ class ModuleLayer(compat.OwnLosses):
 
         Raises:
             InputError: the inputs do not fit the signature.
+            StrategyError: a training call under a strategy made after the layer.
+            XlaError: a call that XLA is to compile and cannot.
+            BackendError: a call in stateless form.
         """
         self._need_eager_execution()
         self._need_graphs("run")
+        self._need_own_values()
         learning = bool(training) and self.trainable
         module = self._module
         endpoint = module.training_endpoint if learning else module.endpoint
+        xla.need_ops(endpoint, training=learning)
         flat = endpoint.bind(inputs)
         runtime = self._runtime
         assert runtime is not None, "Keras builds a layer before it calls it"
+        if learning:
+            self._need_own_strategy()
         run = runtime.call_function(
             endpoint.variant,
             endpoint.signature,
@@ -265,17 +331,54 @@ class ModuleLayer(compat.OwnLosses):
             training=learning,
             watch=self.trainable,
         )
+        if self.trainable:
+            compat.announce_variables(run)
         outputs = run(*flat)
         if self.trainable and endpoint.variant.losses:
             for loss in runtime.losses_function(endpoint.variant, endpoint.signature)(*flat):
                 self.add_loss(loss)
-        return endpoint.pack(outputs)
+        return precision.to_output_dtypes(endpoint.pack(outputs), super().compute_dtype)
 
     def standing_losses(self) -> list[tf.Tensor]:
         """REGULARIZATION_LOSSES of current weights; none when frozen."""
         if self._runtime is None or not self.trainable or self.spec.files.facts_only:
             return []
         return self._runtime.standing_losses(self._module.training_endpoint.variant)
+
+    # --- Keras: XLA ---
+
+    @property
+    def supports_jit(self) -> bool:
+        """Whether XLA can compile what calls run now, on the devices that are used.
+
+        Keras asks when a model is compiled, with ``jit_compile=True`` on any
+        machine, with the default only where there is an accelerator. Setting it
+        to False keeps XLA away.
+        """
+        return self._may_jit and not xla.accelerator_is_hidden() and not self._beyond_xla()
+
+    @supports_jit.setter
+    def supports_jit(self, allowed: bool) -> None:
+        self._may_jit = allowed
+
+    def _beyond_xla(self) -> bool:
+        if self.spec.files.facts_only:
+            # A .keras file being read: what was decided when it was saved holds.
+            return False
+        module = self._module
+        if self.trainable not in module.beyond_xla:
+            missing = xla.missing_ops(module.endpoint, training=False)
+            if self.trainable:
+                missing |= xla.missing_ops(module.training_endpoint, training=True)
+            if missing:
+                logging.warning(
+                    "XLA cannot compile layer %r (%s): it has no kernels for %s",
+                    self.name,
+                    module.endpoint.subject,
+                    xla.show(missing),
+                )
+            module.beyond_xla[self.trainable] = bool(missing)
+        return module.beyond_xla[self.trainable]
 
     # --- Keras: dtypes and shapes ---
 
@@ -303,13 +406,20 @@ class ModuleLayer(compat.OwnLosses):
         inputs: Any = None,
         training: bool | None = None,  # noqa: ARG002
     ) -> Any:
-        """Shapes and dtypes of the outputs for symbolic inputs."""
+        """Shapes and dtypes of the outputs for symbolic inputs.
+
+        Raises:
+            InputError: the inputs can never fit the signature.
+            StrategyError: a layer to be trained under a strategy made after it.
+        """
+        self._need_own_strategy()
         return self._outputs_for(symbolic_inputs(self._module.endpoint, inputs))
 
     def _outputs_for(self, shapes: Mapping[str, tf.TensorShape]) -> Any:
         endpoint = self._module.endpoint
         has_graph = not self.spec.files.facts_only
-        return symbolic_outputs(endpoint, self._shapes.output_specs(endpoint, shapes, has_graph))
+        specs = self._shapes.output_specs(endpoint, shapes, has_graph)
+        return symbolic_outputs(endpoint, specs, super().compute_dtype)
 
     # --- Keras: saving ---
 
@@ -342,6 +452,7 @@ class ModuleLayer(compat.OwnLosses):
 
     def save_own_variables(self, store: Any) -> None:
         """Writes the weights by TF1 name."""
+        self._ensure_built()
         portable.save_weights(store, self._module.weights)
 
     def load_own_variables(self, store: Any) -> None:
@@ -350,6 +461,8 @@ class ModuleLayer(compat.OwnLosses):
         Raises:
             CheckpointError: names or shapes differ.
         """
+        # Before there are graphs: an archive's initializers are never run.
+        self._ensure_built()
         portable.load_weights(store, self._module.weights, self.spec.subject)
 
     def save_assets(self, inner_path: str) -> None:
@@ -358,7 +471,19 @@ class ModuleLayer(compat.OwnLosses):
         portable.save_graphs(self.spec, inner_path)
 
     def load_assets(self, inner_path: str) -> None:
-        """Takes graphs and vocabularies from a Keras archive."""
+        """Takes graphs and vocabularies from a Keras archive.
+
+        Raises:
+            FormatError: config, weights and graphs do not belong together.
+        """
+        if not self.built:
+            raise FormatError(
+                "Cannot load a TF1 Hub module from a Keras archive: its weights are missing.",
+                self.spec.subject,
+                expected="weights by TF1 name",
+                found="none",
+                advice="save the model again; the archive is damaged",
+            )
         spec = portable.load_graphs(inner_path, self._handle)
         if not portable.same_facts(spec, self.spec):
             raise FormatError(
@@ -398,6 +523,8 @@ class _Module:
         self.endpoint = endpoint
         self.training_endpoint = training_endpoint
         self.weights: list[tuple[VariableFacts, keras.Variable]] = []
+        # Trainable or not -> whether XLA lacks an op; once it was asked for.
+        self.beyond_xla: dict[bool, bool] = {}
 
 
 def _check_backend() -> None:

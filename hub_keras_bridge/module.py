@@ -11,13 +11,17 @@ from typing import Any
 import tensorflow as tf
 
 from hub_keras_bridge import compat, export
-from hub_keras_bridge.checkpoint import write_checkpoint
+from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import GraphModeError, InputError
 from hub_keras_bridge.graph_state import GraphState
+from hub_keras_bridge.graphs import contexts
 from hub_keras_bridge.plan import plan_call
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
+
+# What TensorFlow takes for the name of an outermost scope.
+_SCOPE_NAME = r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*"
 
 
 class Module:
@@ -51,7 +55,8 @@ class Module:
         tags: which variant; the empty set if None.
 
     Raises:
-        GraphModeError: TensorFlow executes eagerly here.
+        GraphModeError: TensorFlow executes eagerly here, or the name cannot be
+            a scope's.
         TagsError: no such variant.
     """
 
@@ -62,6 +67,7 @@ class Module:
         name: str = "module",
         tags: Collection[str] | None = None,
     ) -> None:
+        _check_name(name)
         self._spec = load_module_spec(spec)
         self._trainable = trainable
         self._variant = self._spec.variant(tags)
@@ -82,6 +88,8 @@ class Module:
     def __repr__(self) -> str:
         return f"<hub_keras_bridge.Module {self._state.scope!r} of {self._spec!r}>"
 
+    # Loops and maps would convert this code with theirs, in vain.
+    @tf.autograph.experimental.do_not_convert
     def __call__(
         self, inputs: Any = None, signature: str | None = None, as_dict: bool | None = None
     ) -> Any:
@@ -108,13 +116,28 @@ class Module:
         with tf.name_scope(re.sub(r"[^A-Za-z0-9_.-]", "_", name)) as scope:
             flat = endpoint.bind(inputs)
             chosen = plan_call(
-                self._variant, endpoint.signature, endpoint.outputs, training=self._trainable
+                self._variant,
+                endpoint.signature,
+                endpoint.outputs,
+                training=self._trainable,
+                for_session=self._joins_the_graph(),
             )
             given = dict(zip(endpoint.facts.input_tensors, flat, strict=True))
             found, updates = self._state.add(chosen, given, scope)
             for update in updates:
                 tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, update)
         return endpoint.pack(found)
+
+    def _joins_the_graph(self) -> bool:
+        """Whether ops become a part of the session's graph as published.
+
+        A branch or body of If and While is a function. Loops in loops cannot be
+        imported into a v1 loop: TensorFlow takes the inner ones' constants into
+        the wrong one.
+        """
+        if tf.inside_function():
+            return False
+        return not (compat.inside_v1_loop() and contexts.has_nested_loops(self._variant.meta_graph))
 
     def _require_own_graph(self) -> None:
         with tf.init_scope():
@@ -269,6 +292,16 @@ def _applied(module: Module, endpoint: Endpoint) -> tuple[list[tf.Tensor], Any]:
         placeholders.extend(components)
         inputs[name] = info.pack(components)
     return placeholders, module(inputs, endpoint.signature, endpoint.as_dict)
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str) or not re.fullmatch(_SCOPE_NAME, name):
+        raise GraphModeError(
+            "Cannot make a hub.Module: its name cannot be a scope's.",
+            expected="letters, digits and _.-/ , the first a letter, digit or dot",
+            found=repr(name),
+            advice="pass a name like 'encoder', or none",
+        )
 
 
 @contextmanager

@@ -3,20 +3,35 @@
 A plan is a pruned graph in which everything that comes from outside (the
 signature's inputs, variables, tables, asset paths) is a placeholder, with the
 names of what to feed and what to fetch.
+
+It runs in a function, where v1 control flow cannot be differentiated as it is,
+and where a device or a colocation may name what is absent; or as a part of a
+session's graph, where both stay as published.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import cast
 
 import tensorflow as tf
 from absl import logging
 from tensorflow.core.framework import graph_pb2, op_def_pb2
 
-from hub_keras_bridge import compat, control_flow, graph, library
+from hub_keras_bridge import compat
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, UnknownOpError, choices
-from hub_keras_bridge.prune import Placeholder, prune
+from hub_keras_bridge.graphs import (
+    colocation,
+    contexts,
+    control_flow,
+    graph,
+    library,
+    sparse_lookup,
+)
+from hub_keras_bridge.graphs.calls import check_calls
+from hub_keras_bridge.graphs.prune import Placeholder, Pruned, prune
+from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.variant import SignatureFacts, Variant
 
 # Prefix of an op's name -> the package whose import registers it.
@@ -41,7 +56,8 @@ class Plan:
     """What to import, feed and fetch.
 
     Attributes:
-        graph_def: the pruned graph, control flow as functions.
+        graph_def: the pruned graph; for a function, with control flow as
+            functions.
         producer_ops: the ops as the publisher's TensorFlow had them.
         inputs: tensor of the signature -> its placeholder; without those that
             nothing reads.
@@ -54,6 +70,10 @@ class Plan:
         differentiable: whether the graph's gradient can be trusted in a
             function; a session knows more of its functions.
         subject: module and tags, for messages.
+        contexts: for a session, those of v1 control flow.
+        beside: for a session, node -> nodes from outside whose device it
+            shares.
+        question: what was asked for; equal for equal plans of a variant.
     """
 
     graph_def: graph_pb2.GraphDef
@@ -67,6 +87,9 @@ class Plan:
     updates: tuple[str, ...]
     differentiable: bool
     subject: Subject
+    contexts: tuple[contexts.Context, ...] = ()
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    question: Hashable = None
 
 
 def plan(
@@ -77,6 +100,7 @@ def plan(
     shapes: Sequence[tf.TensorShape] = (),
     updates: Sequence[str] = (),
     cut_state: bool = True,
+    for_session: bool = False,
 ) -> Plan:
     """Prunes a variant to what fetches and updates need.
 
@@ -88,24 +112,57 @@ def plan(
         updates: ops wanted for their effect.
         cut_state: whether variables, tables and asset paths come from outside;
             else their nodes stay, as shape inference wants.
+        for_session: whether it becomes a part of a session's graph.
 
     Raises:
         UnknownOpError: TensorFlow lacks an op that is needed.
         FormatError: the graph is damaged.
     """
+    given = tuple(inputs)
+    question = (*map(tuple, (fetches, given, updates, map(str, shapes))), cut_state, for_session)
+    if (made := variant.unused_plans.pop(question, None)) is not None:
+        return cast(Plan, made)
+    with refusing(
+        variant.subject,
+        "Cannot prepare the graph of a TF1 Hub module.",
+        "nodes with the inputs and attributes that their ops have",
+    ):
+        made = _plan(
+            variant,
+            fetches,
+            inputs=given,
+            shapes=shapes,
+            updates=updates,
+            cut_state=cut_state,
+            for_session=for_session,
+        )
+    return replace(made, question=question)
+
+
+def _plan(
+    variant: Variant,
+    fetches: Sequence[str],
+    *,
+    inputs: Iterable[str],
+    shapes: Sequence[tf.TensorShape],
+    updates: Sequence[str],
+    cut_state: bool,
+    for_session: bool,
+) -> Plan:
     given = list(map(graph.tensor_name, inputs))
     cut = _input_placeholders(variant, given)
     if cut_state:
         cut |= _state_placeholders(variant)
-    pruned = prune(variant.meta_graph.graph_def, [*fetches, *updates], cut, variant.subject)
+    targets = [*fetches, *updates]
+    if for_session:
+        targets += contexts.needed_by_contexts(
+            variant.meta_graph, variant.nodes, targets, cut, variant.subject
+        )
+    pruned = prune(variant.meta_graph.graph_def, targets, cut, variant.subject)
     found = pruned.placeholders
     _check_ops(pruned.graph_def, variant.subject)
-    handles = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
-    rewritten = _with_functions(
-        pruned.graph_def,
-        [*fetches, *updates],
-        handles,
-        control_flow.undifferentiated_loops(variant.meta_graph),
+    rewritten = (
+        _as_published(variant, pruned) if for_session else _as_function(variant, pruned, targets)
     )
     _finish(rewritten.graph_def)
     assets: dict[str, list[str]] = {}
@@ -131,11 +188,18 @@ def plan(
         # TensorFlow 2 does not ask a library what gradient a function has.
         differentiable=rewritten.differentiable and not rewritten.graph_def.library.gradient,
         subject=variant.subject,
+        contexts=rewritten.contexts,
+        beside=rewritten.beside,
     )
 
 
 def plan_call(
-    variant: Variant, signature_name: str, outputs: Sequence[str], *, training: bool
+    variant: Variant,
+    signature_name: str,
+    outputs: Sequence[str],
+    *,
+    training: bool,
+    for_session: bool = False,
 ) -> Plan:
     """The graph of one call: some outputs of a signature.
 
@@ -144,6 +208,7 @@ def plan_call(
         signature_name: which signature.
         outputs: names of the outputs wanted.
         training: whether the update ops that this signature feeds run too.
+        for_session: as in :func:`plan`.
 
     Raises:
         SignatureError: an output needs an input that the signature lacks.
@@ -160,24 +225,36 @@ def plan_call(
                 found=f"unfed placeholders {choices(missing)}",
                 advice="choose another output or signature; this one was published incomplete",
             )
-    updates = [
-        op for op in variant.update_ops if training and not unfed_placeholders(variant, [op], fed)
-    ]
-    return plan(variant, fetches, inputs=signature.input_tensors, shapes=shapes, updates=updates)
+    updates = _fed(variant, variant.update_ops, fed) if training else ()
+    return plan(
+        variant,
+        fetches,
+        inputs=signature.input_tensors,
+        shapes=shapes,
+        updates=updates,
+        for_session=for_session,
+    )
 
 
-def plan_initialization(variant: Variant, resource: str) -> Plan | None:
+def plan_initialization(
+    variant: Variant, resource: str, *, for_session: bool = False
+) -> Plan | None:
     """The graph that fills one table; None if nothing does."""
     initializers = [
         op
         for op in variant.table_initializers
         if resource in graph.upstream(variant.nodes, [op], (), variant.subject)
     ]
-    return plan(variant, [], updates=initializers) if initializers else None
+    if not initializers:
+        return None
+    return plan(variant, [], updates=initializers, for_session=for_session)
 
 
 def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> list[Plan]:
     """Every graph that calls of a signature, training included, may run.
+
+    They are kept until :func:`plan` is asked for them, since what is looked at
+    is mostly run soon, and planning is half of the work.
 
     Raises:
         SignatureError: an output needs an input that the signature lacks.
@@ -185,27 +262,34 @@ def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> l
     """
     signature = variant.signature(signature_name)
     plans = [plan_call(variant, signature_name, outputs, training=True)]
-    losses = [*standing_losses(variant), *losses_fed_by(variant, signature)]
-    if losses:
-        plans.append(plan(variant, losses, inputs=signature.input_tensors))
+    if standing := standing_losses(variant):
+        plans.append(plan(variant, standing))
+    if fed := losses_fed_by(variant, signature):
+        plans.append(plan(variant, fed, inputs=signature.input_tensors))
     tables = dict.fromkeys(node for each in plans for node in each.resources)
-    return plans + [p for node in tables if (p := plan_initialization(variant, node))]
+    plans += [p for node in tables if (p := plan_initialization(variant, node))]
+    variant.unused_plans |= {each.question: each for each in plans}
+    return plans
 
 
 def standing_losses(variant: Variant) -> tuple[str, ...]:
     """Regularization losses that depend on weights alone."""
-    return tuple(t for t in variant.losses if not unfed_placeholders(variant, [t], ()))
+    return _fed(variant, variant.losses, ())
 
 
 def losses_fed_by(variant: Variant, signature: SignatureFacts) -> tuple[str, ...]:
     """Regularization losses that depend on inputs, all in this signature."""
-    fed = set(signature.input_tensors)
-    return tuple(
-        tensor
-        for tensor in variant.losses
-        if unfed_placeholders(variant, [tensor], ())
-        and not unfed_placeholders(variant, [tensor], fed)
-    )
+    standing = set(standing_losses(variant))
+    others = [tensor for tensor in variant.losses if tensor not in standing]
+    return _fed(variant, others, set(signature.input_tensors))
+
+
+def _fed(variant: Variant, targets: Sequence[str], fed: Collection[str]) -> tuple[str, ...]:
+    """Those of the targets that need no placeholder but the ones that are fed."""
+    # Usually all; then one walk through the graph tells.
+    if not unfed_placeholders(variant, targets, fed):
+        return tuple(targets)
+    return tuple(t for t in targets if not unfed_placeholders(variant, [t], fed))
 
 
 def unfed_placeholders(variant: Variant, targets: Iterable[str], fed: Collection[str]) -> list[str]:
@@ -246,45 +330,65 @@ def _input_placeholders(variant: Variant, tensors: Iterable[str]) -> dict[str, P
 
 @dataclass(frozen=True, eq=False)
 class _Rewritten:
-    """A graph whose control flow was turned into functions, if it could be.
+    """A pruned graph in the form in which it will run.
 
     Attributes:
         graph_def: the new graph.
         moved: op -> the op to run instead.
-        differentiable: False where v1 control flow remains.
+        differentiable: whether a function's gradient would be right.
+        contexts: as in :class:`Plan`.
+        beside: as in :class:`Plan`.
     """
 
     graph_def: graph_pb2.GraphDef
-    moved: Mapping[str, str]
-    differentiable: bool
+    moved: Mapping[str, str] = field(default_factory=dict)
+    differentiable: bool = True
+    contexts: tuple[contexts.Context, ...] = ()
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def _with_functions(
-    graph_def: graph_pb2.GraphDef,
-    targets: Sequence[str],
-    handles: Collection[str],
-    undifferentiated: Collection[str],
-) -> _Rewritten:
+def _as_published(variant: Variant, pruned: Pruned) -> _Rewritten:
+    graph_def = pruned.graph_def
+    replaced = set(map(graph.node_name, pruned.placeholders.values()))
+    kept = {node.name for node in graph_def.node}
+    for node in graph_def.node:
+        if node.name in variant.nodes:
+            node.device = variant.nodes[node.name].device
+    return _Rewritten(
+        graph_def,
+        contexts=contexts.contexts_of(variant.meta_graph, kept),
+        beside=colocation.take_out(graph_def, kept - replaced),
+    )
+
+
+def _as_function(variant: Variant, pruned: Pruned, targets: Sequence[str]) -> _Rewritten:
+    graph_def = pruned.graph_def
+    colocation.take_out(graph_def, ())
+    found = pruned.placeholders
+    shapes = {graph.node_name(found.get(f"{f.node}:0", f.node)): f.shape for f in variant.variables}
+    sparse_lookup.keep(graph_def, shapes)
     if not control_flow.has_control_flow(graph_def):
-        return _Rewritten(graph_def, {}, True)
+        return _Rewritten(graph_def)
+    handles = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
+    undifferentiated = contexts.undifferentiated_loops(variant.meta_graph)
     try:
-        rewritten = control_flow.functionalize(graph_def, targets, handles, undifferentiated)
-        return _Rewritten(*rewritten, True)
+        return _Rewritten(
+            *control_flow.functionalize(graph_def, targets, handles, undifferentiated)
+        )
     except control_flow.Irregular as error:
         logging.warning("v1 control flow is left as it is, without gradients: %s", error)
-        return _Rewritten(graph_def, {}, False)
+        return _Rewritten(graph_def, differentiable=False)
 
 
 def _finish(graph_def: graph_pb2.GraphDef) -> None:
-    """Drops what ties a graph to where it was published; changes it.
+    """Drops what no longer holds, and functions that nothing calls; changes it.
 
-    A node's device and colocation do not change the numbers, and name what may
-    be absent. Recorded output shapes no longer hold after the rewrites.
+    Output shapes were recorded before the rewrites.
     """
     for node in graph_def.node:
-        for attribute in ("_class", "_output_shapes"):
-            node.attr.pop(attribute, None)
+        node.attr.pop("_output_shapes", None)
     graph_def.library.CopyFrom(library.reachable(graph_def.library, graph_def.node))
+    check_calls(graph_def)
     library.rename_functions(graph_def)
     _raise_version(graph_def)
 

@@ -17,16 +17,20 @@ from collections.abc import Iterable
 from typing import Any
 
 import keras
+from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from hub_keras_bridge import export, format
-from hub_keras_bridge.errors import CheckpointError, HubError, Subject, choices
+from hub_keras_bridge.errors import CheckpointError, FormatError, HubError, Subject, choices
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.variant import VariableFacts
 
 # Specs in use, so that a clone shares its original's; one made in memory has no
 # other way into a clone.
 _LIVE: weakref.WeakValueDictionary[str, ModuleSpec] = weakref.WeakValueDictionary()
+
+# Facts have no graphs: what is known takes some hundred kilobytes.
+_MOST_BYTES = 1 << 26
 
 _COLLECTIONS = ("variables", "trainable_variables", "model_variables")
 
@@ -51,9 +55,7 @@ def revive(description: dict[str, str], handle: str) -> ModuleSpec:
     live = _LIVE.get(description["identity"])
     if live is not None and format.has_checkpoint(live.files):
         return live
-    facts = saved_model_pb2.SavedModel.FromString(
-        zlib.decompress(base64.b64decode(description["facts"]))
-    )
+    facts = _decode(description["facts"], Subject(handle))
     described = ModuleSpec(format.ModuleFiles(name=handle, saved_model=facts, facts_only=True))
     if not os.path.isdir(handle):
         return described
@@ -62,6 +64,24 @@ def revive(description: dict[str, str], handle: str) -> ModuleSpec:
     except HubError:
         return described
     return on_disk if same_facts(on_disk, described) else described
+
+
+def _decode(facts: str, subject: Subject) -> saved_model_pb2.SavedModel:
+    """The facts in a config, which may come from anyone."""
+    try:
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(base64.b64decode(facts), _MOST_BYTES)
+        if not unpacker.eof:
+            raise ValueError(f"cut short, or more than {_MOST_BYTES} bytes")
+        return saved_model_pb2.SavedModel.FromString(content)
+    except (ValueError, zlib.error, DecodeError) as error:
+        raise FormatError(
+            "Cannot read what a Keras config says of a TF1 Hub module.",
+            subject,
+            expected="a packed SavedModel message with the module's signatures and variables",
+            found=str(error),
+            advice="save the model again; its config is damaged",
+        ) from error
 
 
 def same_facts(one: ModuleSpec, other: ModuleSpec) -> bool:

@@ -1,4 +1,4 @@
-"""From a handle to a local directory."""
+"""From a handle to a local directory: a table of resolvers."""
 
 from __future__ import annotations
 
@@ -6,21 +6,88 @@ import os
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hub_keras_bridge.errors import HandleError, Subject
+from hub_keras_bridge.fetch import cache_entries, hosting, kaggle, remote
+from hub_keras_bridge.fetch.archived import (
+    cached_archive_file,
+    checked_sha256,
+    is_archive,
+    refuse_sha256,
+)
+from hub_keras_bridge.fetch.urls import redact, scheme_of
 
 
-def resolve(handle: str | os.PathLike[str]) -> str:
-    """The directory that a handle stands for.
+@dataclass(frozen=True)
+class Resolver:
+    """One kind of handle.
+
+    Attributes:
+        kind: how such handles look, for messages.
+        takes: whether a handle is of this kind.
+        find: handle, sha256 of the module's archive or None -> its folder.
+    """
+
+    kind: str
+    takes: Callable[[str], bool]
+    find: Callable[[str, str | None], str]
+
+
+def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str:
+    """The directory that a handle stands for, fetched if need be.
+
+    - A folder, by its path or ``file://`` URL, is returned as it is.
+    - A ``.tar``, ``.tar.gz`` or ``.tgz`` file, by either, is unpacked into the
+      cache, where it is kept by its content.
+    - ``https://`` and ``http://`` URLs are fetched into the cache by the hosting
+      protocol.
+    - On ``gs://`` and other file systems of TensorFlow's, a folder is read in
+      place and an archive unpacked into the cache.
+    - ``https://www.kaggle.com/models/...`` and ``owner/model/framework/variation``,
+      with ``/version`` or the newest, are fetched by ``kagglehub`` (extra
+      ``[kaggle]``); so are ``https://tfhub.dev/...`` URLs that redirect there.
+
+    The cache is the old library's: ``TFHUB_CACHE_DIR``, else ``tfhub_modules`` in
+    the folder for temporary files. A module that is there and whole is used
+    without a request. The same handle is kept once; what its URL serves later is
+    not looked at. ``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` asks servers for a
+    place on a remote file system, to read the module there; ``COMPRESSED`` copies
+    remote folders into the cache.
+
+    The first resolver in ``hub.RESOLVERS`` that takes a handle finds its module.
+    To add one for another scheme:
+
+    >>> import os, tempfile
+    >>> import hub_keras_bridge as hub
+    >>> shelf = tempfile.mkdtemp()
+    >>> def find(handle, sha256):
+    ...     return os.path.join(shelf, handle.removeprefix("shelf://"))
+    >>> hub.RESOLVERS.insert(
+    ...     0, hub.Resolver("shelf://", lambda handle: handle.startswith("shelf://"), find)
+    ... )
+    >>> hub.resolve("shelf://embed") == os.path.join(shelf, "embed")
+    True
+    >>> del hub.RESOLVERS[0]
+
+    If such modules are archives, ``hub.cached_archive`` keeps them in the cache.
 
     Args:
-        handle: a path, or a ``file://`` URL.
+        handle: see above. An existing path wins over a Kaggle handle of that name.
+        sha256: of the module's archive, in hex. An archive with another one is
+            refused. A cached module has the one that its archive had when it was
+            fetched; if that is another or not known, as in caches of the old
+            library, the module is fetched again and stays until that has worked.
+
+    Returns:
+        A path; for a folder on a remote file system, its URL.
 
     Raises:
-        HandleError: no resolver takes such a handle.
-
-    >>> resolve("/modules/embed"), resolve("file:///modules/my%20embed")
-    ('/modules/embed', '/modules/my embed')
+        HandleError: the handle leads nowhere, or no resolver takes it.
+        DownloadError: the module could not be fetched.
+        FormatError: what was fetched is no whole module.
+        ArchiveError: its archive is refused, or has another checksum.
+        CacheError: the cache cannot be used or written.
     """
     if not isinstance(handle, str | os.PathLike):
         raise HandleError(
@@ -29,33 +96,76 @@ def resolve(handle: str | os.PathLike[str]) -> str:
             found=f"{type(handle).__name__}: {handle!r}",
             advice="pass the path of the module's folder",
         )
-    text = os.fspath(handle)
-    for takes, find in RESOLVERS:
-        if takes(text):
-            return find(text)
+    text = os.fsdecode(handle)
+    subject = Subject(redact(text))
+    sha256 = checked_sha256(sha256, subject)
+    for resolver in RESOLVERS:
+        if resolver.takes(text):
+            return resolver.find(text, sha256)
     raise HandleError(
         "Cannot resolve the handle of a TF1 Hub module.",
-        Subject(text),
-        expected="a path or a file:// URL",
-        found=f"a handle of scheme {urllib.parse.urlsplit(text).scheme!r}",
-        advice="download and unpack the module, then pass its folder",
+        subject,
+        expected="one of " + ", ".join(resolver.kind for resolver in RESOLVERS),
+        found=f"a handle of scheme {scheme_of(text)!r}",
+        advice="download and unpack the module, then pass its folder; or add a Resolver to "
+        "hub_keras_bridge.RESOLVERS",
     )
 
 
-def _is_path(handle: str) -> bool:
-    return "://" not in handle
+def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
+    """The path that a path or ``file://`` URL stands for; None for other URLs.
+
+    >>> local_path("/modules/embed"), local_path("file:///modules/my%20embed")
+    ('/modules/embed', '/modules/my embed')
+    >>> local_path("gs://modules/embed")
+    """
+    text = os.fsdecode(path_or_url)
+    scheme = scheme_of(text)
+    if scheme == "file":
+        return urllib.request.url2pathname(urllib.parse.urlsplit(text).path)
+    return None if scheme else text
 
 
-def _is_file_url(handle: str) -> bool:
-    return handle.startswith("file://")
+def _is_local(handle: str) -> bool:
+    return local_path(handle) is not None
 
 
-def _path_of_file_url(handle: str) -> str:
-    return urllib.request.url2pathname(urllib.parse.urlsplit(handle).path)
+def _find_local(handle: str, sha256: str | None) -> str:
+    path = local_path(handle)
+    assert path is not None
+    if is_archive(path) and os.path.isfile(path):
+        return cached_archive_file(path, sha256)
+    if not os.path.lexists(path):
+        raise HandleError(
+            "Cannot resolve the handle of a TF1 Hub module: there is no such directory.",
+            Subject(handle),
+            expected="a folder or a .tar.gz file",
+            found="nothing at this path",
+            advice="check the path; an unpacked module is the folder that has saved_model.pb",
+        )
+    refuse_sha256(sha256, Subject(handle), "a folder")
+    return path
 
 
-# The first resolver that takes a handle finds its directory.
-RESOLVERS: list[tuple[Callable[[str], bool], Callable[[str], str]]] = [
-    (_is_path, str),
-    (_is_file_url, _path_of_file_url),
+def _is_kaggle(handle: str) -> bool:
+    is_path = not scheme_of(handle) and os.path.lexists(handle)
+    return not is_path and (kaggle.is_page(handle) or kaggle.kaggle_handle(handle) is not None)
+
+
+def _find_on_kaggle(handle: str, sha256: str | None) -> str:
+    subject = Subject(redact(handle))
+    refuse_sha256(sha256, subject, "a model of Kaggle's")
+    # The old library kept modules by the URLs of their pages.
+    return cache_entries.lookup(handle) or kaggle.download(handle, subject)
+
+
+def _is_hosted(handle: str) -> bool:
+    return scheme_of(handle) in ("http", "https")
+
+
+RESOLVERS: list[Resolver] = [
+    Resolver("owner/model/framework/variation of Kaggle's", _is_kaggle, _find_on_kaggle),
+    Resolver("a path or file://", _is_local, _find_local),
+    Resolver("https://, http://", _is_hosted, hosting.find),
+    Resolver("gs:// and other file systems of TensorFlow's", remote.is_remote, remote.find),
 ]

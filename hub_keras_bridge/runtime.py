@@ -6,18 +6,19 @@ to the caller and are captured, so that all variants and signatures share them.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import threading
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, node_def_pb2
+from tensorflow.core.framework import node_def_pb2
 
-from hub_keras_bridge import compat
-from hub_keras_bridge.errors import FormatError, HubError
+from hub_keras_bridge import compat, replicas
+from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.forking import need_threads
 from hub_keras_bridge.plan import (
     Plan,
     losses_fed_by,
@@ -26,9 +27,12 @@ from hub_keras_bridge.plan import (
     plan_initialization,
     standing_losses,
 )
+from hub_keras_bridge.resources import Function, ModuleFile, ReadFile, Table
+from hub_keras_bridge.seeds import following_global_seed
+from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.variant import Variant
 
-Function = Callable[..., list[tf.Tensor]]
+Variable: TypeAlias = keras.Variable | tf.Variable
 
 _SCOPE = "module/"
 _NO_GRADIENT = (
@@ -38,61 +42,31 @@ _NO_GRADIENT = (
 )
 
 
-class Table(tf.saved_model.experimental.TrackableResource):
-    """A lookup table of a module, in a resource of its own.
-
-    TF1 graphs find tables by ``shared_name``, which TensorFlow 2 reads in the
-    whole process: two modules with a ``vocab.txt`` would share one table.
-
-    Args:
-        node: the op that makes the table.
-    """
-
-    def __init__(self, node: node_def_pb2.NodeDef) -> None:
-        super().__init__(device="CPU")
-        self._node = node
-        self._shared_name = f"hub_keras_bridge_{uuid.uuid4().hex}"
-        # Adds the ops that fill the table to the current graph.
-        self.filling: Function | None = None
-
-    def _create_resource(self) -> tf.Tensor:
-        # By name only in a SavedModel: TensorFlow caches a kernel for every
-        # name that is ever run eagerly, for good.
-        name = None if tf.executing_eagerly() else self._shared_name
-        return make_resource(self._node, name)
-
-    def _initialize(self) -> None:
-        if self.filling is None:
-            return
-        if tf.executing_eagerly():
-            compat.wrap_function(self.filling, [])()
-        else:
-            # In the graph of a SavedModel's initializer itself: a call of a
-            # function there would be pruned, since nothing reads its result.
-            self.filling()
-
-    def _destroy_resource(self) -> None:
-        if not tf.executing_eagerly():  # a nameless table goes with its handle
-            tf.raw_ops.DestroyResourceOp(resource=self.resource_handle, ignore_lookup_error=True)
-
-
 class Runtime(tf.Module):
     """The running side of a module.
 
     Functions and tables are made when first needed and kept.
 
     Args:
-        variables: node of a variable -> the Keras variable that holds its value.
+        variables: node of a variable -> what holds its value, a variable of
+            Keras or of TensorFlow.
         assets: file name below ``assets/`` -> path of the file.
     """
 
-    def __init__(self, variables: Mapping[str, keras.Variable], assets: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, Variable], assets: Mapping[str, str]) -> None:
         super().__init__(name="hub_module")
         # Tracked, so that tf.saved_model.save finds what functions capture.
         self.tables: list[Table] = []
-        self.assets: list[tf.saved_model.Asset] = []
+        self.files: list[ReadFile] = []
         # Not tracked: dicts with keys that are no strings break an export.
         self._kept = _Kept(dict(variables), dict(assets))
+
+    def hold_vocabularies(self) -> None:
+        """Lets what is saved from now on fill its tables with constants, not from files."""
+        with self._kept.lock:
+            self._kept.holds_vocabularies = True
+            for table in self.tables:
+                table.hold_entries()
 
     def call_function(
         self,
@@ -117,44 +91,88 @@ class Runtime(tf.Module):
             A function from the signature's flat inputs to its flat outputs.
         """
 
-        def build() -> Function:
+        need_threads(variant.subject)
+
+        def build(replica: int | None) -> Function:
             chosen = plan_call(variant, signature, outputs, training=training)
-            return self._import(chosen, variant, signature, watch)
+            run = self._import(chosen, replica, variant, signature, watch)
+            run = run if watch else self._mentioning(run, chosen, replica)
+            return run if replica is None else self._averaging(run, chosen)
 
         return self._once(("call", variant.tags, signature, tuple(outputs), training, watch), build)
 
     def standing_losses(self, variant: Variant) -> list[tf.Tensor]:
         """The regularization losses that need no input, of current weights."""
+        need_threads(variant.subject)
 
-        def build() -> Function:
+        def build(replica: int | None) -> Function:
             losses = standing_losses(variant)
-            return self._import(plan(variant, losses), variant) if losses else _no_losses
+            return self._import(plan(variant, losses), replica, variant) if losses else _no_losses
 
         return self._once(("standing losses", variant.tags), build)()
 
     def losses_function(self, variant: Variant, signature: str) -> Function:
         """From a signature's flat inputs to the losses that depend on them."""
+        need_threads(variant.subject)
 
-        def build() -> Function:
+        def build(replica: int | None) -> Function:
             facts = variant.signature(signature)
             losses = losses_fed_by(variant, facts)
             if not losses:
                 return _no_losses
             chosen = plan(variant, losses, inputs=facts.input_tensors)
-            return self._import(chosen, variant, signature)
+            return self._import(chosen, replica, variant, signature)
 
         return self._once(("fed losses", variant.tags, signature), build)
 
-    def _once(self, key: tuple[Any, ...], build: Callable[[], Function]) -> Function:
+    def _once(self, use: tuple[Any, ...], build: Callable[[int | None], Function]) -> Function:
+        # The function that a replica calls is bound to its copies of the variables.
+        replica = compat.local_replica() if self._is_distributed else None
+        key = (*use, replica)
         function = self._kept.functions.get(key)
         if function is None:
             with self._kept.lock, tf.init_scope():
-                function = self._kept.functions.get(key) or build()
+                function = self._kept.functions.get(key) or build(replica)
                 self._kept.functions[key] = function
         return function
 
+    @functools.cached_property
+    def _is_distributed(self) -> bool:
+        return any(replicas.is_distributed(self._raw(node)) for node in self._kept.variables)
+
+    def _mentioning(self, run: Function, chosen: Plan, replica: int | None) -> Function:
+        """The same function, whose variables an export finds though no tape sees them."""
+        variables = [
+            replicas.copy_for(self._variable(node, chosen), replica) for node in chosen.variables
+        ]
+
+        def run_and_mention(*inputs: tf.Tensor) -> list[tf.Tensor]:
+            compat.mention_variables(variables)
+            return run(*inputs)
+
+        return run_and_mention
+
+    def _averaging(self, run: Function, chosen: Plan) -> Function:
+        """The same function, after which the replicas average what its updates wrote."""
+        written = map(self._raw, replicas.written(chosen))
+        averaged = [variable for variable in written if replicas.is_averaged(variable)]
+        if not chosen.updates or not averaged:
+            return run
+
+        def run_and_average(*inputs: tf.Tensor) -> list[tf.Tensor]:
+            outputs = run(*inputs)
+            replicas.average(averaged)
+            return outputs
+
+        return run_and_average
+
     def _import(
-        self, chosen: Plan, variant: Variant, signature: str | None = None, watch: bool = True
+        self,
+        chosen: Plan,
+        replica: int | None,
+        variant: Variant,
+        signature: str | None = None,
+        watch: bool = True,
     ) -> Function:
         facts = variant.signature(signature) if signature else None
         handles = {
@@ -163,19 +181,16 @@ class Runtime(tf.Module):
         }
         inputs = facts.input_tensors if facts else []
         specs = facts.input_specs if facts else []
-        try:
-            run = compat.wrap_function(self._body(chosen, handles, inputs, watch), specs)
-            return run if chosen.differentiable else _without_gradient(run, specs)
-        except HubError:
-            raise
-        except (ValueError, TypeError, LookupError, tf.errors.OpError) as error:
-            raise FormatError(
-                "Cannot import the graph of a TF1 Hub module.",
-                chosen.subject,
-                expected="a graph that this TensorFlow accepts",
-                found=f"{type(error).__name__}: {error}",
-                advice="fetch the module again; if it is intact, report this message",
-            ) from error
+        for name in chosen.assets:
+            self._keep(self._file(name, chosen.subject))
+
+        def build(seeded: Plan) -> Function:
+            body = self._body(seeded, handles, inputs, watch, replica)
+            with refusing(chosen.subject):
+                run = compat.wrap_function(body, specs)
+                return run if chosen.differentiable else _without_gradient(run, specs)
+
+        return following_global_seed(chosen, build)
 
     def _body(
         self,
@@ -183,10 +198,11 @@ class Runtime(tf.Module):
         handles: Mapping[str, tf.Tensor],
         inputs: Sequence[str],
         watch: bool,
+        replica: int | None = None,
     ) -> Function:
         """A Python function that adds a plan to the current graph."""
         paths = {
-            placeholder: self._asset(name).asset_path
+            placeholder: self._file(name, chosen.subject).asset.asset_path
             for name, placeholders in chosen.assets.items()
             for placeholder in placeholders
         }
@@ -195,7 +211,7 @@ class Runtime(tf.Module):
             given = dict(zip(inputs, arguments, strict=True))
             input_map = {p: given[tensor] for tensor, p in chosen.inputs.items()}
             for node, placeholder in chosen.variables.items():
-                variable = self._variable(node, chosen)
+                variable = replicas.copy_for(self._variable(node, chosen), replica)
                 input_map[placeholder] = compat.capture_variable(variable, watch)
             for placeholder, value in {**handles, **paths}.items():
                 input_map[placeholder] = compat.capture(value)
@@ -212,47 +228,63 @@ class Runtime(tf.Module):
                 found="none; it was published from a variant without it",
                 advice="use tags=... or training_tags=... of a variant whose variables were saved",
             )
-        # Asked for late: Keras may make a variable before it has a value.
-        return compat.raw_variable(self._kept.variables[node])
+        return self._raw(node)
 
-    def _asset(self, name: str) -> tf.saved_model.Asset:
-        if name not in self._kept.asset_objects:
-            asset = tf.saved_model.Asset(self._kept.asset_paths[name])
-            self._kept.asset_objects[name] = asset
-            self.assets.append(asset)
-        return self._kept.asset_objects[name]
+    def _raw(self, node: str) -> tf.Variable:
+        held = self._kept.variables[node]
+        # Asked for late: Keras may make a variable before it has a value.
+        return held if isinstance(held, tf.Variable) else compat.raw_variable(held)
+
+    def _file(self, name: str, subject: Subject) -> ModuleFile:
+        if name not in self._kept.files:
+            self._kept.files[name] = ModuleFile(self._kept.asset_paths[name], subject)
+        return self._kept.files[name]
+
+    def _keep(self, file: ModuleFile) -> None:
+        if all(read.file is not file for read in self.files):
+            self.files.append(ReadFile(file))
 
     def _table(self, variant: Variant, node: str) -> Table:
         """The table behind a node; variants with the same table share it."""
         filling = plan_initialization(variant, node)
         key = _table_identity(variant.nodes[node], filling)
         if key not in self._kept.tables:
-            table = Table(variant.nodes[node])
-            if filling is not None:
-                handles = {
-                    # An initializer may fill several tables at once.
-                    placeholder: table.resource_handle
-                    if other == node
-                    else self._table(variant, other).resource_handle
-                    for other, placeholder in filling.resources.items()
-                }
-                table.filling = self._body(filling, handles, [], watch=False)
-                for number, name in enumerate(sorted(filling.assets)):
-                    compat.track_child(table, self._asset(name), f"asset_{number}")
-                table._initialize()  # noqa: SLF001
+            with refusing(
+                variant.subject,
+                f"Cannot make and fill table {node!r} of a TF1 Hub module.",
+                "a table, and entries for it, that this TensorFlow accepts",
+            ):
+                table = self._filled_table(variant, node, filling)
+            if self._kept.holds_vocabularies:
+                table.hold_entries()
             self._kept.tables[key] = table
             self.tables.append(table)
         return self._kept.tables[key]
+
+    def _filled_table(self, variant: Variant, node: str, filling: Plan | None) -> Table:
+        table = Table(variant.nodes[node])
+        if filling is not None:
+            handles = {
+                # An initializer may fill several tables at once.
+                placeholder: table.resource_handle
+                if other == node
+                else self._table(variant, other).resource_handle
+                for other, placeholder in filling.resources.items()
+            }
+            files = [self._file(name, filling.subject) for name in sorted(filling.assets)]
+            table.fill_from(self._body(filling, handles, [], watch=False), files)
+        return table
 
 
 class _Kept:
     """What a Runtime holds that TensorFlow is not to track."""
 
-    def __init__(self, variables: dict[str, keras.Variable], asset_paths: dict[str, str]) -> None:
+    def __init__(self, variables: dict[str, Variable], asset_paths: dict[str, str]) -> None:
         self.variables = variables
         self.asset_paths = asset_paths
-        self.asset_objects: dict[str, tf.saved_model.Asset] = {}
+        self.files: dict[str, ModuleFile] = {}
         self.tables: dict[str, Table] = {}
+        self.holds_vocabularies = False
         self.functions: dict[tuple[Any, ...], Function] = {}
         self.lock = threading.RLock()
 
@@ -274,7 +306,20 @@ def import_graph(
 
     Returns:
         The tensors that the plan fetches and the ops that are its updates.
+
+    Raises:
+        FormatError: TensorFlow does not accept the graph.
     """
+    with refusing(chosen.subject):
+        return _import_graph(chosen, input_map, given, scope)
+
+
+def _import_graph(
+    chosen: Plan,
+    input_map: Mapping[str, tf.Tensor],
+    given: Mapping[str, tf.Tensor],
+    scope: str,
+) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     current = tf.compat.v1.get_default_graph()
     if chosen.graph_def.node:
         tf.graph_util.import_graph_def(
@@ -283,6 +328,8 @@ def import_graph(
             input_map=dict(input_map),
             producer_op_list=chosen.producer_ops,
         )
+    for context in chosen.contexts:
+        compat.restore_context(context, scope)
     fetched = [
         given[tensor] if tensor in given else current.get_tensor_by_name(f"{scope}{tensor}")
         for tensor in chosen.fetches
@@ -329,30 +376,3 @@ def _table_identity(node: node_def_pb2.NodeDef, filling: Plan | None) -> str:
         parts.append(filling.graph_def.SerializeToString(deterministic=True))
         parts.append(repr(sorted(filling.assets.items())).encode())
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
-
-
-def make_resource(node: node_def_pb2.NodeDef, shared_name: str | None) -> tf.Tensor:
-    """Runs or adds the op that makes a table.
-
-    Args:
-        node: the op as published.
-        shared_name: a name of its own; None for a table without a name, where
-            the op has such a form.
-    """
-    attributes = {
-        name: _attribute(value)
-        for name, value in node.attr.items()
-        if name not in ("container", "shared_name", "use_node_name_sharing")
-        and not name.startswith("_")
-    }
-    nameless = getattr(tf.raw_ops, f"Anonymous{node.op.removesuffix('V2')}", None)
-    if shared_name is None and nameless is not None:
-        return nameless(**attributes)
-    named = getattr(tf.raw_ops, node.op)
-    return named(shared_name=shared_name or uuid.uuid4().hex, **attributes)
-
-
-def _attribute(value: attr_value_pb2.AttrValue) -> Any:
-    kind = value.WhichOneof("value")
-    plain = getattr(value, kind)
-    return {"type": tf.as_dtype, "shape": tf.TensorShape}.get(kind, lambda same: same)(plain)

@@ -72,7 +72,7 @@ class Selection:
             for each in {e.variant.tags: e for e in (inference, training)}.values():
                 plans = plan_all(each.variant, each.signature, each.outputs)
                 if safe_mode:
-                    audit.require_safe(plans, each.subject)
+                    audit.require_safe(plans, each.subject, each.variant.nodes)
         return inference, training
 
     def trained(self, spec: ModuleSpec) -> set[str]:

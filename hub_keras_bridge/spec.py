@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from google.protobuf.message import DecodeError
+
 from hub_keras_bridge import export
-from hub_keras_bridge.checkpoint import Checkpoint, write_checkpoint
+from hub_keras_bridge.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from hub_keras_bridge.errors import (
     AttachmentError,
     CheckpointError,
@@ -16,7 +18,9 @@ from hub_keras_bridge.errors import (
     choices,
     show_tags,
 )
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.format import VARIABLES_PREFIX, ModuleFiles, read_module
+from hub_keras_bridge.pages.signature_table import signature_table
 from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.variant import VariableFacts, Variant
@@ -51,6 +55,10 @@ class ModuleSpec:
     def __repr__(self) -> str:
         tags = ", ".join(show_tags(tags) for tags in self.get_tags())
         return f"<hub_keras_bridge.ModuleSpec {self.files.name!r} with tags {tags}>"
+
+    def _repr_html_(self) -> str:
+        """The signatures, where a notebook shows the spec."""
+        return signature_table(f"ModuleSpec {self.files.name!r}", self._variants.values())
 
     def __copy__(self) -> ModuleSpec:
         return self
@@ -111,7 +119,7 @@ class ModuleSpec:
             A message, or None if there is none and it is not required.
 
         Raises:
-            AttachmentError: it is required and absent.
+            AttachmentError: it is required and absent, or of another type.
         """
         variant = self.variant(tags)
         if key not in variant.attachments:
@@ -125,7 +133,16 @@ class ModuleSpec:
                 advice="choose a key from this list, or pass required=False",
             )
         message = message_type()
-        message.ParseFromString(variant.attachments[key])
+        try:
+            message.ParseFromString(variant.attachments[key])
+        except DecodeError as error:
+            raise AttachmentError(
+                f"Cannot read the message attached to a TF1 Hub module under {key!r}.",
+                variant.subject,
+                expected=f"a serialized {message_type.__name__} message",
+                found=str(error),
+                advice="pass the message type that the publisher attached",
+            ) from error
         return message
 
     def export(
@@ -211,7 +228,8 @@ def as_tags(tags: Collection[str] | None) -> frozenset[str]:
     """The set of tags that a caller means.
 
     Raises:
-        TagsError: a string, which would be taken for the set of its letters.
+        TagsError: no collection, or a string, which would be taken for the set
+            of its letters.
 
     >>> sorted(as_tags(["train", "bs4"])), sorted(as_tags(None))
     (['bs4', 'train'], [])
@@ -222,6 +240,13 @@ def as_tags(tags: Collection[str] | None) -> frozenset[str]:
             expected="a collection of strings",
             found=repr(tags),
             advice=f"pass {{{tags!r}}}",
+        )
+    if not isinstance(tags, Collection | None):
+        raise TagsError(
+            "The tags of a variant are a set of strings.",
+            expected="a collection of strings",
+            found=f"{type(tags).__name__}: {tags!r}",
+            advice="pass a set, e.g. {'train'}",
         )
     return frozenset(tags or ())
 
@@ -234,12 +259,25 @@ def load_module_spec(handle: Any) -> ModuleSpec:
 
     Raises:
         HandleError: the handle leads nowhere.
+        DownloadError, ArchiveError, CacheError: the module could not be fetched.
         FormatError: what it leads to is no TF1 Hub module.
         CheckpointError: its variables have no values.
     """
     if isinstance(handle, ModuleSpec):
         return handle
-    spec = ModuleSpec(read_module(resolve(handle), name=str(handle)))
+    spec = ModuleSpec(read_module(resolve(handle), name=redact(str(handle))))
+    require_checkpoint(spec)
+    return spec
+
+
+def require_checkpoint(spec: ModuleSpec) -> None:
+    """Checks that the variables of a module that was read have values.
+
+    Without, they would take those of its initializers, which nobody published.
+
+    Raises:
+        CheckpointError: they have not.
+    """
     if spec.files.checkpoint is None and spec.variables:
         raise CheckpointError(
             "Cannot read a TF1 Hub module: the values of its variables are missing.",
@@ -249,4 +287,3 @@ def load_module_spec(handle: Any) -> ModuleSpec:
             found="none",
             advice="fetch the module again; the copy is incomplete",
         )
-    return spec

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import SignatureError
+from hub_keras_bridge.precision import output_dtype
 
 
 class ShapeMemory:
@@ -68,8 +69,13 @@ def symbolic_inputs(endpoint: Endpoint, inputs: Any) -> dict[str, tf.TensorShape
     return shapes
 
 
-def symbolic_outputs(endpoint: Endpoint, specs: Sequence[tf.TensorSpec]) -> Any:
+def symbolic_outputs(endpoint: Endpoint, specs: Sequence[tf.TensorSpec], compute_dtype: str) -> Any:
     """KerasTensors for what a call will return.
+
+    Args:
+        endpoint: the call.
+        specs: of the flat outputs.
+        compute_dtype: that of the layer's dtype policy.
 
     Raises:
         SignatureError: the rank of an output is unknown.
@@ -94,7 +100,7 @@ def symbolic_outputs(endpoint: Endpoint, specs: Sequence[tf.TensorSpec]) -> Any:
         ragged = isinstance(info.type_spec, tf.RaggedTensorSpec)
         found[key] = keras.KerasTensor(
             tuple(shape),
-            info.dtype.name,
+            output_dtype(info.dtype.name, compute_dtype),
             sparse=info.is_sparse,
             # Keras before 3.9 does not know the word.
             **({"ragged": True} if ragged else {}),

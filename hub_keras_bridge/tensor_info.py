@@ -18,7 +18,9 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge import compat
-from hub_keras_bridge.errors import InputError, Subject
+from hub_keras_bridge.errors import FormatError, InputError, Subject
+
+_MOST_DIMENSIONS = 254  # of a TensorFlow shape
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,12 @@ def show_shape(shape: tf.TensorShape) -> str:
 
 
 def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
-    """Decodes one entry of a SignatureDef."""
+    """Decodes one entry of a SignatureDef.
+
+    Raises:
+        FormatError: a composite value has other components than its kind.
+        TypeError, ValueError: the dtype, shape or type spec is none.
+    """
     match proto.WhichOneof("encoding"):
         case "coo_sparse":
             sparse = proto.coo_sparse
@@ -96,10 +103,17 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
                 ),
             )
         case "composite_tensor":
-            return ParsedTensorInfo(
-                compat.decode_type_spec(proto.composite_tensor.type_spec),
-                tuple(component.name for component in proto.composite_tensor.components),
-            )
+            spec = compat.decode_type_spec(proto.composite_tensor.type_spec)
+            names = tuple(component.name for component in proto.composite_tensor.components)
+            parts = tf.nest.flatten(spec, expand_composites=True)
+            if not hasattr(spec, "dtype") or len(parts) != len(names):
+                raise FormatError(
+                    "Cannot read an input or output of a TF1 Hub module.",
+                    expected=f"the {len(parts)} tensors that a {type(spec).__name__} consists of",
+                    found=f"{len(names)}",
+                    advice="fetch the module again; its graph is damaged",
+                )
+            return ParsedTensorInfo(spec, names)
         case _:
             return ParsedTensorInfo(
                 tf.TensorSpec(_shape(proto), tf.as_dtype(proto.dtype)), (proto.name,)
@@ -265,6 +279,15 @@ def _mismatch(
 
 
 def _shape(proto: meta_graph_pb2.TensorInfo) -> tf.TensorShape:
+    # TensorFlow says nothing of what it cannot use before it uses it.
+    sizes = [dim.size for dim in proto.tensor_shape.dim]
+    if min(sizes, default=0) < -1 or len(sizes) > _MOST_DIMENSIONS:
+        raise FormatError(
+            "Cannot read an input or output of a TF1 Hub module.",
+            expected=f"at most {_MOST_DIMENSIONS} sizes from 0, or -1 for any",
+            found=f"{len(sizes)} sizes: {sizes[:9]}",
+            advice="fetch the module again; its graph is damaged",
+        )
     return tf.TensorShape(proto.tensor_shape)
 
 

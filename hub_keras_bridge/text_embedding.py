@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.authoring import add_signature, create_module_spec
-from hub_keras_bridge.checkpoint import write_checkpoint
+from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
 from hub_keras_bridge.embedding_file import EmbeddingFile, Progress, Vocabulary
 from hub_keras_bridge.errors import PublishError
 from hub_keras_bridge.export import require_free_target, write_module

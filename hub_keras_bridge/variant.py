@@ -16,9 +16,12 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import node_def_pb2, variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge import compat, format, graph
+from hub_keras_bridge import compat, format
+from hub_keras_bridge.checkpoints import partitions
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
-from hub_keras_bridge.legacy import modernize
+from hub_keras_bridge.graphs import graph
+from hub_keras_bridge.graphs.legacy import modernize
+from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.tensor_info import ParsedTensorInfo, parse_tensor_info
 
 _KEYS = tf.compat.v1.GraphKeys
@@ -26,6 +29,12 @@ _VARIABLE_COLLECTIONS = (
     _KEYS.GLOBAL_VARIABLES,
     _KEYS.MODEL_VARIABLES,
     _KEYS.TRAINABLE_VARIABLES,
+)
+
+# How a graph is refused whose nodes do not fit each other.
+_GRAPH = (
+    "Cannot read the graph of a TF1 Hub module.",
+    "nodes with the inputs and attributes that their ops have",
 )
 
 DEFAULT_SIGNATURE = "default"
@@ -113,11 +122,14 @@ class Variant:
         self.tags = frozenset(meta_graph.meta_info_def.tags)
         self.subject = Subject(module, self.tags)
         self.published = meta_graph
+        # Plans that were made to be looked at, until they are run (see plan.py).
+        self.unused_plans: dict[object, object] = {}
 
     @cached_property
     def meta_graph(self) -> meta_graph_pb2.MetaGraphDef:
         """The graph in terms that a TensorFlow 2 function can run."""
-        return modernize(self.published)
+        with refusing(self.subject, *_GRAPH):
+            return modernize(self.published)
 
     @cached_property
     def nodes(self) -> dict[str, node_def_pb2.NodeDef]:
@@ -136,7 +148,7 @@ class Variant:
             SignatureError: there is none.
         """
         name = name or DEFAULT_SIGNATURE
-        if name not in self.published.signature_def:
+        if name not in self.signature_names:
             raise SignatureError(
                 f"A TF1 Hub module has no signature {name!r}.",
                 self.subject,
@@ -146,19 +158,53 @@ class Variant:
             )
         # The rewritten graph, since outputs may have moved to new nodes.
         definition = self.meta_graph.signature_def[name]
-        return SignatureFacts(
-            inputs={k: parse_tensor_info(definition.inputs[k]) for k in sorted(definition.inputs)},
-            outputs={
-                k: parse_tensor_info(definition.outputs[k]) for k in sorted(definition.outputs)
-            },
-        )
+        with refusing(
+            self.subject.with_signature(name),
+            "Cannot read a signature of a TF1 Hub module.",
+            "inputs and outputs with a dtype, a shape and the names of their tensors",
+        ):
+            return SignatureFacts(
+                inputs={k: parse_tensor_info(v) for k, v in sorted(definition.inputs.items())},
+                outputs={k: parse_tensor_info(v) for k, v in sorted(definition.outputs.items())},
+            )
 
     @cached_property
     def variables(self) -> tuple[VariableFacts, ...]:
         """All variables in the order of the collection; slices in slice order."""
+        with refusing(
+            self.subject,
+            "Cannot read the variables of a TF1 Hub module.",
+            "a node with a shape and a dtype for each variable",
+        ):
+            facts = self._read_variables()
+            self._check_slices(facts)
+            return facts
+
+    def _read_variables(self) -> tuple[VariableFacts, ...]:
         trainable = {d.variable_name for d in self._variable_defs(_KEYS.TRAINABLE_VARIABLES)}
         defs = {d.variable_name: d for c in _VARIABLE_COLLECTIONS for d in self._variable_defs(c)}
         return tuple(self._facts(d, d.variable_name in trainable) for d in defs.values())
+
+    def _check_slices(self, variables: Iterable[VariableFacts]) -> None:
+        parts: dict[str, list[VariableFacts]] = {}
+        for facts in variables:
+            parts.setdefault(facts.name, []).append(facts)
+        for name, slices in parts.items():
+            full = slices[0].full_shape
+            if full is None and len(slices) == 1:
+                continue
+            if full is None or any(part.full_shape != full for part in slices):
+                found: str | None = "slices of several variables"
+            else:
+                found = partitions.fault(full, [(part.offset or (), part.shape) for part in slices])
+            if found:
+                raise FormatError(
+                    f"Cannot use partitioned variable {name!r} of a TF1 Hub module.",
+                    self.subject,
+                    expected=f"slices that together make up its shape {list(full or ())}",
+                    found=found,
+                    advice="fetch the module again; its graph is damaged",
+                )
 
     def _variable_defs(self, collection: str) -> list[variable_pb2.VariableDef]:
         if collection not in self.published.collection_def:
@@ -228,7 +274,7 @@ class Variant:
     @cached_property
     def attachments(self) -> dict[str, bytes]:
         """Key -> serialized message of what the publisher attached."""
-        return format.attachments(self.published)
+        return format.attachments(self.published, self.subject)
 
     @cached_property
     def losses(self) -> tuple[str, ...]:

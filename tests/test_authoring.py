@@ -88,6 +88,34 @@ class TestRefused:
         with pytest.raises(hub.PublishError, match="Cannot call attach_message"):
             hub.attach_message("key", wrappers_pb2.Int64Value(value=1))
 
+    @pytest.mark.parametrize(
+        ("arguments", "text"),
+        [
+            ({"inputs": {3: 0}}, "the name of an input is no string"),
+            ({"inputs": {"x": 0}, "outputs": {3: 0}}, "the name of an output is no string"),
+            ({"name": 3}, "its name is no string"),
+        ],
+    )
+    def test_names_that_are_no_strings(self, arguments, text):
+        def module_fn():
+            x = v1.placeholder(tf.float32, [])
+            given = tf.nest.map_structure(lambda value: x if value == 0 else value, arguments)
+            hub.add_signature(**given)
+
+        with pytest.raises(hub.PublishError, match=text) as caught:
+            hub.create_module_spec(module_fn)
+        assert "Found: int: 3" in str(caught.value)
+
+    def test_variable_without_a_static_shape(self):
+        def module_fn():
+            start = v1.placeholder_with_default([1.0, 2.0], [None])
+            v1.get_variable("v", initializer=start, validate_shape=False)
+            identity_fn()
+
+        with pytest.raises(hub.PublishError, match="shape of variable 'v' is not fixed") as caught:
+            hub.create_module_spec(module_fn)
+        assert "give its initial value a static shape" in str(caught.value)
+
     def test_tags_twice(self):
         with pytest.raises(hub.PublishError) as caught:
             hub.create_module_spec(identity_fn, [({"a"}, {}), (["a"], {})])
@@ -128,7 +156,7 @@ class TestRefused:
         spec = hub.create_module_spec(module_fn, drop_collections=["my_things"])
         assert "my_things" not in spec.variant(None).published.collection_def
 
-    @pytest.mark.parametrize("key", ["", "1a", "a-b", "a.b", "ä", "a\n"])
+    @pytest.mark.parametrize("key", [3, "", "1a", "a-b", "a.b", "ä", "a\n"])
     def test_malformed_attachment_key(self, key):
         with tf.Graph().as_default(), pytest.raises(hub.PublishError, match="under the key"):
             hub.attach_message(key, wrappers_pb2.Int64Value(value=1))

@@ -8,7 +8,7 @@ import tensorflow as tf
 from conftest import ZOO
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.checkpoint import Checkpoint, write_checkpoint
+from hub_keras_bridge.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.variant import VariableFacts
 

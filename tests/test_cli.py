@@ -46,12 +46,19 @@ def test_error_of_the_family_is_told_without_traceback(command, capsys):
     assert main(["try"]) == 1
     told = capsys.readouterr()
     assert told.out == ""
-    assert told.err.splitlines() == [
-        "hub-keras-bridge try: No module.",
-        "  In: module '/some/where'",
-        "  Found: a cat",
-        "  What to do: look again",
-    ]
+    assert told.err == (
+        "hub-keras-bridge try: No module. In: module '/some/where'. Found: a cat. "
+        "What to do: look again.\n"
+    )
+
+
+def test_what_a_terminal_would_obey_is_spelled_out(command, capsys):
+    def fail(args):
+        raise FormatError("No module.", found="node '\x1b[2J'")
+
+    command(fail)
+    assert main(["try"]) == 1
+    assert capsys.readouterr().err.endswith(r"Found: node '\x1b[2J'." + "\n")
 
 
 def test_other_errors_keep_their_traceback(command):

@@ -1,15 +1,13 @@
 """The command that publishes a text embedding."""
 
-import io
 import os
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from rich.console import Console
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.cli import main, publish_text_embedding
+from hub_keras_bridge.cli import main
 
 
 @pytest.fixture
@@ -68,18 +66,3 @@ def test_both_paths_are_needed(argv, capsys):
         main(["publish-text-embedding", *argv])
     assert exit_.value.code == 2
     assert "the following arguments are required" in capsys.readouterr().err
-
-
-def test_bar_on_a_terminal(file):
-    console = Console(file=io.StringIO(), force_terminal=True, width=80)
-    with publish_text_embedding._bar(str(file), console) as progress:
-        progress(file.stat().st_size)
-        progress(file.stat().st_size)
-    assert "100%" in console.file.getvalue()
-
-
-def test_no_bar_elsewhere(file):
-    console = Console(file=io.StringIO(), force_terminal=False)
-    with publish_text_embedding._bar(str(file), console) as progress:
-        assert progress is None
-    assert console.file.getvalue() == ""

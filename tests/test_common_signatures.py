@@ -197,6 +197,13 @@ def test_another_signature_and_another_variant():
         check_common_signature(spec, "image-feature-vector")
 
 
+def test_handle(golden):
+    path = golden("convnet").path
+    assert check_common_signature(path, "image-classification") == check_common_signature(
+        hub.load_module_spec(path), "image-classification"
+    )
+
+
 def test_unknown_kind():
     with pytest.raises(hub.SignatureError) as caught:
         check_common_signature(image_module(), "audio")

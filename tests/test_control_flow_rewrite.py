@@ -6,9 +6,9 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2, types_pb2
 from tf1_reference import X, v1, v1_control_flow
 
-from hub_keras_bridge import control_flow, library
-from hub_keras_bridge.control_flow.order import topological
-from hub_keras_bridge.control_flow.subgraph import (
+from hub_keras_bridge.graphs import contexts, control_flow, library
+from hub_keras_bridge.graphs.control_flow.order import topological
+from hub_keras_bridge.graphs.control_flow.subgraph import (
     Body,
     argument,
     beside,
@@ -17,8 +17,8 @@ from hub_keras_bridge.control_flow.subgraph import (
     identity,
     to_function,
 )
-from hub_keras_bridge.graph import nodes_by_name
-from hub_keras_bridge.prune import prune
+from hub_keras_bridge.graphs.graph import nodes_by_name
+from hub_keras_bridge.graphs.prune import prune
 
 
 def meta_graph_of(build):
@@ -143,7 +143,7 @@ def test_no_gradient_leaves_a_loop_without_back_prop(back_prop, in_cond):
         return (v1.cond(tf.reduce_sum(x) > 0, made, lambda: x) if in_cond else made()) + x
 
     meta_graph = meta_graph_of(build)
-    frames = control_flow.undifferentiated_loops(meta_graph)
+    frames = contexts.undifferentiated_loops(meta_graph)
     assert len(frames) == (0 if back_prop else 1)
     rewritten, _ = control_flow.functionalize(meta_graph.graph_def, ["y:0"], [], frames)
     y, slope = run(rewritten, X)
@@ -154,7 +154,7 @@ def test_no_gradient_leaves_a_loop_without_back_prop(back_prop, in_cond):
 def test_loop_that_no_context_tells_of_is_differentiated():
     meta_graph = meta_graph_of(loop)
     meta_graph.ClearField("collection_def")
-    assert control_flow.undifferentiated_loops(meta_graph) == frozenset()
+    assert contexts.undifferentiated_loops(meta_graph) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import pytest
+import tensorflow as tf
 
 from hub_keras_bridge import errors
 from hub_keras_bridge.errors import HubError, Subject
@@ -47,6 +48,10 @@ def test_message_leaves_out_what_is_not_known():
         (errors.PublishError, TypeError),
         (errors.ExportError, OSError),
         (errors.BackendError, RuntimeError),
+        (errors.ArchiveError, ValueError),
+        (errors.ArchiveError, OSError),
+        (errors.DownloadError, OSError),
+        (errors.CacheError, OSError),
     ],
 )
 def test_builtin_base(error, builtin):
@@ -62,3 +67,15 @@ def test_survives_pickling_and_copying():
     for other in (pickle.loads(pickle.dumps(error)), copy.deepcopy(error)):
         assert type(other) is errors.HandleError
         assert str(other) == str(error)
+
+
+def test_leaves_a_function_as_it_is():
+    """AutoGraph makes an error of its own of others, with the traceback in its text."""
+
+    @tf.function
+    def function(x):
+        raise errors.InputError("Cannot feed a module.", found=f"rank {x.shape.rank}")
+
+    with pytest.raises(errors.InputError) as caught:
+        function(tf.ones([2]))
+    assert str(caught.value) == "Cannot feed a module.\n  Found: rank 1"

@@ -9,7 +9,7 @@ from conftest import ZOO
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 import hub_keras_bridge as hub
-from hub_keras_bridge import format
+from hub_keras_bridge import format, layout
 from hub_keras_bridge.errors import Subject
 
 
@@ -53,8 +53,8 @@ def test_files_that_are_something_else(tmp_path):
         tf.constant(1.0)
     (tmp_path / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
     assert "Found: a frozen graph" in message_of(tmp_path / "frozen.pb")[1]
-    (tmp_path / "module.tar.gz").write_bytes(b"x")
-    assert "Found: an archive, which is to be unpacked" in message_of(tmp_path / "module.tar.gz")[1]
+    (tmp_path / "notes.txt").write_bytes(b"x")
+    assert "Found: a file" in message_of(tmp_path / "notes.txt")[1]
 
 
 @pytest.mark.parametrize("handle", [None, 3, ["path"]])
@@ -87,11 +87,12 @@ def test_asset_that_is_a_link(module, tmp_path):
 
 
 def test_tf2_saved_model(tmp_path):
+    """It has no spec; a layer and hub.load take it."""
     tf.saved_model.save(tf.Module(), str(tmp_path))
-    kind, text = message_of(tmp_path)
-    assert kind is hub.FormatError
-    assert "a TF2 SavedModel" in text
-    assert "TFSMLayer" in text
+    with pytest.raises(hub.FormatError) as caught:
+        hub.load_module_spec(tmp_path)
+    assert "a TF2 SavedModel" in str(caught.value)
+    assert "hub.load or hub.ModuleLayer" in str(caught.value)
 
 
 def test_tf1_saved_model(tmp_path, module):
@@ -165,7 +166,7 @@ def test_harmless_asset_names(name):
 
 
 def test_module_def_is_what_the_original_writes():
-    assert format.module_def_bytes() == (ZOO / "mlp_bn" / "module" / "tfhub_module.pb").read_bytes()
+    assert layout.module_def_bytes() == (ZOO / "mlp_bn" / "module" / "tfhub_module.pb").read_bytes()
 
 
 def test_own_proto_package():

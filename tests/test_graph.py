@@ -5,7 +5,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge import FormatError
 from hub_keras_bridge.errors import Subject
-from hub_keras_bridge.graph import (
+from hub_keras_bridge.graphs.graph import (
     is_control,
     node_name,
     nodes_by_name,

@@ -136,6 +136,18 @@ def test_module():
         get_num_image_channels(module, input_name="x")
 
 
+def test_handle(tmp_path):
+    path = tmp_path / "module"
+    hub.create_module_spec(two_sizes, [(set(), {"height": 4})]).export(path)
+    assert get_expected_image_size(path) == get_expected_image_size(str(path)) == [4, 9]
+
+
+def test_what_is_no_module():
+    with pytest.raises(hub.InputError, match="Cannot tell which images") as caught:
+        get_num_image_channels(3)
+    assert "Found: int: 3" in str(caught.value)
+
+
 def test_attaching_outside_a_module_fn():
     with pytest.raises(hub.PublishError, match="no TF1 Hub module is being built"):
         attach_image_module_info(ImageModuleInfo())

@@ -285,7 +285,9 @@ class TestArguments:
         with pytest.raises(TypeError, match="no TF1 Hub module"):
             register_module_for_export(keras.layers.Dense(1), "dense")
 
-    @pytest.mark.parametrize("argument", [{"when": "batch_end"}, {"exports_to_keep": 0}])
+    @pytest.mark.parametrize(
+        "argument", [{"when": "batch_end"}, *({"exports_to_keep": bad} for bad in (0, 2.5, "3"))]
+    )
     def test_out_of_range(self, tmp_path, argument):
         (name,) = argument
         with pytest.raises(hub.PublishError, match=f"with {name}="):

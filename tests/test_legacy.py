@@ -8,7 +8,7 @@ from tf1_reference import X, assert_same, in_layer, in_session, publish, v1, wei
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.format import ModuleFiles
-from hub_keras_bridge.legacy import modernize
+from hub_keras_bridge.graphs.legacy import modernize
 
 START = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 

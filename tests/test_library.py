@@ -7,7 +7,7 @@ from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 from tensorflow.python.framework import function
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.library import reachable, rename_functions
+from hub_keras_bridge.graphs.library import reachable, rename_functions
 
 v1 = tf.compat.v1
 
@@ -54,6 +54,17 @@ def test_reachable_through_ops_attributes_and_lists():
         call("Case", listed=["in_list", "by_op"]),
     ]
     assert names(reachable(library, nodes)) == ["by_attribute", "by_op", "deep", "in_list"]
+
+
+def test_reachable_through_attributes_of_attributes():
+    library = library_of(function_def("outer"), function_def("inner"))
+    node = call("Map", attribute="outer")
+    node.attr["f"].func.attr["g"].func.name = "inner"
+    assert names(reachable(library, [node])) == ["inner", "outer"]
+    graph_def = graph_pb2.GraphDef(node=[node], library=library)
+    rename_functions(graph_def)
+    mentioned = graph_def.node[0].attr["f"].func
+    assert {mentioned.name, mentioned.attr["g"].func.name} == set(names(graph_def.library))
 
 
 def test_reachable_ends_in_recursion():

@@ -1,5 +1,8 @@
 """hub.Module in TF1 graphs: state, applications, training, export."""
 
+import gc
+import shutil
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -183,6 +186,19 @@ class TestState:
         assert session.run(one).tolist() == [[5, 7]]
         assert session.run(other).tolist() == [[10, 14]]
 
+    def test_path_with_wildcards(self, scale_path, session, tmp_path):
+        """The graph restores from there, also when the Module is gone."""
+        path = tmp_path / "a[b]*?"
+        shutil.copytree(scale_path, path)
+        module = hub.Module(str(path))
+        (variable,) = module.variables
+        del module
+        gc.collect()
+        initialize(session)
+        published = tf.train.load_checkpoint(f"{scale_path}/variables/variables")
+        expected = published.get_tensor(variable.op.name.removeprefix("module/"))
+        np.testing.assert_array_equal(session.run(variable), expected)
+
     def test_initial_values_of_a_new_spec(self, session):
         def module_fn():
             x = v1.placeholder(tf.float32, [None, 3])
@@ -298,6 +314,12 @@ class TestErrors:
             hub.Module(scale_path)
         assert isinstance(caught.value, hub.GraphModeError)
         assert "hub.ModuleLayer" in str(caught.value)
+
+    @pytest.mark.parametrize("name", ["", "a b", "/a", None, 3])
+    def test_names_that_are_no_scopes(self, name, scale_path, session):
+        with pytest.raises(hub.GraphModeError, match="cannot be a scope's") as caught:
+            hub.Module(scale_path, name=name)
+        assert f"Found: {name!r}" in str(caught.value)
 
     def test_a_layer_in_a_graph(self, scale_path, session):
         layer = hub.ModuleLayer(scale_path)

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2, op_def_pb2
 
-from hub_keras_bridge import FormatError, op_facts
+from hub_keras_bridge import FormatError
+from hub_keras_bridge.ops import facts as op_facts
 
 FLOAT, INT32, INT64 = (t.as_datatype_enum for t in (tf.float32, tf.int32, tf.int64))
 

@@ -8,7 +8,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -131,6 +133,37 @@ np.save({str(tmp_path / "found.npy")!r}, model.predict(np.ones((1, 4, 3), np.flo
         assert again.predict(np.ones((1, 2)), verbose=0).tolist() == [[5, 7]]
         again.layers[0].export_module(tmp_path / "m")
         assert hub.ModuleLayer(tmp_path / "m")([[1, 1]]).numpy().tolist() == [[5, 7]]
+
+    def test_archive_without_weights_does_not_run_initializers(self, scale_spec, tmp_path):
+        """Else they would be the one part of a graph that safe mode has not looked at."""
+        model = keras.Sequential([keras.Input((2,)), hub.ModuleLayer(scale_spec)])
+        model.save(tmp_path / "m.keras")
+        with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        config = json.loads(parts["config.json"])
+        for layer in config["config"]["layers"]:
+            layer.pop("build_config", None)
+            layer["config"].pop("build_config", None)
+        parts["config.json"] = json.dumps(config)
+        del model
+        with zipfile.ZipFile(tmp_path / "other.keras", "w") as archive:
+            for name, content in parts.items():
+                if name != "model.weights.h5":
+                    archive.writestr(name, content)
+            with h5py.File(tmp_path / "empty.h5", "w") as file:
+                file.create_group("layers")
+            archive.write(tmp_path / "empty.h5", "model.weights.h5")
+        with pytest.raises(ValueError, match="other variables were saved"):
+            keras.models.load_model(tmp_path / "other.keras")
+
+    def test_a_layer_that_was_never_built_keeps_the_published_weights(self, folder, tmp_path):
+        layer = hub.ModuleLayer(folder)
+        expected = layer(tf.constant(WORDS)).numpy()
+        model = keras.Sequential([hub.ModuleLayer(folder)])
+        model.save(tmp_path / "m.keras")
+        shutil.rmtree(folder)
+        loaded = keras.models.load_model(tmp_path / "m.keras")
+        np.testing.assert_array_equal(loaded(tf.constant(WORDS)), expected)
 
     def test_archive_whose_graphs_were_exchanged(self, scale_spec, tmp_path):
         layer = hub.ModuleLayer(scale_spec)

@@ -6,8 +6,8 @@ import tensorflow as tf
 from tensorflow.core.framework import tensor_shape_pb2
 
 from hub_keras_bridge import FormatError
-from hub_keras_bridge.graph import nodes_by_name, upstream
-from hub_keras_bridge.prune import Placeholder, prune
+from hub_keras_bridge.graphs.graph import nodes_by_name, upstream
+from hub_keras_bridge.graphs.prune import Placeholder, prune
 
 v1 = tf.compat.v1
 FLOAT = tf.float32.as_datatype_enum

@@ -130,6 +130,17 @@ class TestExport:
         np.testing.assert_array_equal(found, golden.outputs(0)["default"])
 
 
+def test_tags_that_are_none(scale_spec):
+    with pytest.raises(hub.TagsError, match="a set of strings") as caught:
+        scale_spec.get_signature_names(3)
+    assert "Found: int: 3" in str(caught.value)
+
+
+def test_signature_name_that_is_none(scale_spec):
+    with pytest.raises(hub.SignatureError, match="no signature 3"):
+        scale_spec.get_input_info_dict(3)
+
+
 def test_two_variants_with_the_same_tags(scale_spec):
     files = copy.copy(scale_spec.files)
     files.saved_model.meta_graphs.append(files.saved_model.meta_graphs[0])

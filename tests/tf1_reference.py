@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from hub_keras_bridge import control_flow
+from hub_keras_bridge.graphs import control_flow
 from hub_keras_bridge.plan import plan_call
 
 v1 = tf.compat.v1

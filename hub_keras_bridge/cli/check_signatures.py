@@ -21,13 +21,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="the signature to check (default: the one that modules of this kind have)",
     )
+    parser.add_argument(
+        "--tags",
+        nargs="+",
+        default=[],
+        metavar="TAG",
+        help="the variant to check (default: the one without tags)",
+    )
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; the status is 0 if the module follows, else 1."""
     spec = load_module_spec(args.handle)
-    report = check_common_signature(spec, args.kind, signature=args.signature)
+    report = check_common_signature(spec, args.kind, signature=args.signature, tags=args.tags)
     print(_as_json(args.handle, report) if args.json else _as_text(args.handle, report))
     return 0 if report.follows else 1
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
 
 from hub_keras_bridge.errors import HubError
+from hub_keras_bridge.legible import legible
 from hub_keras_bridge.version import VERSION
 
 _PROGRAM = "hub-keras-bridge"
@@ -29,7 +33,33 @@ class Command:
 
     def load(self) -> ModuleType:
         """Imports the command, and with it the libraries that only it needs."""
-        return importlib.import_module(self.module)
+        with _without_startup_messages():
+            return importlib.import_module(self.module)
+
+
+@contextmanager
+def _without_startup_messages() -> Iterator[None]:
+    """Keeps what TensorFlow's native code says when it is imported off the terminal.
+
+    Of a failed import it is shown. TF_CPP_MIN_LOG_LEVEL, where it is set, decides
+    instead, though TensorFlow 2.21 says some things at any level.
+    """
+    stderr = sys.__stderr__.fileno() if sys.__stderr__ else -1
+    if stderr < 0 or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") < "2":
+        yield
+        return
+    terminal = os.dup(stderr)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), stderr)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(terminal, said.read())
+            raise
+        finally:
+            os.dup2(terminal, stderr)
+            os.close(terminal)
 
 
 COMMANDS = {
@@ -37,13 +67,41 @@ COMMANDS = {
         help="train, publish, load back and fine-tune a small module on handwritten digits",
         module="hub_keras_bridge.cli.demo",
     ),
+    "apply": Command(
+        help="run a module over a file of examples and write a file of results",
+        module="hub_keras_bridge.cli.apply",
+    ),
+    "cache": Command(
+        help="list, verify or prune the modules in the cache",
+        module="hub_keras_bridge.cli.cache",
+    ),
+    "audit": Command(
+        help="list what a module may touch outside itself; status 1 if safe mode refuses it",
+        module="hub_keras_bridge.cli.audit",
+    ),
+    "inspect": Command(
+        help="say what a module holds: signatures, variables, assets, ops",
+        module="hub_keras_bridge.cli.inspect",
+    ),
     "check-signatures": Command(
         help="say whether a module follows the common signatures for text or images",
         module="hub_keras_bridge.cli.check_signatures",
     ),
+    "convert": Command(
+        help="make a TF2 SavedModel, a Keras model or a TensorFlow Lite model of a module",
+        module="hub_keras_bridge.cli.convert",
+    ),
+    "pack": Command(
+        help="pack a module's folder into a tar.gz file, to be hosted on any static web server",
+        module="hub_keras_bridge.cli.pack",
+    ),
     "publish-text-embedding": Command(
         help="make a module from a file with an embedding per token, such as GloVe's",
         module="hub_keras_bridge.cli.publish_text_embedding",
+    ),
+    "resolve": Command(
+        help="fetch a module into the cache if need be, and print its folder",
+        module="hub_keras_bridge.cli.resolve",
     ),
 }
 
@@ -63,11 +121,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return COMMANDS[args.command].load().run(args)
     except HubError as error:
-        print(f"{_PROGRAM} {args.command}: {error}", file=sys.stderr)
+        print(f"{_PROGRAM} {args.command}: {_in_one_line(error)}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # Whoever read the output has enough of it; Python would say so at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print(f"{_PROGRAM} {args.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _in_one_line(error: HubError) -> str:
+    # It quotes names out of the module, which a terminal might obey.
+    parts = (legible(line.strip()).removesuffix(".") for line in str(error).splitlines())
+    return ". ".join(parts) + "."
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-import rich.progress
 from rich.console import Console
 
-from hub_keras_bridge.text_embedding import Progress, publish_text_embedding
+from hub_keras_bridge.cli.file_bar import file_bar
+from hub_keras_bridge.text_embedding import publish_text_embedding
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
-    with _bar(args.embedding_file, Console(stderr=True)) as progress:
+    with file_bar(
+        "Checking and publishing", args.embedding_file, Console(stderr=True), times=2
+    ) as progress:
         embedding = publish_text_embedding(
             args.embedding_file,
             args.export_path,
@@ -53,20 +52,3 @@ def run(args: argparse.Namespace) -> int:
     print(f"TF1 Hub module: {args.export_path}")
     print(f"  {embedding.tokens} tokens, {embedding.dim} numbers each")
     return 0
-
-
-@contextmanager
-def _bar(file: str, console: Console) -> Iterator[Progress | None]:
-    """A bar over both readings of the file, on a terminal only."""
-    if not console.is_terminal or not os.path.isfile(file):
-        yield None
-        return
-    columns = (
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(),
-        rich.progress.TaskProgressColumn(),
-        rich.progress.TimeRemainingColumn(),
-    )
-    with rich.progress.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Checking and publishing", total=2 * os.path.getsize(file))
-        yield lambda count: bar.advance(task, count)

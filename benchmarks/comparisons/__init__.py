@@ -1,0 +1,25 @@
+"""What is measured against what: one benchmark per file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks.comparisons import (
+    eager_call,
+    fine_tune,
+    load,
+    peak_memory,
+    predict,
+    size_sweep,
+)
+from benchmarks.figures import Result
+
+# Name -> a function that measures, told whether to be quick.
+COMPARISONS: dict[str, Callable[[bool], list[Result]]] = {
+    "load": load.run,
+    "eager_call": eager_call.run,
+    "predict": predict.run,
+    "fine_tune": fine_tune.run,
+    "peak_memory": peak_memory.run,
+    "size_sweep": size_sweep.run,
+}

@@ -1,0 +1,107 @@
+"""The most memory that loading and fine-tuning take, each side in a process of its own.
+
+What is counted is resident memory above that of the same process with all
+imports done and one op run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.figures import Case, Result
+from benchmarks.kinds import KINDS, published
+from benchmarks.kinds.kind import Module
+from benchmarks.resident import peak, resident
+from benchmarks.sides import SESSION, TWIN
+from benchmarks.sides.callers import CALLERS, LOADERS
+from benchmarks.sides.trainers import TRAINERS, Examples
+
+_TITLES = {
+    "load": "Peak memory, load until the first result",
+    "train": "Peak memory, fine-tuning",
+}
+_STEPS = 4
+_MB = 1 << 20
+
+
+def run(quick: bool) -> list[Result]:
+    """Measures all sides on all kinds of module."""
+    # Each figure takes a process that imports TensorFlow.
+    kinds = ("embedding",) if quick else tuple(KINDS)
+    works = list(_TITLES)[:1] if quick else list(_TITLES)
+    rounds = 1 if quick else 3
+    return [
+        Result(
+            _TITLES[work], "MB", [_case(published(name), work, rounds) for name in kinds], aims={}
+        )
+        for work in works
+    ]
+
+
+def _case(module: Module, work: str, rounds: int) -> Case:
+    megabytes = {
+        side: [_in_process(module, work, side) for _ in range(rounds)] for side in _WORK[work]
+    }
+    return Case.of(module.kind.title, megabytes)
+
+
+def _in_process(module: Module, work: str, side: str) -> float:
+    arguments = [module.kind.name, str(module.path), str(module.megabytes), work, side]
+    code = f"from {__name__} import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[2],
+    )
+    return float(json.loads(done.stdout.splitlines()[-1]))
+
+
+def measure(module: Module, work: str, side: str) -> float:
+    """MB at most above those of this process now, while a side does its work."""
+    np.asarray(tf.ones([8, 8]) @ tf.ones([8, 8]))
+    baseline = resident()
+    with peak() as highest:
+        _WORK[work][side](module)
+    return (highest() - baseline) / _MB
+
+
+def _load(side: str, module: Module) -> None:
+    np.asarray(CALLERS[side](module)(module.kind.sample(1, 0))())
+
+
+def _load_twin(module: Module) -> None:
+    np.asarray(module.twin().model(tf.constant(module.kind.sample(1, 0))))
+
+
+def _train(side: str, module: Module) -> None:
+    TRAINERS[side](module, Examples.of(module.kind, _STEPS)).train(_STEPS)
+
+
+_WORK: dict[str, dict[str, Callable[[Module], None]]] = {
+    "load": {
+        **{side: partial(_load, side) for side in (*LOADERS, SESSION)},
+        TWIN: _load_twin,
+    },
+    "train": {side: partial(_train, side) for side in TRAINERS},
+}
+
+
+def main() -> None:
+    """Measures one side in this process and prints the figure, for :func:`run`."""
+    parser = argparse.ArgumentParser()
+    for name in ("kind", "path", "megabytes", "work", "side"):
+        parser.add_argument(name)
+    given = parser.parse_args()
+    module = Module(KINDS[given.kind], Path(given.path), float(given.megabytes))
+    print(json.dumps(measure(module, given.work, given.side)))

@@ -1,0 +1,88 @@
+"""The figures that benchmarks yield, in a form for JSON, tables and plots."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.sides import OURS
+from benchmarks.timing import Spread, ratios
+
+
+@dataclass(frozen=True)
+class Case:
+    """One piece of work on one module, done by several sides.
+
+    Attributes:
+        module: the title of its kind.
+        measured: side -> spread of the seconds, or MB, that it takes.
+        ratio: side -> spread of ModuleLayer's figure as a part of that side's.
+        at: where on the axis of a sweep this is; None without one.
+        items: how many items the work is done on.
+    """
+
+    module: str
+    measured: dict[str, Spread]
+    ratio: dict[str, Spread]
+    at: float | None = None
+    items: int = 1
+
+    @classmethod
+    def of(cls, module: str, values: Mapping[str, Sequence[float]], **more: Any) -> Case:
+        """From the figures of each round."""
+        measured = {side: Spread.of(found) for side, found in values.items()}
+        return cls(module, measured, ratios(values, OURS), **more)
+
+
+@dataclass(frozen=True)
+class Result:
+    """All cases of a benchmark.
+
+    Attributes:
+        title: says what was measured.
+        unit: of the figures, "s" or "MB".
+        cases: in order.
+        aims: side -> what ModuleLayer's figure is to be at most, as a part of
+            that side's.
+        axis: what ``at`` is in a sweep; empty without one.
+        rate: whether to show seconds as items per second.
+    """
+
+    title: str
+    unit: str
+    cases: list[Case]
+    aims: dict[str, float]
+    axis: str = ""
+    rate: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain dicts and lists."""
+        return asdict(self)
+
+    @property
+    def shown_unit(self) -> str:
+        """Of the figures in tables and plots."""
+        if self.rate:
+            return "items per second"
+        return "ms" if self.unit == "s" else self.unit
+
+    def shown(self, case: Case, side: str) -> Spread:
+        """A case's figures in ``shown_unit``."""
+        found = case.measured[side]
+        if self.rate:
+            # The longest time is the lowest rate.
+            low, median, high = (case.items / s for s in (found.high, found.median, found.low))
+            return Spread(median, low, high)
+        factor = 1000 if self.unit == "s" else 1
+        return Spread(factor * found.median, factor * found.low, factor * found.high)
+
+    @property
+    def sides(self) -> list[str]:
+        """All sides that any case has, ModuleLayer first."""
+        return list(dict.fromkeys(side for case in self.cases for side in case.measured))
+
+    @property
+    def modules(self) -> list[str]:
+        """The titles of the kinds."""
+        return list(dict.fromkeys(case.module for case in self.cases))

@@ -1,0 +1,100 @@
+"""Times sides in turns, so that whatever else the machine does hits all alike."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_TRIALS = 5
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The median of some rounds, and between what half of them lie.
+
+    >>> Spread.of([3.0, 1.0, 2.0, 5.0, 4.0])
+    Spread(median=3.0, low=2.0, high=4.0)
+    """
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Of at least one value."""
+        low, median, high = np.percentile(values, [25, 50, 75])
+        return cls(float(median), float(low), float(high))
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], Any]],
+    rounds: int,
+    at_least: float = 0.0,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds per run of each side, one figure per round.
+
+    Every round times all sides one after another; the next begins with the
+    next side. Each side is run before, once or a few times.
+
+    Args:
+        runs: side -> what to time.
+        rounds: how many.
+        at_least: seconds that a side is run for in a round, as often as fits.
+        clock: seconds.
+    """
+    counts = {side: _count(run, at_least, clock) for side, run in runs.items()}
+    seconds: dict[str, list[float]] = {side: [] for side in runs}
+    sides = list(runs)
+    for number in range(rounds):
+        start = number % len(sides)
+        # What earlier rounds left is not to be cleared away in the middle.
+        gc.collect()
+        for side in sides[start:] + sides[:start]:
+            seconds[side].append(_seconds(runs[side], counts[side], clock) / counts[side])
+    return seconds
+
+
+def _count(run: Callable[[], Any], at_least: float, clock: Callable[[], float]) -> int:
+    # The first run may trace and compile.
+    run()
+    if not at_least:
+        return 1
+    # The shortest of some, since one may be held up by something else.
+    once = min(_seconds(run, 1, clock) for _ in range(_TRIALS))
+    return max(1, round(at_least / max(once, 1e-9)))
+
+
+def _seconds(run: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
+    _wait_for_devices()
+    begin = clock()
+    for _ in range(count):
+        run()
+    _wait_for_devices()
+    return clock() - begin
+
+
+def _wait_for_devices() -> None:
+    """A GPU works on after a call has returned; a CPU does not."""
+    if tf.config.list_physical_devices("GPU"):
+        tf.test.experimental.sync_devices()
+
+
+def ratios(seconds: Mapping[str, Sequence[float]], side: str) -> dict[str, Spread]:
+    """One side's time as a part of each other's, round by round.
+
+    >>> ratios({"a": [1.0, 2.0, 2.0], "b": [2.0, 4.0, 4.0]}, "a")["b"].median
+    0.5
+    """
+    return {
+        other: Spread.of(np.divide(seconds[side], values).tolist())
+        for other, values in seconds.items()
+        if other != side
+    }

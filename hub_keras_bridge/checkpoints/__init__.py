@@ -1,0 +1,1 @@
+"""Values of variables on disk, and what must hold of the files."""

@@ -1,0 +1,38 @@
+"""Slices of partitioned variables: whether they make up the whole."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+Slice = tuple[tuple[int, ...], tuple[int, ...]]  # Where it begins, and its shape.
+
+
+def fault(full_shape: Sequence[int], slices: Sequence[Slice]) -> str | None:
+    """What is wrong with a variable's slices; None if they are its parts, each once.
+
+    >>> fault([5, 2], [((0, 0), (3, 2)), ((3, 0), (2, 2))])
+    >>> fault([5, 2], [((0, 0), (3, 2)), ((2, 0), (2, 2))])
+    'the slices at [0, 0] and [2, 0] overlap'
+    >>> fault([5, 2], [((0, 0), (3, 2))])
+    'the slices leave gaps: 6 values of 10'
+    """
+    for offset, shape in slices:
+        if not len(offset) == len(shape) == len(full_shape):
+            return f"a slice at {list(offset)} of shape {list(shape)}"
+        ends = (o + s for o, s in zip(offset, shape, strict=True))
+        if min(offset, default=0) < 0 or any(map(int.__gt__, ends, full_shape)):
+            return f"a slice at {list(offset)} of shape {list(shape)}, which reaches outside"
+    for one, other in itertools.combinations(slices, 2):
+        if _overlap(one, other):
+            return f"the slices at {list(one[0])} and {list(other[0])} overlap"
+    held, whole = sum(math.prod(shape) for _, shape in slices), math.prod(full_shape)
+    return None if held == whole else f"the slices leave gaps: {held} values of {whole}"
+
+
+def _overlap(one: Slice, other: Slice) -> bool:
+    return all(
+        max(start, begin) < min(start + length, begin + size)
+        for start, length, begin, size in zip(*one, *other, strict=True)
+    )

@@ -1,0 +1,136 @@
+"""``hub-keras-bridge apply``: a module over a file of examples."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from rich.console import Console
+
+from hub_keras_bridge.cli.file_bar import file_bar
+from hub_keras_bridge.tables.formats import INPUT_FORMATS, OUTPUT_FORMATS, show_ends
+
+_ONE_MACHINE = """\
+memory does not grow with the file; the output appears when it is complete.
+
+Beyond one machine, in an Apache Beam pipeline (extra [beam]):
+  from apache_beam.ml.inference.base import RunInference
+  from hub_keras_bridge.beam import HubModelHandler
+  vectors = examples | RunInference(HubModelHandler(HANDLE))
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defines the command's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _ONE_MACHINE
+    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
+    parser.add_argument(
+        "--input",
+        required=True,
+        metavar="F",
+        help=f"the examples, in a file named {show_ends(INPUT_FORMATS)} (or that and .gz): lines "
+        "of text; CSV with a column per input, or x[0], x[1]... for rows of numbers; JSON "
+        "objects, one per line, with the inputs by name; arrays. - is standard input",
+    )
+    parser.add_argument(
+        "--output",
+        required=True,
+        metavar="F",
+        help=f"the file to make, named {show_ends(OUTPUT_FORMATS)} (extra [parquet])",
+    )
+    parser.add_argument(
+        "--signature", metavar="NAME", help="the signature to run (default: default)"
+    )
+    parser.add_argument(
+        "--output-key",
+        metavar="NAME",
+        action="append",
+        help="an output to write; may be repeated (default: all, but default for .npy)",
+    )
+    parser.add_argument(
+        "--tags",
+        metavar="TAG",
+        action="append",
+        help="a tag of the variant to run; may be repeated (default: none)",
+    )
+    parser.add_argument(
+        "--set",
+        metavar="NAME=VALUE",
+        type=_setting,
+        action="append",
+        default=[],
+        help="an input that is the same for all examples, as JSON or else as a string; may be "
+        "repeated",
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_positive,
+        metavar="N",
+        help="examples per batch (default: 64, or what the signature fixes)",
+    )
+    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N examples")
+    parser.add_argument(
+        "--input-format",
+        choices=list(dict.fromkeys(INPUT_FORMATS.values())),
+        help="what the input is, whatever its name",
+    )
+    parser.add_argument(
+        "--output-format",
+        choices=list(dict.fromkeys(OUTPUT_FORMATS.values())),
+        help="what the output is to be, whatever its name",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the output file")
+    parser.add_argument(
+        "--unsafe",
+        action="store_true",
+        help="run a module that reaches outside its own graph (files, network, Python)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    from hub_keras_bridge.apply import apply_to_file
+
+    with file_bar("Applying", args.input, Console(stderr=True)) as progress:
+        applied = apply_to_file(
+            args.handle,
+            args.input,
+            args.output,
+            signature=args.signature,
+            output_key=args.output_key,
+            tags=args.tags,
+            batch_size=args.batch_size,
+            fixed=dict(args.set),
+            input_format=args.input_format,
+            output_format=args.output_format,
+            limit=args.limit,
+            overwrite=args.overwrite,
+            safe_mode=not args.unsafe,
+            progress=progress,
+        )
+    print(f"{args.output}: {applied.rows} rows of {', '.join(applied.outputs)}")
+    return 0
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """A name and its value.
+
+    >>> _setting("rate=0.5"), _setting("mode=fast")
+    (('rate', 0.5), ('mode', 'fast'))
+    """
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value

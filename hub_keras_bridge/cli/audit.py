@@ -1,0 +1,67 @@
+"""``hub-keras-bridge audit``: what a module may touch outside itself."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+
+from hub_keras_bridge.audit import Audit, Finding, audit_module
+from hub_keras_bridge.errors import show_tags
+from hub_keras_bridge.legible import legible
+from hub_keras_bridge.spec import load_module_spec
+
+_HEADINGS = ("kind", "op", "node", "in function", "variant", "needed by")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defines the command's arguments."""
+    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; the status is 0 if safe mode takes the module, else 1."""
+    audit = audit_module(load_module_spec(args.handle))
+    print(_as_json(args.handle, audit) if args.json else _as_text(args.handle, audit))
+    return 0 if audit.is_safe else 1
+
+
+def _as_json(handle: str, audit: Audit) -> str:
+    facts = {"handle": handle, "safe": audit.is_safe, **dataclasses.asdict(audit)}
+    return json.dumps(facts, indent=2)
+
+
+def _as_text(handle: str, audit: Audit) -> str:
+    lines = [f"{legible(handle)}: {_verdict(audit)}"]
+    if audit.findings:
+        # What safe mode refuses comes first.
+        ordered = sorted(audit.findings, key=lambda finding: not finding.needed_by)
+        lines += ["", *_columns([_HEADINGS, *map(_row, ordered)])]
+    return "\n".join(lines)
+
+
+def _verdict(audit: Audit) -> str:
+    if not audit.is_safe:
+        return "safe mode refuses it, since it may reach outside itself"
+    if audit.findings:
+        return "safe mode takes it; what may reach outside is never run"
+    return "safe mode takes it; nothing in it reaches outside"
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    return (
+        finding.kind.value,
+        legible(finding.op),
+        legible(finding.node),
+        legible(finding.function or "-"),
+        legible(show_tags(finding.tags)),
+        ", ".join(map(repr, finding.needed_by)) or "not run",
+    )
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    padded = [[cell.ljust(w) for cell, w in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join(row).rstrip() for row in padded]

@@ -1,0 +1,143 @@
+"""``hub-keras-bridge cache``: what is in the cache, whether it is whole, and out with it."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hub_keras_bridge.fetch import cache, cache_entries
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defines the command's arguments."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    for name, (act, explanation) in _ACTIONS.items():
+        action = actions.add_parser(name, help=explanation, description=explanation)
+        action.add_argument("--json", action="store_true", help="print the result as JSON")
+        action.set_defaults(act=act)
+        if name == "prune":
+            _add_prune_arguments(action)
+
+
+def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--broken", action="store_true", help="those that lack a file")
+    parser.add_argument(
+        "--older-than", type=_days, metavar="DAYS", help="those fetched longer ago than that"
+    )
+    parser.add_argument("--all", action="store_true", help="every one of them")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be removed, and remove nothing"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    return args.act(args)
+
+
+def _list(args: argparse.Namespace) -> int:
+    found = cache_entries.entries()
+    _print(found, args.json)
+    if not args.json:
+        total = _size(sum(entry.size for entry in found))
+        print(f"{_count(len(found))} in {cache_entries.directory()}, {total}")
+    return 0
+
+
+def _verify(args: argparse.Namespace) -> int:
+    """Prints the broken ones; the status is 1 if there are any."""
+    found = cache_entries.entries()
+    broken = [entry for entry in found if entry.fault]
+    _print(broken, args.json)
+    if not args.json:
+        print(f"{_count(len(found))} in {cache_entries.directory()}, {len(broken)} broken")
+    return 1 if broken else 0
+
+
+def _prune(args: argparse.Namespace) -> int:
+    """Prints what is removed: modules that any of the options takes, and leftovers.
+
+    The status is 1 if a module stays because a process is fetching it.
+    """
+    chosen = [entry for entry in cache_entries.entries() if _is_chosen(entry, args)]
+    _print(chosen, args.json)
+    if args.dry_run:
+        kept, leftovers, verb = [], cache.leftovers(), "would be removed"
+    else:
+        kept = [entry for entry in chosen if not cache.remove(entry)]
+        leftovers, verb = cache.remove_leftovers(), "removed"
+    if not args.json:
+        for entry in kept:
+            print(f"{entry.path} stays: a process is fetching it")
+        if leftovers:
+            print(f"unfinished downloads {verb}: {len(leftovers)}")
+        print(f"{_count(len(chosen) - len(kept))} {verb} from {cache_entries.directory()}")
+    return 1 if kept else 0
+
+
+_ACTIONS = {
+    "list": (_list, "show the modules in the cache, the latest fetched last"),
+    "verify": (_verify, "show the modules that lack a file; the status is 1 if there are any"),
+    "prune": (
+        _prune,
+        "remove modules that any of the options below takes, and downloads that were broken off",
+    ),
+}
+
+
+def _is_chosen(entry: cache_entries.Entry, args: argparse.Namespace) -> bool:
+    is_old = args.older_than is not None and _age(entry) > datetime.timedelta(args.older_than)
+    return args.all or is_old or (args.broken and entry.fault is not None)
+
+
+def _print(entries: Sequence[cache_entries.Entry], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps([_facts(entry) for entry in entries], indent=2))
+        return
+    for entry in entries:
+        fault = entry.fault
+        print(entry.handle or "(handle unknown: no descriptor)")
+        print(f"  {_size(entry.size)}, {_age(entry).days} days old, ", end="")
+        print(f"broken: {fault}" if fault else "whole")
+        print(f"  {entry.path}")
+
+
+def _facts(entry: cache_entries.Entry) -> dict[str, Any]:
+    return {
+        "handle": entry.handle,
+        "path": entry.path,
+        "bytes": entry.size,
+        "fetched": entry.fetched.isoformat(timespec="seconds"),
+        "sha256": entry.sha256,
+        "fault": entry.fault,
+    }
+
+
+def _age(entry: cache_entries.Entry) -> datetime.timedelta:
+    return datetime.datetime.now() - entry.fetched
+
+
+def _count(modules: int) -> str:
+    return f"{modules} module{'' if modules == 1 else 's'}"
+
+
+def _size(count: int) -> str:
+    """How long a file is, for people.
+
+    >>> _size(999), _size(12_300_000)
+    ('999 bytes', '12.3 MB')
+    """
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count} bytes"
+
+
+def _days(text: str) -> float:
+    days = float(text)
+    if not 0 <= days < 1e6:
+        raise argparse.ArgumentTypeError("a number of days, from 0 on")
+    return days

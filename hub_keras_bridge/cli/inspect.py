@@ -1,0 +1,63 @@
+"""``hub-keras-bridge inspect``: what a module holds, before any of it runs."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import sys
+
+from rich.console import Console
+
+from hub_keras_bridge.cli.inspect_text import format_summary
+from hub_keras_bridge.errors import ExportError, Subject
+from hub_keras_bridge.inspection import inspect_module
+from hub_keras_bridge.module_summary import ModuleSummary
+from hub_keras_bridge.pages.page import render_page
+from hub_keras_bridge.spec import load_module_spec
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defines the command's arguments."""
+    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
+    parser.add_argument("--json", action="store_true", help="print the facts as JSON")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write the facts as one self-contained page instead"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    module = inspect_module(load_module_spec(args.handle))
+    if args.html:
+        _write_page(module, args.html)
+    if args.json:
+        print(json.dumps(dataclasses.asdict(module), indent=2))
+    elif args.html:
+        print(f"Page: {args.html}")
+    else:
+        _print_text(module)
+    return 0
+
+
+def _print_text(module: ModuleSummary) -> None:
+    # A name may have letters that standard output's encoding has not.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    print(format_summary(module, Console(highlight=False)))
+
+
+def _write_page(module: ModuleSummary, file: str) -> None:
+    try:
+        pathlib.Path(file).write_text(render_page(module), encoding="utf-8")
+    except OSError as error:
+        raise ExportError(
+            "Cannot write the page of a TF1 Hub module.",
+            Subject(module.handle),
+            expected=f"a file that can be written at {os.path.abspath(file)}",
+            found=error.strerror or str(error),
+            advice="choose another file",
+        ) from error

@@ -1,0 +1,32 @@
+"""``hub-keras-bridge pack``: from a module's folder to a tar.gz file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+
+from hub_keras_bridge.archive import pack
+from hub_keras_bridge.fetch.archived import sha256_of
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defines the command's arguments."""
+    parser.add_argument("folder", metavar="DIR", help="the module's folder")
+    parser.add_argument("file", metavar="FILE.tar.gz", help="the file to write; it must not exist")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    pack(args.folder, args.file)
+    facts = {
+        "path": os.path.abspath(args.file),
+        "bytes": os.path.getsize(args.file),
+        "sha256": sha256_of(args.file),
+    }
+    if args.json:
+        print(json.dumps(facts, indent=2))
+    else:
+        print(f"{facts['path']}\n  {facts['bytes']} bytes\n  sha256 {facts['sha256']}")
+    return 0

@@ -1,0 +1,26 @@
+"""``hub-keras-bridge resolve``: from a handle to a local folder."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from hub_keras_bridge.resolve import resolve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Defines the command's arguments."""
+    parser.add_argument(
+        "handle", metavar="HANDLE", help="a folder, a .tar.gz file, a URL or a Kaggle handle"
+    )
+    parser.add_argument(
+        "--sha256", metavar="HEX", help="refuse an archive of the module with another checksum"
+    )
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    path = resolve(args.handle, sha256=args.sha256)
+    print(json.dumps({"handle": args.handle, "path": path}, indent=2) if args.json else path)
+    return 0

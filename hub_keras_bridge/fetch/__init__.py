@@ -1,0 +1,1 @@
+"""From a handle that is no folder to a folder: archives, downloads, the cache."""

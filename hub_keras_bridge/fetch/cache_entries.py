@@ -1,0 +1,170 @@
+"""What is in the cache, and where: looked at here, changed by ``cache``.
+
+The layout is the old library's. Below the folder that ``TFHUB_CACHE_DIR`` names,
+or ``tfhub_modules`` in the folder for temporary files, a module lies at the SHA-1
+of its handle in hex, beside a descriptor for people (``<sha1>.descriptor.txt``).
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+
+from hub_keras_bridge.errors import CacheError, Subject
+from hub_keras_bridge.fetch import integrity
+from hub_keras_bridge.fetch.urls import redact
+
+VARIABLE = "TFHUB_CACHE_DIR"
+_MODULE = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A module's place in the cache, filled or not.
+
+    Attributes:
+        path: where its folder is, or will be.
+    """
+
+    path: str
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a folder, whole or broken."""
+        return os.path.isdir(self.path)
+
+    @property
+    def fault(self) -> str | None:
+        """What its folder lacks, or None if the module is whole."""
+        return integrity.fault(self.path)
+
+    @property
+    def handle(self) -> str | None:
+        """The handle it was fetched by, without passwords, if somebody noted it."""
+        return self._noted("Module")
+
+    @property
+    def sha256(self) -> str | None:
+        """That of the archive it was unpacked from, if it was noted."""
+        return self._noted("SHA256")
+
+    @property
+    def fetched(self) -> datetime.datetime:
+        """When it was fetched, in local time."""
+        try:
+            noted = datetime.datetime.fromisoformat(self._noted("Download Time") or "")
+        except ValueError:
+            return datetime.datetime.fromtimestamp(os.path.getmtime(self.path))
+        return noted.replace(tzinfo=None)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files."""
+        return sum(
+            os.lstat(os.path.join(folder, name)).st_size
+            for folder, _, names in os.walk(self.path)
+            for name in names
+        )
+
+    @property
+    def descriptor(self) -> str:
+        """The file that says what lies in ``path``."""
+        return f"{self.path}.descriptor.txt"
+
+    def serves(self, sha256: str | None) -> bool:
+        """Whether it is whole, and its archive had this checksum, if one is asked for."""
+        return self.exists and self.fault is None and sha256 in (None, self.sha256)
+
+    def _noted(self, label: str) -> str | None:
+        try:
+            with open(self.descriptor, encoding="utf-8", errors="replace") as stream:
+                lines = [line.partition(": ") for line in stream.read().splitlines()]
+        except OSError:
+            return None
+        return next((value for found, _, value in lines if found == label), None)
+
+
+def directory(subject: Subject | None = None) -> str:
+    """The folder of the cache, which may not exist yet.
+
+    Args:
+        subject: the module that is looked for, for messages.
+
+    Raises:
+        CacheError: ``TFHUB_CACHE_DIR`` is on no local disk, or the folder for all
+            users' temporary files holds a cache that is somebody else's.
+    """
+    configured = os.environ.get(VARIABLE)
+    if not configured:
+        default = os.path.join(tempfile.gettempdir(), "tfhub_modules")
+        _require_own(default, subject)
+        return default
+    if "://" in configured:
+        raise CacheError(
+            "Cannot use the cache of TF1 Hub modules: it is on no local disk.",
+            subject,
+            expected=f"{VARIABLE}=/path/of/a/folder",
+            found=f"{VARIABLE}={configured}",
+            advice="copy it to a local folder and point the variable there; a module on a remote "
+            "file system can be read in place by its own URL",
+        )
+    return os.path.abspath(configured)
+
+
+def entry_of(handle: str) -> Entry:
+    """The place of a handle's module.
+
+    Raises:
+        CacheError: as in :func:`directory`.
+
+    >>> import os
+    >>> os.path.basename(entry_of("https://tfhub.dev/google/elmo/2").path)
+    '9bb74bc86f9caffc8c47dd7b33ec4bb354d9602d'
+    """
+    cache = directory(Subject(redact(handle)))
+    return Entry(os.path.join(cache, hashlib.sha1(handle.encode()).hexdigest()))
+
+
+def entries() -> list[Entry]:
+    """All modules in the cache, whole or broken, the latest fetched last."""
+    cache = directory()
+    names = os.listdir(cache) if os.path.isdir(cache) else []
+    found = [Entry(os.path.join(cache, name)) for name in names if _MODULE.fullmatch(name)]
+    return sorted((entry for entry in found if entry.exists), key=lambda entry: entry.fetched)
+
+
+def lookup(handle: str, sha256: str | None = None) -> str | None:
+    """The folder of a module that is there and whole, else None.
+
+    Args:
+        handle: as the user gave it.
+        sha256: what its archive must have had; None for any.
+    """
+    entry = entry_of(handle)
+    return entry.path if entry.serves(sha256) else None
+
+
+def _require_own(folder: str, subject: Subject | None) -> None:
+    """Anybody may make a folder in /tmp, and a module is a program."""
+    others = _owners(folder) - {0, os.getuid()} if hasattr(os, "getuid") else None
+    if others:
+        raise CacheError(
+            "Refused the cache of TF1 Hub modules: the folder is another user's.",
+            subject,
+            expected=f"{folder} to be made by user {os.getuid()}, who runs this process",
+            found=f"it was made by user {min(others)}",
+            advice=f"point {VARIABLE} to a folder of your own, or to this one if you trust that "
+            "user with the programs you run",
+        )
+
+
+def _owners(folder: str) -> set[int]:
+    """Who made a folder and, if it is a link, who made that; nobody if it is not there."""
+    try:
+        return {os.lstat(folder).st_uid, os.stat(folder).st_uid}
+    except FileNotFoundError:
+        return set()

@@ -1,0 +1,291 @@
+"""One file by HTTP: with retries, in full, and told plainly where it fails."""
+
+from __future__ import annotations
+
+import os
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from hub_keras_bridge.errors import DownloadError, Subject
+from hub_keras_bridge.fetch.progress import download_bar
+from hub_keras_bridge.fetch.urls import redact, split_credentials
+from hub_keras_bridge.version import VERSION
+
+# Seconds without a connection, and without a byte, until a try is given up.
+TIMEOUTS = (10.0, 60.0)
+
+# The first retry is made at once, the others after one, two, four, eight times
+# this many seconds, or when the server says, but not later than the longest wait.
+RETRIES = 5
+BACKOFF = 0.5
+LONGEST_WAIT = 60.0
+_PASSING_STATUS = (429, 500, 502, 503, 504)
+
+MAX_REDIRECTS = 10
+_CHUNK = 2**16
+
+_WHERE_TFHUB_WENT = (
+    "tfhub.dev's models are on kaggle.com/models now, where a handle looks like "
+    "google/nnlm/tensorFlow1/en-dim128/1"
+)
+_CERTIFICATES_VARIABLE = "TFHUB_DISABLE_CERT_VALIDATION"
+
+
+def download(
+    url: str,
+    target: str,
+    subject: Subject,
+    *,
+    stop_at: Callable[[str], bool] = lambda _: False,
+) -> str:
+    """Fetches a file, over as many tries as it takes.
+
+    Proxies, ``~/.netrc`` and certificates follow the variables that curl has
+    (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE`` or ``CURL_CA_BUNDLE``);
+    ``TFHUB_DISABLE_CERT_VALIDATION=true`` accepts any certificate. Redirects are
+    followed, but not from https to http, where anybody on the way could put
+    another file in its place.
+
+    Args:
+        url: ``http://`` or ``https://``, maybe with ``user:password@``.
+        target: the file to write; what is there is replaced.
+        subject: the module, for messages.
+        stop_at: takes the URL that a redirect leads to, and says whether
+            somebody else fetches from there.
+
+    Returns:
+        The URL that answered, or the one where ``stop_at`` took over, with
+        nothing written then.
+
+    Raises:
+        DownloadError: it could not be fetched, or not be written.
+    """
+    plain, auth = _checked(url, subject)
+    patience = _patience()
+    with _Session(stop_at, subject) as session:
+        while True:
+            with _answer(session, plain, auth, subject) as response:
+                if response.status_code != 200:
+                    return session.redirected_to(response) or _refuse(response, subject)
+                problem = _receive(response, target, subject)
+            if problem is None:
+                return response.url
+            try:
+                patience = patience.increment(
+                    "GET", plain, error=urllib3.exceptions.ProtocolError()
+                )
+            except urllib3.exceptions.MaxRetryError:
+                raise DownloadError(
+                    "Cannot download a TF1 Hub module: the answer breaks off, each time.",
+                    subject,
+                    expected=f"{_length(response) or 'all'} bytes from {redact(response.url)}",
+                    found=f"{problem}, {RETRIES + 1} times",
+                    advice="try again later, or fetch the archive by other means and pass its file",
+                ) from None
+            patience.sleep()
+
+
+def location(url: str, subject: Subject) -> str:
+    """Where a server says that a module lies, unpacked (a ``gs://`` URL).
+
+    Raises:
+        DownloadError: it does not say.
+    """
+    plain, auth = _checked(url, subject)
+    with (
+        _Session(lambda _: True, subject) as session,
+        _answer(session, plain, auth, subject) as response,
+    ):
+        if response.status_code >= 400:
+            _refuse(response, subject)
+        text = response.raw.read(4096).decode("utf-8", "replace").strip()
+        if "://" in text and len(text.split()) == 1:
+            return text
+        raise DownloadError(
+            "Cannot find where a TF1 Hub module lies uncompressed.",
+            subject,
+            expected=f"a location such as gs://bucket/module from {redact(response.url)}",
+            found=f"status {response.status_code} and {text[:80]!r}",
+            advice="unset TFHUB_MODEL_LOAD_FORMAT, to fetch the module as an archive",
+        )
+
+
+class _Session(requests.Session):
+    """Follows redirects as requests does, within the rules of :func:`download`."""
+
+    def __init__(self, stop_at: Callable[[str], bool], subject: Subject) -> None:
+        super().__init__()
+        self._stop_at = stop_at
+        self._subject = subject
+        self.max_redirects = MAX_REDIRECTS
+        # A body as it lies on the server: its length and checksum are known there.
+        self.headers.update(
+            {"User-Agent": f"hub_keras_bridge/{VERSION}", "Accept-Encoding": "identity"}
+        )
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, HTTPAdapter(max_retries=_patience()))
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """The URL to go on to, if any; called by requests for each answer."""
+        target = self.redirected_to(resp)
+        if target is None or self._stop_at(target):
+            return None
+        if resp.url.startswith("https:") and not target.startswith("https:"):
+            raise DownloadError(
+                "Refused to download a TF1 Hub module: a redirect leaves https.",
+                self._subject,
+                expected="https:// all the way",
+                found=f"{redact(resp.url)} redirects to {redact(target)}",
+                advice="if you trust the network between, pass the second URL as the handle",
+            )
+        return target
+
+    def redirected_to(self, response: requests.Response) -> str | None:
+        """The absolute URL that an answer points to, or None."""
+        target = super().get_redirect_target(response)
+        return urllib.parse.urljoin(response.url, target) if target else None
+
+
+class _Patience(urllib3.Retry):
+    """Retries that wait as long as the server asks, within reason."""
+
+    def get_retry_after(self, response: Any) -> float | None:
+        """Seconds that the server asks to wait, if it does."""
+        seconds = super().get_retry_after(response)
+        return None if seconds is None else min(seconds, LONGEST_WAIT)
+
+
+def _patience() -> urllib3.Retry:
+    return _Patience(
+        total=RETRIES,
+        backoff_factor=BACKOFF,
+        status_forcelist=_PASSING_STATUS,
+        # The last answer is handed on, and explained here.
+        raise_on_status=False,
+    )
+
+
+def _checked(url: str, subject: Subject) -> tuple[str, tuple[str, str] | None]:
+    try:
+        plain, auth = split_credentials(url)
+        if not urllib.parse.urlsplit(plain).hostname:
+            raise ValueError("no host")
+    except ValueError as error:
+        raise DownloadError(
+            "Cannot download a TF1 Hub module: its handle is no URL.",
+            subject,
+            expected="https://host/path",
+            found=redact(f"{url} ({error})"),
+            advice="check the handle",
+        ) from None
+    return plain, auth
+
+
+def _answer(
+    session: requests.Session, url: str, auth: tuple[str, str] | None, subject: Subject
+) -> requests.Response:
+    """The head of the final answer; its body is still to come."""
+    check = os.environ.get(_CERTIFICATES_VARIABLE, "").lower() != "true"
+    try:
+        # None leaves the choice of certificates to requests and its variables.
+        return session.get(
+            url, auth=auth, verify=None if check else False, stream=True, timeout=TIMEOUTS
+        )
+    except requests.RequestException as error:
+        raise _explained(error, url, subject) from error
+
+
+def _explained(error: requests.RequestException, url: str, subject: Subject) -> DownloadError:
+    asked = error.response if error.response is not None else error.request
+    asked_url = redact(str(asked.url) if asked is not None and asked.url else url)
+    problem = "Cannot download a TF1 Hub module: there is no answer."
+    found = _reason(error)
+    advice = (
+        "check the network and the variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY; offline, pass "
+        "the module's folder or archive instead"
+    )
+    if isinstance(error, requests.TooManyRedirects):
+        problem = "Cannot download a TF1 Hub module: redirects go on and on."
+        found = f"more than {MAX_REDIRECTS} redirects"
+        advice = "check the handle; if it is right, the server is set up wrong"
+    elif isinstance(error, requests.exceptions.SSLError):
+        problem = "Cannot download a TF1 Hub module: the connection is not to be trusted."
+        advice = (
+            "point REQUESTS_CA_BUNDLE to a file with the certificate of your network's authority; "
+            f"{_CERTIFICATES_VARIABLE}=true accepts any certificate, an attacker's too"
+        )
+    if (urllib.parse.urlsplit(asked_url).hostname or "").endswith("tfhub.dev"):
+        advice += f"; {_WHERE_TFHUB_WENT}"
+    return DownloadError(
+        problem, subject, expected=f"an answer from {asked_url}", found=found, advice=advice
+    )
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, which names the trouble; those around repeat the URL."""
+    while inner := next(
+        (e for e in (getattr(error, "reason", None), *error.args) if isinstance(e, BaseException)),
+        None,
+    ):
+        error = inner
+    return redact(str(error)) or type(error).__name__
+
+
+def _refuse(response: requests.Response, subject: Subject) -> str:
+    """Tells a status that brings no file."""
+    status = response.status_code
+    advice = "check the handle"
+    if status in (401, 403):
+        advice = (
+            "name a user in ~/.netrc or the URL, or fetch the archive by hand and pass its file"
+        )
+    elif status in (404, 410):
+        advice = f"check the handle; {_WHERE_TFHUB_WENT}"
+    elif status in _PASSING_STATUS:
+        advice = f"try again later; {RETRIES} retries made no difference"
+    raise DownloadError(
+        "Cannot download a TF1 Hub module: the server refuses.",
+        subject,
+        expected=f"status 200 from {redact(response.url)}",
+        found=f"status {status} {response.reason or ''}".rstrip(),
+        advice=advice,
+    )
+
+
+def _receive(response: requests.Response, target: str, subject: Subject) -> str | None:
+    """Writes the body to a file.
+
+    Returns:
+        What went wrong on the way, if that may pass; else None.
+    """
+    # urllib3 compares what comes with Content-Length.
+    length = _length(response)
+    name = os.path.basename(urllib.parse.urlsplit(response.url).path.rstrip("/"))
+    received = 0
+    try:
+        with download_bar(name or "module", length) as advance, open(target, "wb") as file:
+            for chunk in response.raw.stream(_CHUNK, decode_content=False):
+                file.write(chunk)
+                received += len(chunk)
+                advance(len(chunk))
+    except urllib3.exceptions.HTTPError as error:
+        return f"{received} bytes, then {_reason(error)}"
+    except OSError as error:
+        raise DownloadError(
+            "Cannot download a TF1 Hub module: it cannot be written.",
+            subject,
+            expected=f"to write {length or 'all'} bytes from {redact(response.url)}",
+            found=str(error),
+            advice="free some space, or point TFHUB_CACHE_DIR to a folder on a larger disk",
+        ) from error
+    return None
+
+
+def _length(response: requests.Response) -> int | None:
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isdigit() else None

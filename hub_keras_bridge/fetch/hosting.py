@@ -1,0 +1,65 @@
+"""Modules at http:// and https:// URLs, by TF1 Hub's hosting protocol.
+
+A GET of the handle with ``tf-hub-format=compressed`` in its query is answered,
+possibly after redirects, by an archive whose root is the module's folder. With
+``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` the query asks where the module lies
+unpacked instead, and it is read there.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from hub_keras_bridge.errors import DownloadError, Subject
+from hub_keras_bridge.fetch import cache, cache_entries, kaggle, remote
+from hub_keras_bridge.fetch.archived import refuse_sha256, unpacked
+from hub_keras_bridge.fetch.download import download, location
+from hub_keras_bridge.fetch.urls import redact, with_query
+
+_PARAMETER = "tf-hub-format"
+
+
+def find(handle: str, sha256: str | None = None) -> str:
+    """The folder of a module in the cache, fetched if it is not there.
+
+    A redirect to a page of kaggle.com/models, such as those of tfhub.dev, is
+    followed by ``kagglehub``; the cache then keeps a copy by the old handle.
+
+    Raises:
+        HandleError: ``kagglehub`` is needed and not there.
+        DownloadError: the module could not be fetched.
+        FormatError: what came is no whole module.
+        ArchiveError: the archive is refused, or has another checksum.
+        CacheError: the cache cannot be written, or its copy is broken and could
+            not be fetched again.
+    """
+    subject = Subject(redact(handle))
+    if remote.load_format() == "UNCOMPRESSED":
+        return cache_entries.lookup(handle, sha256) or _find_uncompressed(handle, sha256, subject)
+
+    def fill(folder: str) -> cache.Receipt:
+        file = f"{folder}.archive"
+        url = download(
+            with_query(handle, _PARAMETER, "compressed"), file, subject, stop_at=kaggle.is_page
+        )
+        if not kaggle.is_page(url):
+            return unpacked(file, folder, handle, sha256, origin=url)
+        refuse_sha256(sha256, subject, f"a redirect to {redact(url)}")
+        shutil.copytree(kaggle.download(url, subject), folder, dirs_exist_ok=True)
+        return cache.Receipt(url)
+
+    return cache.obtain(handle, fill, sha256=sha256)
+
+
+def _find_uncompressed(handle: str, sha256: str | None, subject: Subject) -> str:
+    place = location(with_query(handle, _PARAMETER, "uncompressed"), subject)
+    # The server's word does not open files of this machine.
+    if remote.is_remote(place):
+        return remote.find(place, sha256)
+    raise DownloadError(
+        "Cannot read a TF1 Hub module where its server says it lies.",
+        subject,
+        expected=f"a URL of one of the schemes {', '.join(remote.schemes())}",
+        found=redact(place),
+        advice="unset TFHUB_MODEL_LOAD_FORMAT, to fetch the module as an archive",
+    )

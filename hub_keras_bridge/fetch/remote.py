@@ -1,0 +1,124 @@
+"""Modules on the file systems that TensorFlow adds, such as ``gs://``.
+
+A folder there is read in place, as the old library did: it may be larger than
+the disk, and it may change. ``TFHUB_MODEL_LOAD_FORMAT=COMPRESSED`` copies it
+into the cache instead. An archive is unpacked into the cache in any case.
+TensorFlow is imported when such a handle comes, not before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hub_keras_bridge.errors import DownloadError, HandleError, Subject
+from hub_keras_bridge.fetch import cache
+from hub_keras_bridge.fetch.archived import cached_archive, is_archive, refuse_sha256
+from hub_keras_bridge.fetch.urls import redact, scheme_of
+
+VARIABLE = "TFHUB_MODEL_LOAD_FORMAT"
+_FORMATS = ("AUTO", "COMPRESSED", "UNCOMPRESSED")
+
+
+def load_format() -> str:
+    """What ``TFHUB_MODEL_LOAD_FORMAT`` asks for; ``"AUTO"`` if it is not set.
+
+    Raises:
+        HandleError: it asks for something else.
+    """
+    value = os.environ.get(VARIABLE) or "AUTO"
+    if value not in _FORMATS:
+        raise HandleError(
+            "Cannot choose how to load TF1 Hub modules.",
+            expected=f"{VARIABLE} to be one of {', '.join(_FORMATS)}",
+            found=repr(value),
+            advice="unset it, or set it to one of these",
+        )
+    return value
+
+
+def is_remote(handle: str) -> bool:
+    """Whether TensorFlow has a file system for the scheme of a handle."""
+    scheme = scheme_of(handle)
+    if scheme in ("", "file", "http", "https"):
+        return False
+    return scheme in schemes()
+
+
+def schemes() -> list[str]:
+    """The schemes of TensorFlow's remote file systems; imports may add some."""
+    import tensorflow as tf
+
+    known = set(tf.io.gfile.get_registered_schemes())
+    return sorted(known - {"", "file", "http", "https"})
+
+
+def find(handle: str, sha256: str | None = None) -> str:
+    """The folder of a module on a remote file system, or of a copy in the cache.
+
+    Raises:
+        HandleError: nothing is there, or it has no checksum that could be checked.
+        DownloadError: it cannot be read.
+        ArchiveError: the archive is refused, or has another checksum.
+        CacheError: the cache cannot be written.
+    """
+    subject = Subject(redact(handle))
+    if is_archive(handle):
+        return cached_archive(handle, lambda file: _copy_file(handle, file, subject), sha256)
+    refuse_sha256(sha256, subject, "a folder")
+    if load_format() == "COMPRESSED":
+        return cache.obtain(handle, lambda folder: _copy_folder(handle, folder, subject))
+    _require_folder(handle, subject)
+    return handle
+
+
+def _copy_file(source: str, target: str, subject: Subject) -> None:
+    import tensorflow as tf
+
+    with _reading(source, subject):
+        tf.io.gfile.copy(source, target)
+
+
+def _copy_folder(source: str, target: str, subject: Subject) -> cache.Receipt:
+    import tensorflow as tf
+
+    _require_folder(source, subject)
+    with _reading(source, subject):
+        for folder, _, names in tf.io.gfile.walk(source):
+            inside = os.path.join(target, folder.removeprefix(source).strip("/"))
+            os.makedirs(inside, exist_ok=True)
+            for name in names:
+                tf.io.gfile.copy(f"{folder.rstrip('/')}/{name}", os.path.join(inside, name))
+    return cache.Receipt(source)
+
+
+def _require_folder(path: str, subject: Subject) -> None:
+    import tensorflow as tf
+
+    with _reading(path, subject):
+        is_there = tf.io.gfile.isdir(path)
+    if not is_there:
+        raise HandleError(
+            "Cannot resolve the handle of a TF1 Hub module: there is no such directory.",
+            subject,
+            expected="a module's folder, or a .tar.gz file",
+            found="no folder at this URL",
+            advice="check the handle",
+        )
+
+
+@contextmanager
+def _reading(source: str, subject: Subject) -> Iterator[None]:
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise DownloadError(
+            "Cannot read a TF1 Hub module from a remote file system.",
+            subject,
+            expected=f"to read {redact(source)}",
+            found=redact(error.message),
+            advice="check the handle, the network and your credentials for that file system",
+        ) from error

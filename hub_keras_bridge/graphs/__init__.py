@@ -1,0 +1,1 @@
+"""Rewrites of published graphs: protos in, protos out."""

@@ -1,0 +1,85 @@
+"""What the functions of a graph come to when every call is followed.
+
+TensorFlow puts functions in place of their calls, without asking how far that
+goes: where a function comes to call itself, or calls multiply, it runs out of
+stack or never ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tensorflow.core.framework import function_pb2, graph_pb2
+
+from hub_keras_bridge.errors import FormatError
+from hub_keras_bridge.graphs.graph import is_control
+from hub_keras_bridge.graphs.library import calls
+from hub_keras_bridge.ops import facts as op_facts
+
+# TensorFlow 2.21 survives 10,000 calls (a function that calls another a hundred
+# times, and so on), and runs out of stack at 16,000 (twice, 14 deep).
+MOST_CALLS = 10_000
+
+
+def check_calls(graph_def: graph_pb2.GraphDef) -> None:
+    """Checks that the functions of a graph can be put in place of their calls.
+
+    Raises:
+        FormatError: a function comes to call itself, there are too many calls,
+            or a function is not well-formed.
+    """
+    functions = {function.signature.name: function for function in graph_def.library.function}
+    signatures = {name: function.signature for name, function in functions.items()}
+    for function in functions.values():
+        _check_body(function, signatures)
+    counts = _calls_within(functions)
+    total = sum(1 + counts[name] for name in calls(graph_def.node, functions))
+    if total > MOST_CALLS:
+        raise _refused(f"at most {MOST_CALLS} calls of functions", f"{total} calls")
+
+
+def _calls_within(functions: Mapping[str, function_pb2.FunctionDef]) -> dict[str, int]:
+    """Function -> how many calls one call of it comes to."""
+    direct = {name: list(calls(f.node_def, functions)) for name, f in functions.items()}
+    found: dict[str, int] = {}
+    for start in functions:
+        # By hand, since a row of calls may be longer than Python's stack.
+        path: dict[str, None] = {}
+        waiting = [start]
+        while waiting:
+            name = waiting[-1]
+            if name in found:
+                waiting.pop()
+                continue
+            path[name] = None
+            following = [callee for callee in direct[name] if callee not in found]
+            if ring := [callee for callee in following if callee in path]:
+                raise _refused("functions that end", f"{ring[0]!r} comes to call itself")
+            if following:
+                waiting.append(following[0])
+                continue
+            found[name] = sum(1 + found[callee] for callee in direct[name])
+            del path[name]
+            waiting.pop()
+    return found
+
+
+def _check_body(function: function_pb2.FunctionDef, signatures: op_facts.Signatures) -> None:
+    """Checks what TensorFlow looks at only when it runs the function."""
+    name = function.signature.name
+    for node in function.node_def:
+        wanted = op_facts.input_count(node, signatures)
+        found = sum(not is_control(reference) for reference in node.input)
+        if wanted != found:
+            raise _refused(
+                f"{wanted} inputs of node {node.name!r} in function {name!r}", f"{found} inputs"
+            )
+
+
+def _refused(expected: str, found: str) -> FormatError:
+    return FormatError(
+        "Cannot use the function library of a TF1 Hub module.",
+        expected=expected,
+        found=found,
+        advice="fetch the module again; if it is intact, report this message",
+    )

@@ -1,0 +1,139 @@
+"""Reads of variables moved out of branches and loops.
+
+What enters a function is then a value, whose gradient TensorFlow knows to add
+up, not a variable's handle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from tensorflow.core.framework import node_def_pb2, types_pb2
+
+from hub_keras_bridge.graphs.control_flow.subgraph import beside, constant
+from hub_keras_bridge.graphs.graph import node_name, tensor_name
+
+# Ops that hand a variable's handle into a branch or a loop.
+_HAND_IN = frozenset({"Switch", "Enter", "Identity"})
+
+
+def hoist_reads(nodes: dict[str, node_def_pb2.NodeDef], handles: Collection[str]) -> None:
+    """Reads variables before control flow; changes ``nodes``.
+
+    A variable that the graph assigns is left alone: when it is read matters.
+
+    Args:
+        nodes: a graph by name.
+        handles: tensors that are variables' handles.
+    """
+    handed_in = _handed_in(nodes, handles)
+    assigned = {
+        handed_in[tensor_name(reference)]
+        for node in nodes.values()
+        if node.op not in _HAND_IN and node.op not in _ON_VALUE
+        for reference in node.input
+        if tensor_name(reference) in handed_in
+    }
+    hoist = _Hoist(nodes)
+    for node in list(nodes.values()):
+        if node.op not in _ON_VALUE:
+            continue
+        source = tensor_name(node.input[0])
+        handle = handed_in.get(source)
+        if handle is None or handle in assigned or source == handle:
+            continue
+        dtype = node.attr["dtype"].type
+        node.input[0] = hoist.value(source, handle, dtype)
+        _ON_VALUE[node.op](nodes, node, dtype)
+
+
+def _handed_in(nodes: dict[str, node_def_pb2.NodeDef], handles: Collection[str]) -> dict[str, str]:
+    """Each tensor that is a handle, inside or out -> the handle outside."""
+    found = {handle: handle for handle in handles}
+    consumers: dict[str, list[node_def_pb2.NodeDef]] = {}
+    for node in nodes.values():
+        if node.op in _HAND_IN:
+            consumers.setdefault(tensor_name(node.input[0]), []).append(node)
+    waiting = list(handles)
+    while waiting:
+        tensor = waiting.pop()
+        for node in consumers.get(tensor, ()):
+            for index in range(2 if node.op == "Switch" else 1):
+                output = f"{node.name}:{index}"
+                found[output] = found[tensor]
+                waiting.append(output)
+    return found
+
+
+class _Hoist:
+    """Makes, for what carries a handle in, a twin that carries the value in."""
+
+    def __init__(self, nodes: dict[str, node_def_pb2.NodeDef]) -> None:
+        self._nodes = nodes
+
+    def value(self, source: str, handle: str, dtype: int) -> str:
+        """The tensor that has the value where ``source`` has the handle."""
+        if source == handle:
+            name = f"{node_name(handle)}/hoisted_read"
+            if name not in self._nodes:
+                read = node_def_pb2.NodeDef(name=name, op="ReadVariableOp", input=[handle])
+                read.attr["dtype"].type = dtype
+                self._nodes[name] = read
+            return f"{name}:0"
+        carrier = self._nodes[node_name(source)]
+        name = f"{carrier.name}/hoisted_value"
+        if name not in self._nodes:
+            twin = node_def_pb2.NodeDef()
+            twin.CopyFrom(carrier)
+            twin.name = name
+            twin.input[0] = self.value(tensor_name(carrier.input[0]), handle, dtype)
+            twin.attr["T"].type = dtype
+            twin.attr.pop("_output_shapes", None)
+            self._nodes[name] = twin
+        return f"{name}:{source.rpartition(':')[2]}"
+
+
+# --- each op on a handle as one on a value, whose first input is the value ---
+
+
+def _read(_: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+    node.op = "Identity"
+    _set_types(node, T=dtype)
+
+
+def _shape(_: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+    out_type = node.attr["out_type"].type or types_pb2.DT_INT32
+    node.op = "Shape"
+    _set_types(node, T=dtype, out_type=out_type)
+
+
+def _gather(nodes: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+    batch_dims = node.attr["batch_dims"].i
+    indices = node.attr["Tindices"].type
+    where = beside(nodes, node.input[1])
+    axis = constant(f"{node.name}/axis", batch_dims, types_pb2.DT_INT32, [where])
+    nodes[axis.name] = axis
+    node.op = "GatherV2"
+    node.input.insert(2, axis.name)
+    _set_types(node, Tparams=dtype, Tindices=indices, Taxis=types_pb2.DT_INT32)
+    node.attr["batch_dims"].i = batch_dims
+
+
+def _gather_nd(_: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+    indices = node.attr["Tindices"].type
+    node.op = "GatherNd"
+    _set_types(node, Tparams=dtype, Tindices=indices)
+
+
+def _set_types(node: node_def_pb2.NodeDef, **types: int) -> None:
+    node.attr.clear()
+    for name, value in types.items():
+        node.attr[name].type = value
+
+
+_ON_VALUE: dict[str, Callable[[dict, node_def_pb2.NodeDef, int], None]] = {
+    "ReadVariableOp": _read,
+    "VariableShape": _shape,
+    "ResourceGather": _gather,
+    "ResourceGatherNd": _gather_nd,
+}

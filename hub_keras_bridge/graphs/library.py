@@ -1,0 +1,86 @@
+"""The function library of a GraphDef: what of it is used, under what names."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
+
+
+def calls(nodes: Iterable[node_def_pb2.NodeDef], known: Collection[str]) -> Iterator[str]:
+    """The functions that some nodes call themselves, as often as they name them."""
+    for node in nodes:
+        if node.op in known:
+            yield node.op
+        for attribute in node.attr.values():
+            yield from (f.name for f in _functions_in(attribute) if f.name in known)
+
+
+def _functions_in(
+    attribute: attr_value_pb2.AttrValue,
+) -> Iterator[attr_value_pb2.NameAttrList]:
+    named = [attribute.func] if attribute.HasField("func") else attribute.list.func
+    for function in named:
+        yield function
+        for nested in function.attr.values():
+            yield from _functions_in(nested)
+
+
+def reachable(
+    library: function_pb2.FunctionDefLibrary, nodes: Iterable[node_def_pb2.NodeDef]
+) -> function_pb2.FunctionDefLibrary:
+    """The functions that some nodes call, directly or not, and their gradients."""
+    functions = {function.signature.name: function for function in library.function}
+    gradients = {g.function_name: g.gradient_func for g in library.gradient}
+    reached: set[str] = set()
+    waiting = set(calls(nodes, functions))
+    while waiting:
+        name = waiting.pop()
+        reached.add(name)
+        called = set(calls(functions[name].node_def, functions))
+        if gradients.get(name) in functions:
+            called.add(gradients[name])
+        waiting |= called - reached
+    kept = type(library)()
+    kept.function.extend(functions[name] for name in sorted(reached))
+    kept.gradient.extend(g for g in library.gradient if g.function_name in reached)
+    return kept
+
+
+def rename_functions(graph_def: graph_pb2.GraphDef, salt: str = "") -> None:
+    """Gives each library function a name that tells the whole graph.
+
+    A process has one name space for functions; modules out of one script have
+    different functions of the same name. Equal graphs get equal names, so
+    loading a module again adds nothing. (The whole graph, since TensorFlow
+    derives names from these for what it needs of a loop's gradient.)
+
+    Args:
+        graph_def: changed in place.
+        salt: what else the names are to tell apart.
+    """
+    library = graph_def.library
+    if not library.function:
+        return
+    told = graph_def.SerializeToString(deterministic=True) + salt.encode()
+    digest = hashlib.sha256(told).hexdigest()[:16]
+    renamed = {f.signature.name: f"{f.signature.name}_{digest}" for f in library.function}
+    for function in library.function:
+        function.signature.name = renamed[function.signature.name]
+        _rename_calls(function.node_def, renamed)
+        for node in function.node_def:
+            node.device = ""
+            node.attr.pop("_class", None)
+    for gradient in library.gradient:
+        gradient.function_name = renamed[gradient.function_name]
+        gradient.gradient_func = renamed.get(gradient.gradient_func, gradient.gradient_func)
+    _rename_calls(graph_def.node, renamed)
+
+
+def _rename_calls(nodes: Iterable[node_def_pb2.NodeDef], renamed: Mapping[str, str]) -> None:
+    for node in nodes:
+        node.op = renamed.get(node.op, node.op)
+        for attribute in node.attr.values():
+            for function in _functions_in(attribute):
+                function.name = renamed.get(function.name, function.name)

@@ -1,0 +1,105 @@
+"""Cuts a GraphDef down to what is wanted of it: protos in, protos out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+
+from tensorflow.core.framework import graph_pb2, node_def_pb2
+
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.graphs.graph import (
+    is_control,
+    node_name,
+    nodes_by_name,
+    tensor_name,
+    upstream,
+)
+
+
+@dataclass(frozen=True)
+class Placeholder:
+    """What stands where a tensor was cut: ``dtype`` as a DataType enum."""
+
+    dtype: int
+    shape: object = None  # TensorShapeProto; unknown where None
+
+
+@dataclass(frozen=True, eq=False)
+class Pruned:
+    """A graph cut down to what its targets need.
+
+    Attributes:
+        graph_def: the nodes that remain, and all functions.
+        placeholders: cut tensor -> the placeholder tensor that stands for it;
+            only of cut tensors that something still reads.
+    """
+
+    graph_def: graph_pb2.GraphDef
+    placeholders: Mapping[str, str]
+
+
+def prune(
+    graph_def: graph_pb2.GraphDef,
+    targets: Iterable[str],
+    cut: Mapping[str, Placeholder],
+    subject: Subject | None = None,
+) -> Pruned:
+    """Keeps what the targets need, with placeholders where tensors are cut.
+
+    Args:
+        graph_def: the whole graph.
+        targets: tensors and nodes that are wanted.
+        cut: tensors that come from outside.
+        subject: for messages.
+    """
+    nodes = nodes_by_name(graph_def)
+    needed = upstream(nodes, targets, cut, subject)
+    cut_nodes = {node_name(tensor) for tensor in cut}
+    read = {
+        tensor_name(reference)
+        for name in needed
+        for reference in nodes[name].input
+        if not is_control(reference)
+    } & set(cut)
+    placeholders = {
+        tensor: f"{node_name(tensor)}:0"
+        if node_name(tensor) not in needed and tensor.endswith(":0")
+        else f"{tensor.replace(':', '_')}/cut:0"
+        for tensor in sorted(read)
+    }
+
+    result = graph_pb2.GraphDef(versions=graph_def.versions)
+    for tensor, placeholder in placeholders.items():
+        result.node.append(_placeholder_node(node_name(placeholder), cut[tensor]))
+    for node in graph_def.node:
+        if node.name in needed:
+            kept = result.node.add()
+            kept.CopyFrom(node)
+            kept.device = ""
+            del kept.input[:]
+            kept.input.extend(_rewire(node.input, cut_nodes, placeholders))
+    result.library.CopyFrom(graph_def.library)
+    return Pruned(result, placeholders)
+
+
+def _placeholder_node(name: str, placeholder: Placeholder) -> node_def_pb2.NodeDef:
+    node = node_def_pb2.NodeDef(name=name, op="Placeholder")
+    node.attr["dtype"].type = placeholder.dtype
+    if placeholder.shape is not None:
+        node.attr["shape"].shape.CopyFrom(placeholder.shape)
+    return node
+
+
+def _rewire(
+    references: Iterable[str], cut_nodes: Collection[str], placeholders: Mapping[str, str]
+) -> list[str]:
+    kept = [r for r in references if not (is_control(r) and node_name(r) in cut_nodes)]
+    return [
+        r
+        if is_control(r)
+        else node_name(placeholders[tensor_name(r)])
+        if tensor_name(r) in placeholders
+        else r
+        for r in kept
+    ]

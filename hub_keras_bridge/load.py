@@ -1,0 +1,136 @@
+"""load: a TF1 Hub module or a SavedModel as an object that TensorFlow 2 can reuse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+import tensorflow as tf
+
+from hub_keras_bridge.errors import GraphModeError, HandleError, Subject
+from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.resolve import resolve
+from hub_keras_bridge.saved_models.loaded import LoadedModule
+from hub_keras_bridge.saved_models.publishing import create_module_spec_from_saved_model
+from hub_keras_bridge.saved_models.restored import (
+    RestoredModel,
+    is_saved_model,
+    is_tf2_saved_model,
+    no_variants,
+    restore,
+)
+from hub_keras_bridge.selection import select
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.variant import DEFAULT_KEY
+
+
+def load(
+    handle: str | os.PathLike[str] | ModuleSpec,
+    tags: Collection[str] | None = None,
+    *,
+    signature: str | None = None,
+    training_tags: Collection[str] | None = None,
+    safe_mode: bool = True,
+) -> LoadedModule | RestoredModel:
+    """Loads a TF1 Hub module as a reusable object of TensorFlow 2.
+
+    ``tf.saved_model.save(load(handle), path)`` converts the module to TF2: the
+    SavedModel stands alone and can be fine-tuned, for example in
+    ``tensorflow_hub.KerasLayer(path, trainable=True)``. Of the signatures it
+    has one, for serving; ``signatures=module.signatures`` saves them all.
+
+    SavedModels load, too. What one of TensorFlow 2 lacks of the interface is
+    added: a call that runs a signature, lists of what there is.
+
+    Example:
+
+    >>> import tempfile, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+    ...     scale = tf.compat.v1.get_variable("scale", initializer=[[3.0, 5.0]])
+    ...     hub.add_signature(inputs=x, outputs=x * scale)
+    >>> module = load(hub.create_module_spec(module_fn))
+    >>> path = tempfile.mkdtemp()
+    >>> tf.saved_model.save(module, path)
+    >>> converted = tf.saved_model.load(path)
+    >>> converted(tf.constant([[1.0, 1.0]]), training=False).numpy().tolist()
+    [[3.0, 5.0]]
+    >>> [variable.name for variable in converted.trainable_variables]
+    ['scale:0']
+
+    Args:
+        handle: what :func:`resolve` takes, of a TF1 Hub module or a SavedModel; or
+            a :class:`ModuleSpec`.
+        tags: which variant runs; the empty set if None, of a SavedModel
+            ``{"serve"}``.
+        signature: what ``__call__`` runs; ``"default"`` if None, of a TF1
+            SavedModel ``"serving_default"``, of a TF2 SavedModel its own
+            ``__call__``, if it has one.
+        training_tags: which variant runs in a call with ``training=True``;
+            ``tags | {"train"}`` if None and there is such a variant, else
+            ``tags``.
+        safe_mode: whether to refuse a module that reaches outside its own
+            graph (files, network, Python).
+
+    Raises:
+        HandleError: the handle leads nowhere.
+        FormatError: what it leads to is neither a TF1 Hub module nor a SavedModel.
+        TagsError: no variant has these tags.
+        SignatureError: no such signature, or nothing to call.
+        CheckpointError: a variable has no value.
+        UnsafeModuleError: safe mode refuses an op.
+        UnknownOpError: TensorFlow lacks an op of the module.
+        GraphModeError: a TF1 graph is being built.
+    """
+    if not isinstance(handle, ModuleSpec):
+        path, subject = resolve(handle), Subject(redact(str(handle)))
+        if is_tf2_saved_model(path, subject):
+            if training_tags is not None:
+                raise no_variants(subject, training_tags)
+            _need_eager_execution(subject)
+            with tf.init_scope():
+                return restore(
+                    path, tags, signature=signature, safe_mode=safe_mode, subject=subject
+                )
+        if is_saved_model(path):
+            handle = create_module_spec_from_saved_model(path)
+            tags = {tf.saved_model.SERVING} if tags is None else tags
+            signature = signature or tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+    spec = load_module_spec(handle)
+    _need_graphs(spec)
+    _need_eager_execution(spec.subject)
+    facts = spec.variant(tags).signature(signature)
+    selection = select(
+        spec,
+        signature=signature,
+        output_key=None,
+        as_dict=DEFAULT_KEY not in facts.outputs,
+        trainable_patterns=None,
+        tags=tags,
+        training_tags=training_tags,
+    )
+    with tf.init_scope():
+        return LoadedModule(spec, selection, safe_mode)
+
+
+def _need_graphs(spec: ModuleSpec) -> None:
+    if spec.files.facts_only:
+        raise HandleError(
+            "Cannot load a TF1 Hub module: its graphs are not here.",
+            spec.subject,
+            expected="the module's folder, or a spec that was read from one",
+            found="the spec of a layer that was made from a config alone",
+            advice="pass the path of the module's folder",
+        )
+
+
+def _need_eager_execution(subject: Subject) -> None:
+    if tf.executing_eagerly() or tf.inside_function():
+        return
+    raise GraphModeError(
+        "Cannot load a TF1 Hub module for TensorFlow 2 in a TF1 graph.",
+        subject,
+        expected="eager execution, or a function of TensorFlow 2",
+        found="a TF1 graph that is being built",
+        advice="use hub.Module there, or load outside the graph",
+    )

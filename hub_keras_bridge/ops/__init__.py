@@ -1,0 +1,1 @@
+"""What is known of TensorFlow's ops, one by one."""

@@ -1,0 +1,1 @@
+"""A module shown in HTML: a page, and a notebook's table."""

@@ -1,0 +1,249 @@
+"""LoadedModule: a TF1 Hub module as TensorFlow 2 reuses and saves objects.
+
+TensorFlow 2 has a convention for objects that are to be built into larger
+models and fine-tuned there, its reusable SavedModel interface: a function
+``__call__(inputs, training=False)``, the lists ``variables``,
+``trainable_variables`` and ``regularization_losses``. What has it can be saved
+with ``tf.saved_model.save``, and what is saved needs nothing of this package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from hub_keras_bridge.endpoint import Endpoint
+from hub_keras_bridge.errors import choices
+from hub_keras_bridge.initial import first_values
+from hub_keras_bridge.plan import losses_fed_by
+from hub_keras_bridge.runtime import Runtime
+from hub_keras_bridge.selection import Selection, warn_of_unfed_losses
+from hub_keras_bridge.spec import ModuleSpec
+
+
+class LoadedModule(tf.Module):
+    """A TF1 Hub module with the reusable SavedModel interface; made by :func:`load`.
+
+    Called, it returns the signature's output ``"default"``, or all outputs by
+    name where there is none of this name. It takes a bare value where the
+    signature has one input, else a dict by input name.
+
+    Attributes:
+        spec: what the module is.
+        variables: all variables, under their TF1 names; a partitioned one's
+            slices each.
+        trainable_variables: those in TRAINABLE_VARIABLES of the training variant.
+        regularization_losses: functions without arguments, one per entry of
+            REGULARIZATION_LOSSES that depends on variables alone.
+        signatures: name -> function from keyword inputs to a dict of outputs,
+            of the variant for inference. Of a keyword, what is neither a letter
+            nor a digit is an underscore.
+        serve: the signature in use, which ``tf.saved_model.save`` saves as
+            ``serving_default`` if it is told of no others.
+    """
+
+    # Plain attributes where tf.Module has properties: SavedModels keep no properties.
+    variables: Sequence[tf.Variable] = ()
+    trainable_variables: Sequence[tf.Variable] = ()
+
+    def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
+        super().__init__(name="hub_module")
+        self.spec = spec
+        self._modes = _Modes(*selection.endpoints(spec, safe_mode))
+        by_node = _create_variables(spec, selection)
+        trained = selection.trained(spec)
+        self.variables = list(by_node.values())
+        self.trainable_variables = [v for node, v in by_node.items() if node in trained]
+        self._runtime = Runtime(by_node, spec.files.assets)
+        self.regularization_losses = _loss_functions(self._runtime, self._modes.training)
+        self.signatures = Signatures(spec, selection, safe_mode, self._runtime)
+        # Python calls what the class has, TensorFlow saves what the instance has:
+        # a traced function, which takes tensors alone.
+        setattr(self, "__call__", _trace(self._runtime, self._modes))  # noqa: B010
+        self.serve = self.signatures[self._modes.inference.signature]
+
+    def __call__(self, inputs: Any = None, training: bool | tf.Tensor = False) -> Any:
+        """Runs the signature.
+
+        Args:
+            inputs: a value, or a dict by input name.
+            training: whether the variant for training and the update ops run.
+
+        Returns:
+            One output, or all by name.
+
+        Raises:
+            InputError: the inputs do not fit the signature.
+        """
+        mode = training if tf.is_tensor(training) else bool(training)
+        endpoint = self._modes.training if mode is True else self._modes.inference
+        values = _structured(endpoint, endpoint.bind(inputs))
+        return vars(self)["__call__"](values, training=mode)
+
+    def hold_vocabularies(self) -> None:
+        """Lets what is saved from now on fill its tables without files.
+
+        Their entries become constants, for readers such as TensorFlow Lite
+        that know no asset files.
+        """
+        self._runtime.hold_vocabularies()
+
+
+class Signatures(Mapping[str, Callable[..., dict[str, Any]]]):
+    """The signatures of a module's variant, each made when it is first asked for.
+
+    Raises:
+        SignatureError: on access, no signature of this name.
+        UnsafeModuleError: on access, safe mode refuses an op of this signature.
+        UnknownOpError: on access, TensorFlow lacks an op of this signature.
+    """
+
+    def __init__(
+        self, spec: ModuleSpec, selection: Selection, safe_mode: bool, runtime: Runtime
+    ) -> None:
+        self._spec = spec
+        # Training goes through the module's own call.
+        self._selection = dataclasses.replace(
+            selection, output_key=None, as_dict=True, training_tags=selection.tags
+        )
+        self._safe_mode = safe_mode
+        self._runtime = runtime
+        self._functions: dict[str, Callable[..., dict[str, Any]]] = {}
+
+    def __getitem__(self, name: str) -> Callable[..., dict[str, Any]]:
+        if name not in self._functions:
+            chosen = dataclasses.replace(self._selection, signature=name)
+            endpoint, _ = chosen.endpoints(self._spec, self._safe_mode)
+            self._functions[name] = _signature_function(self._runtime, endpoint)
+        return self._functions[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._spec.get_signature_names(self._selection.tags))
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._spec.get_signature_names(self._selection.tags)
+
+    def __len__(self) -> int:
+        return len(self._spec.get_signature_names(self._selection.tags))
+
+    def __repr__(self) -> str:
+        return f"<signatures {choices(self)}>"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Modes:
+    """What ordinary calls run, and what training calls run."""
+
+    inference: Endpoint
+    training: Endpoint
+
+    @property
+    def alike(self) -> bool:
+        """Whether a graph can hold both, to choose between them as it runs."""
+        return _interface(self.inference) == _interface(self.training)
+
+
+def _interface(endpoint: Endpoint) -> tuple[Any, Any]:
+    outputs = {key: endpoint.facts.outputs[key].dtype for key in endpoint.outputs}
+    return _input_specs(endpoint), outputs
+
+
+def _create_variables(spec: ModuleSpec, selection: Selection) -> dict[str, tf.Variable]:
+    """Node -> variable with its value, for all that calls may use."""
+    trained = selection.trained(spec)
+    values = first_values(spec, selection.tags, selection.needed(spec, trainable=True))
+    with tf.name_scope(""):
+        return {
+            facts.node: tf.Variable(
+                value(), trainable=facts.node in trained, name=facts.node, dtype=facts.dtype
+            )
+            for facts, value in values
+        }
+
+
+def _loss_functions(runtime: Runtime, endpoint: Endpoint) -> list[Callable[[], tf.Tensor]]:
+    """One function per regularization loss that needs no input."""
+    warn_of_unfed_losses(endpoint)
+    variant = endpoint.variant
+    if fed := losses_fed_by(variant, endpoint.facts):
+        logging.warning(
+            "Left out %d regularization loss(es) that depend on inputs; the reusable SavedModel "
+            "interface has none such, ModuleLayer has (%s): %s",
+            len(fed),
+            endpoint.subject,
+            choices(fed),
+        )
+
+    def loss(number: int) -> Callable[[], tf.Tensor]:
+        return tf.function(
+            lambda: runtime.standing_losses(variant)[number], input_signature=[], autograph=False
+        )
+
+    return [loss(number) for number in range(len(runtime.standing_losses(variant)))]
+
+
+def _trace(runtime: Runtime, modes: _Modes) -> Callable[..., Any]:
+    """The function of both modes, traced for all that it takes."""
+
+    def run(inputs: Any, training: bool | tf.Tensor = False) -> Any:
+        if tf.is_tensor(training):
+            return tf.cond(training, lambda: run(inputs, True), lambda: run(inputs, False))
+        endpoint = modes.training if training else modes.inference
+        return _run(runtime, endpoint, inputs, training=bool(training))
+
+    function = tf.function(run, autograph=False)
+    function.get_concrete_function(_input_specs(modes.inference), training=False)
+    function.get_concrete_function(_input_specs(modes.training), training=True)
+    if modes.alike:
+        flag = tf.TensorSpec([], tf.bool)
+        function.get_concrete_function(_input_specs(modes.inference), training=flag)
+    return function
+
+
+def _signature_function(runtime: Runtime, endpoint: Endpoint) -> Callable[..., dict[str, Any]]:
+    arguments = argument_names(endpoint.facts.inputs)
+
+    def run(**given: Any) -> dict[str, Any]:
+        inputs = {name: given[argument] for name, argument in arguments.items()}
+        return _run(runtime, endpoint, inputs, training=False)
+
+    specs = {arguments[name]: info.type_spec for name, info in endpoint.facts.inputs.items()}
+    return tf.function(run, autograph=False).get_concrete_function(**specs)
+
+
+def argument_names(names: Iterable[str]) -> dict[str, str]:
+    """Names of inputs -> names that TensorFlow 2 lets arguments have.
+
+    >>> argument_names(["rho$a", "rho_a", "1st"])
+    {'rho$a': 'rho_a', 'rho_a': 'rho_a_1', '1st': 'arg_1st'}
+    """
+    arguments: dict[str, str] = {}
+    for name in names:
+        plain = re.sub(r"[^a-zA-Z0-9]", "_", name)
+        plain = plain if plain[:1].isalpha() else f"arg_{plain}"
+        free = (f"{plain}_{number}" if number else plain for number in itertools.count())
+        arguments[name] = next(each for each in free if each not in arguments.values())
+    return arguments
+
+
+def _run(runtime: Runtime, endpoint: Endpoint, inputs: Any, *, training: bool) -> Any:
+    function = runtime.call_function(
+        endpoint.variant, endpoint.signature, endpoint.outputs, training=training
+    )
+    return endpoint.pack(function(*endpoint.bind(inputs)))
+
+
+def _input_specs(endpoint: Endpoint) -> Any:
+    specs = {name: info.type_spec for name, info in endpoint.facts.inputs.items()}
+    return next(iter(specs.values())) if len(specs) == 1 else specs
+
+
+def _structured(endpoint: Endpoint, flat: Sequence[tf.Tensor]) -> Any:
+    """Flat tensors as a call has them: a bare value, or a dict by name."""
+    return tf.nest.pack_sequence_as(_input_specs(endpoint), flat, expand_composites=True)

@@ -1,0 +1,304 @@
+"""TF2 SavedModels behind the interface that ``load`` gives TF1 Hub modules.
+
+Some have the reusable SavedModel interface already, whole or in part. Of the
+others, such as Keras 3's exports, a signature is called, and the variables are
+those that TensorFlow restored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from hub_keras_bridge import audit
+from hub_keras_bridge.errors import (
+    FormatError,
+    InputError,
+    SignatureError,
+    Subject,
+    TagsError,
+    choices,
+    show_tags,
+)
+from hub_keras_bridge.forking import need_threads
+from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, safe_asset_name
+from hub_keras_bridge.saved_models.restored_graph import plan_of_calls
+from hub_keras_bridge.tensor_info import ParsedTensorInfo, to_components
+
+_SERVING = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+
+
+@dataclasses.dataclass(frozen=True)
+class _Takes:
+    """What a call takes: not for TensorFlow to track."""
+
+    inputs: Any
+    training: bool
+
+
+class RestoredModel(tf.Module):
+    """A TF2 SavedModel with the reusable SavedModel interface; see ``load``.
+
+    Called, it runs the SavedModel's own ``__call__``, if it has one and no
+    signature is asked for. Else it runs a signature, which knows no training:
+    it takes a bare value where the signature has one input, else a dict by
+    input name, and returns its only output, or all by name.
+
+    Attributes:
+        restored: what ``tf.saved_model.load`` returned.
+        variables: its variables, or all that it tracks if it lists none.
+        trainable_variables: those of its variables that it says are to be
+            trained; of variables that it does not list, the trainable ones.
+        regularization_losses: functions without arguments; empty if it has none.
+        signatures: name -> function from keyword inputs to a dict of outputs.
+        serve: the signature saved as ``serving_default``, if there is one.
+    """
+
+    # Plain attributes where tf.Module has properties: SavedModels keep no properties.
+    variables: Sequence[tf.Variable] = ()
+    trainable_variables: Sequence[tf.Variable] = ()
+
+    def __init__(self, path: str, signature: str | None, subject: Subject) -> None:
+        super().__init__(name="saved_model")
+        restored = tf.saved_model.load(path)
+        self.restored = restored
+        self.variables = list(getattr(restored, "variables", None) or _tracked(restored))
+        self.trainable_variables = _trainable(restored, self.variables)
+        self.regularization_losses = list(getattr(restored, "regularization_losses", ()))
+        self.signatures = restored.signatures
+        self._subject = subject
+        own = None if signature else _own_call(restored)
+        if own is not None:
+            function, name = own, _SERVING if _SERVING in self.signatures else None
+            specs = function.concrete_functions[0].structured_input_signature[0][0]
+        else:
+            name = _chosen(self.signatures, signature, subject)
+            self._subject = subject.with_signature(name)
+            specs, function = _call_of_signature(self.signatures[name])
+        if name is not None and getattr(function, "input_signature", None) is None:
+            # Else the call itself is saved as a signature, being the only one.
+            self.serve = _traced_again(self.signatures[name])
+        takes_training = "training" in inspect.signature(function).parameters
+        self._takes = _Takes(specs, takes_training)
+        # Python calls what the class has, TensorFlow saves what the instance has.
+        setattr(self, "__call__", function)  # noqa: B010
+
+    def __call__(self, inputs: Any = None, training: bool | tf.Tensor = False) -> Any:
+        """Runs the model.
+
+        Args:
+            inputs: a value, or a dict by input name.
+            training: whether this is a training call; without effect on a model
+                that makes no difference.
+
+        Returns:
+            What the model returns.
+
+        Raises:
+            InputError: the inputs do not fit.
+            ForkError: this process was forked after TensorFlow had run.
+        """
+        need_threads(self._subject)
+        values = self._converted({} if inputs is None else inputs)
+        function = vars(self)["__call__"]
+        if not self._takes.training:
+            return function(values)
+        if not tf.is_tensor(training):
+            return function(values, training=bool(training))
+        return tf.cond(
+            training,
+            lambda: function(values, training=True),
+            lambda: function(values, training=False),
+        )
+
+    @property
+    def input_specs(self) -> Any:
+        """Dtypes and shapes of the inputs: of the only one, or by name."""
+        return self._takes.inputs
+
+    def _converted(self, inputs: Any) -> Any:
+        """The inputs as tensors of the dtypes that the model was traced for."""
+        specs = self._takes.inputs
+        if isinstance(specs, Mapping) and isinstance(inputs, Mapping):
+            named = specs.keys() == inputs.keys()
+        else:
+            named = not isinstance(specs, Mapping)
+        if not named:
+            raise InputError(
+                "Cannot call a TF2 SavedModel: its inputs have other names.",
+                self._subject,
+                expected=f"a dict with the keys {choices(specs)}",
+                found=choices(map(str, inputs))
+                if isinstance(inputs, Mapping)
+                else type(inputs).__name__,
+                advice="pass a dict from input name to value",
+            )
+        if isinstance(specs, Mapping):
+            return {name: self._convert(spec, inputs[name], name) for name, spec in specs.items()}
+        return self._convert(specs, inputs, "inputs")
+
+    def _convert(self, spec: Any, value: Any, name: str) -> Any:
+        if not isinstance(spec, tf.TypeSpec):
+            return value  # A nest of another kind is TensorFlow's to check.
+        info = ParsedTensorInfo(spec, ())
+        return info.pack(to_components(value, name, info, self._subject))
+
+
+def is_saved_model(path: str) -> bool:
+    """Whether a folder is a SavedModel and no TF1 Hub module."""
+    has_module_file, has_graphs = (
+        tf.io.gfile.exists(os.path.join(path, name)) for name in (MODULE_FILE, SAVED_MODEL_FILE)
+    )
+    return has_graphs and not has_module_file
+
+
+def is_tf2_saved_model(path: str, subject: Subject) -> bool:
+    """Whether a folder is a SavedModel that TensorFlow 2 wrote.
+
+    Raises:
+        FormatError: its graphs are damaged.
+    """
+    if not is_saved_model(path):
+        return False
+    meta_graphs = _read(path, subject).meta_graphs
+    return len(meta_graphs) == 1 and meta_graphs[0].HasField("object_graph_def")
+
+
+def restore(
+    path: str,
+    tags: Collection[str] | None,
+    *,
+    signature: str | None,
+    safe_mode: bool,
+    subject: Subject,
+) -> RestoredModel:
+    """Loads a TF2 SavedModel.
+
+    Args:
+        path: its folder.
+        tags: those it was saved with, or None.
+        signature: what a call runs; None for the model's own ``__call__``, or,
+            if it has none, ``serving_default`` or the only signature.
+        safe_mode: whether to refuse one that reaches outside its own graph.
+        subject: for messages.
+
+    Raises:
+        FormatError: it is damaged, or an asset's name leads outside its folder.
+        TagsError: it was saved with other tags.
+        SignatureError: there is no such signature, or nothing to call.
+        UnsafeModuleError: safe mode refuses an op.
+    """
+    (meta_graph,) = _read(path, subject).meta_graphs
+    own_tags = frozenset(meta_graph.meta_info_def.tags)
+    if tags is not None and frozenset(tags) != own_tags:
+        raise TagsError(
+            f"A TF2 SavedModel has no graph with tags {show_tags(tags)}.",
+            subject,
+            expected=show_tags(own_tags),
+            found=show_tags(tags),
+            advice="leave the tags out; it has one graph only, for inference and training",
+        )
+    for asset in meta_graph.asset_file_def:
+        safe_asset_name(asset.filename, subject)
+    if safe_mode:
+        audit.require_safe([plan_of_calls(meta_graph, subject)], subject, {})
+    return RestoredModel(path, signature, subject)
+
+
+def no_variants(subject: Subject, training_tags: Collection[str]) -> TagsError:
+    """The error about a variant for training, which a TF2 SavedModel has not."""
+    return TagsError(
+        "A TF2 SavedModel has no variant for training.",
+        subject,
+        expected="no training_tags",
+        found=show_tags(training_tags),
+        advice="leave training_tags out; its own __call__ knows what training changes",
+    )
+
+
+def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
+    saved_model = saved_model_pb2.SavedModel()
+    try:
+        with tf.io.gfile.GFile(os.path.join(path, SAVED_MODEL_FILE), "rb") as stream:
+            saved_model.ParseFromString(stream.read())
+    except (DecodeError, tf.errors.OpError) as error:
+        raise FormatError(
+            f"Cannot read a SavedModel: {SAVED_MODEL_FILE} is damaged.",
+            subject,
+            expected="a serialized SavedModel message",
+            found=str(error),
+            advice="fetch it or save it again",
+        ) from error
+    return saved_model
+
+
+def _tracked(restored: Any) -> list[tf.Variable]:
+    """All variables that a restored object holds, at any depth."""
+    found = tf.train.TrackableView(restored).descendants()
+    return [each for each in found if isinstance(each, tf.Variable)]
+
+
+def _trainable(restored: Any, variables: Sequence[tf.Variable]) -> list[tf.Variable]:
+    if hasattr(restored, "variables") or hasattr(restored, "trainable_variables"):
+        return list(getattr(restored, "trainable_variables", ()))
+    return [variable for variable in variables if variable.trainable]
+
+
+def _own_call(restored: Any) -> Any:
+    """The object's traced ``__call__``; None without one."""
+    function = getattr(restored, "__call__", None) if callable(restored) else None  # noqa: B004
+    return function if getattr(function, "concrete_functions", None) else None
+
+
+def _chosen(signatures: Mapping[str, Any], wanted: str | None, subject: Subject) -> str:
+    """The name of the signature to call."""
+    alone = next(iter(signatures), None) if len(signatures) == 1 else None
+    name = wanted or (_SERVING if _SERVING in signatures else alone)
+    if name is None or name not in signatures:
+        raise SignatureError(
+            f"A TF2 SavedModel has no signature {wanted!r}."
+            if wanted
+            else "A TF2 SavedModel has nothing to call.",
+            subject,
+            expected=f"one of {choices(signatures)}"
+            if wanted or signatures
+            else "a traced __call__, or a signature",
+            found=repr(wanted) if wanted else "no traced __call__",
+            advice="pass signature=... with one of these names"
+            if signatures
+            else "look for its functions in what tf.saved_model.load(path) returns",
+        )
+    return name
+
+
+def _traced_again(signature: Any) -> Any:
+    """The same signature, as one that was not restored: only such are saved again."""
+
+    def serve(**inputs: Any) -> dict[str, Any]:
+        return signature(**inputs)
+
+    _, specs = signature.structured_input_signature
+    return tf.function(serve, autograph=False).get_concrete_function(**specs)
+
+
+def _call_of_signature(signature: Any) -> tuple[Any, Callable[..., Any]]:
+    """What a signature takes, and the function that makes it a ``__call__``."""
+    _, specs = signature.structured_input_signature
+    only = next(iter(specs)) if len(specs) == 1 else None
+
+    def run(inputs: Any, training: bool = False) -> Any:  # noqa: ARG001
+        outputs = signature(**({only: inputs} if only else inputs))
+        return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+    function = tf.function(run, autograph=False)
+    given = specs[only] if only else dict(specs)
+    for training in (False, True):
+        function.get_concrete_function(given, training=training)
+    return given, function

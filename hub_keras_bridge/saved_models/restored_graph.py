@@ -1,0 +1,69 @@
+"""What may run once TensorFlow 2 has loaded a SavedModel, for the audit to look through."""
+
+from __future__ import annotations
+
+from tensorflow.core.framework import graph_pb2, node_def_pb2, op_def_pb2
+from tensorflow.core.protobuf import meta_graph_pb2
+
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.graphs import library
+from hub_keras_bridge.ops.reach import Reach, reach_of
+from hub_keras_bridge.plan import Plan
+
+_ASSET = "asset:0"
+_OTHER = "other:0"
+
+
+def plan_of_calls(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> Plan:
+    """All functions of a TF2 SavedModel that Python may call, as if to call each once.
+
+    Loading makes functions and runs some, those that make and fill tables; the
+    graph beside them is for TensorFlow 1. Each is passed what loading binds to
+    it: an asset's path, or something else.
+    """
+    objects = meta_graph.object_graph_def
+    calls = graph_pb2.GraphDef(library=meta_graph.graph_def.library)
+    functions = {f.signature.name: f for f in calls.library.function}
+    for name, called in objects.concrete_functions.items():
+        bound = [
+            _ASSET if objects.nodes[node].WhichOneof("kind") == "asset" else _OTHER
+            for node in called.bound_inputs
+        ]
+        arguments = functions[name].signature.input_arg if name in functions else ()
+        given = len(arguments) - len(bound)
+        calls.node.add(name=name, op=name, input=[*[_OTHER] * given, *bound])
+    for name in _makers(meta_graph):
+        # A table of the model's own, found by the name that it is made under.
+        kept = [node for node in functions[name].node_def if reach_of(node) is not Reach.NAMED]
+        del functions[name].node_def[:]
+        functions[name].node_def.extend(kept)
+    calls.library.CopyFrom(library.reachable(calls.library, calls.node))
+    return Plan(
+        graph_def=calls,
+        producer_ops=op_def_pb2.OpList(),
+        inputs={},
+        variables={},
+        resources={},
+        assets={_ASSET: [_ASSET]},
+        fetches=(),
+        shapes=(),
+        updates=(),
+        differentiable=True,
+        subject=subject,
+    )
+
+
+def _makers(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
+    """The functions that make the model's resources, and those that they call."""
+    nodes = meta_graph.object_graph_def.nodes
+    makers = {
+        name
+        for node in nodes
+        if node.WhichOneof("kind") == "resource"
+        for child in node.children
+        if child.local_name == "_create_resource"
+        for name in nodes[child.node_id].function.concrete_functions
+    }
+    calls = [node_def_pb2.NodeDef(op=name) for name in makers]
+    called = library.reachable(meta_graph.graph_def.library, calls).function
+    return {function.signature.name for function in called}

@@ -1,0 +1,136 @@
+"""A TF2 SavedModel on its way through a Keras config and archive.
+
+Keras restores a model from its config first, then the weights, then the
+assets. So the config carries what a layer must know of the SavedModel, its
+variables and the dtype of its input; the archive has the whole of it among the
+assets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+from hub_keras_bridge.layout import SAVED_MODEL_FILE
+from hub_keras_bridge.saved_models.restored import RestoredModel
+from hub_keras_bridge.variant import VariableFacts
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SavedModelSource:
+    """Where a SavedModel is, and what it is.
+
+    Attributes:
+        name: the SavedModel as messages call it.
+        folder: where it is; None where a config is all there is.
+        identity: a hash of its graphs.
+        keepalive: owner of ``folder``, if that is temporary.
+    """
+
+    name: str
+    folder: str | None
+    identity: str
+    keepalive: object = None
+
+
+# Sources in use, so that a clone of a layer out of an archive finds its own.
+_LIVE: weakref.WeakValueDictionary[str, SavedModelSource] = weakref.WeakValueDictionary()
+
+
+def source_of(folder: str, name: str, keepalive: object = None) -> SavedModelSource:
+    """The source that a folder is."""
+    with tf.io.gfile.GFile(os.path.join(folder, SAVED_MODEL_FILE), "rb") as stream:
+        identity = hashlib.sha256(stream.read()).hexdigest()
+    source = SavedModelSource(name, folder, identity, keepalive)
+    _LIVE[identity] = source
+    return source
+
+
+def revive(identity: str, name: str) -> SavedModelSource:
+    """The source that a config tells of: in use, behind its name, or not here."""
+    live = _LIVE.get(identity)
+    if live is not None and os.path.isdir(live.folder or ""):
+        return live
+    if os.path.isfile(os.path.join(name, SAVED_MODEL_FILE)):
+        found = source_of(name, name)
+        if found.identity == identity:
+            return found
+    return SavedModelSource(name, None, identity)
+
+
+def copy_source(source: SavedModelSource, folder: str) -> None:
+    """Copies a SavedModel into an existing folder."""
+    assert source.folder is not None
+    _copy(source.folder, folder)
+
+
+def kept_copy(folder: str, name: str) -> SavedModelSource:
+    """A source of its own, made from a folder that will go."""
+    keepalive = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
+    _copy(folder, keepalive.name)
+    return source_of(keepalive.name, name, keepalive)
+
+
+def _copy(source: str, target: str) -> None:
+    for parent, _, files in tf.io.gfile.walk(source):
+        inside = os.path.join(target, os.path.relpath(parent, source))
+        tf.io.gfile.makedirs(inside)
+        for file in files:
+            tf.io.gfile.copy(os.path.join(parent, file), os.path.join(inside, file), overwrite=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What a layer must know of a SavedModel before it is there.
+
+    Attributes:
+        variables: in order, each under a name of its own.
+        input_dtypes: of the only input, or by name; None where they are nested.
+    """
+
+    variables: tuple[VariableFacts, ...]
+    input_dtypes: str | dict[str, str] | None
+
+    def to_config(self) -> dict[str, Any]:
+        """The facts, ready for JSON."""
+        variables = [[f.node, list(f.shape), f.dtype.name, f.trainable] for f in self.variables]
+        return {"variables": variables, "input_dtypes": self.input_dtypes}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Facts:
+        """The inverse of :meth:`to_config`."""
+        variables = [
+            VariableFacts(node, node, tuple(shape), tf.as_dtype(dtype), trainable)
+            for node, shape, dtype, trainable in config["variables"]
+        ]
+        return cls(tuple(variables), config["input_dtypes"])
+
+
+def facts_of(model: RestoredModel) -> Facts:
+    """The facts of a SavedModel that is there."""
+    specs = model.input_specs
+    dtypes: str | dict[str, str] | None = None
+    if isinstance(specs, tf.TypeSpec):
+        dtypes = specs.dtype.name
+    elif isinstance(specs, Mapping):
+        dtypes = {name: spec.dtype.name for name, spec in specs.items()}
+    return Facts(tuple(_variables(model)), dtypes)
+
+
+def _variables(model: RestoredModel) -> Iterator[VariableFacts]:
+    trainable = {id(variable) for variable in model.trainable_variables}
+    counts: dict[str, int] = {}
+    for variable in model.variables:
+        name = variable.name.removesuffix(":0")
+        counts[name] = number = counts.get(name, 0) + 1
+        # Keras 3 names as many variables "kernel" as there are.
+        unique = name if number == 1 else f"{name}#{number}"
+        shape = tuple(variable.shape.as_list())
+        yield VariableFacts(unique, unique, shape, variable.dtype, id(variable) in trainable)

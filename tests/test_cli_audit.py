@@ -1,0 +1,95 @@
+"""``hub-keras-bridge audit``."""
+
+import json
+
+import pytest
+import tensorflow as tf
+from conftest import Golden
+
+import hub_keras_bridge as hub
+from hub_keras_bridge.cli import main
+
+v1 = tf.compat.v1
+
+
+def publish(path, *, needed):
+    """A module that reads a file, either in its signature or in vain."""
+
+    def module_fn():
+        x = v1.placeholder(tf.string, [], name="x")
+        read = tf.io.read_file(x, name="open")
+        hub.add_signature(inputs=x, outputs=read if needed else tf.identity(x))
+
+    hub.create_module_spec(module_fn).export(str(path))
+    return str(path)
+
+
+def test_refused(tmp_path, capsys):
+    path = publish(tmp_path / "module", needed=True)
+    assert main(["audit", path]) == 1
+    told = capsys.readouterr()
+    assert told.out.splitlines() == [
+        f"{path}: safe mode refuses it, since it may reach outside itself",
+        "",
+        "kind         op        node  in function  variant  needed by",
+        "reads files  ReadFile  open  -            {}       'default'",
+    ]
+    assert told.err == ""
+
+
+def test_taken_though_something_would_reach_outside(tmp_path, capsys):
+    path = publish(tmp_path / "module", needed=False)
+    assert main(["audit", path]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{path}: safe mode takes it; what may reach outside is never run"
+    assert lines[3] == "reads files  ReadFile  open  -            {}       not run"
+
+
+@pytest.mark.parametrize("name", ["text_embed", "rnn", "variants"])
+def test_ordinary_modules_are_taken(name, capsys):
+    path = Golden(name).path
+    assert main(["audit", path]) == 0
+    expected = f"{path}: safe mode takes it; nothing in it reaches outside\n"
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize("needed", [True, False])
+def test_json(tmp_path, needed, capsys):
+    path = publish(tmp_path / "module", needed=needed)
+    assert main(["audit", "--json", path]) == (1 if needed else 0)
+    assert json.loads(capsys.readouterr().out) == {
+        "handle": path,
+        "safe": not needed,
+        "module": path,
+        "findings": [
+            {
+                "kind": "reads files",
+                "node": "open",
+                "op": "ReadFile",
+                "function": None,
+                "tags": [],
+                "needed_by": ["default"] if needed else [],
+            }
+        ],
+    }
+
+
+def test_the_status_is_what_a_layer_does(tmp_path):
+    for needed in (True, False):
+        path = publish(tmp_path / str(needed), needed=needed)
+        taken = main(["audit", path]) == 0
+        if taken:
+            hub.ModuleLayer(path)
+        else:
+            with pytest.raises(hub.UnsafeModuleError):
+                hub.ModuleLayer(path)
+        assert taken is not needed
+
+
+def test_no_module(tmp_path, capsys):
+    assert main(["audit", str(tmp_path / "absent")]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("hub-keras-bridge audit: ")
+    assert "no such directory" in told.err
+    assert "Traceback" not in told.err

@@ -1,0 +1,363 @@
+"""Private names of TensorFlow and Keras: a failure here says which version broke which."""
+
+import inspect
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import hub_keras_bridge as hub
+from hub_keras_bridge import compat
+
+v1 = tf.compat.v1
+VERSIONS = f"TensorFlow {tf.__version__}, Keras {keras.__version__}"
+
+CHECKS = {}
+
+
+def check_of(*names):
+    """Registers what shows that functions of compat.py do what they say."""
+
+    def register(check):
+        CHECKS.update(dict.fromkeys(names, check))
+        return check
+
+    return register
+
+
+@check_of("op_def")
+def registered_ops():
+    definition = compat.op_def("MatMul")
+    assert [argument.name for argument in definition.input_arg] == ["a", "b"]
+    assert compat.op_def("Assign").input_arg[0].is_ref
+    assert compat.op_def("Unheard") is None
+
+
+@check_of("decode_type_spec", "encode_type_spec")
+def type_specs():
+    for spec in (tf.SparseTensorSpec([None, 2]), tf.RaggedTensorSpec([None, None], tf.int64)):
+        assert compat.decode_type_spec(compat.encode_type_spec(spec)) == spec
+
+
+@check_of("eager_mode")
+def eager_inside_a_graph():
+    with tf.Graph().as_default(), compat.eager_mode():
+        assert tf.constant(1.0).numpy() == 1.0
+
+
+@check_of("set_save_slice")
+def slices_are_saved_as_one(folder):
+    with tf.Graph().as_default(), v1.Session() as session:
+        parts = [v1.Variable([float(i)], name=f"v/part_{i}", use_resource=True) for i in (0, 1)]
+        for number, part in enumerate(parts):
+            compat.set_save_slice(part, "v", [2], [number])
+        session.run(v1.global_variables_initializer())
+        prefix = v1.train.Saver(parts).save(session, str(folder / "model"))
+    assert tf.train.load_variable(prefix, "v").tolist() == [0.0, 1.0]
+
+
+@check_of("capture", "capture_variable", "wrap_function")
+def captured_values():
+    variable, constant = tf.Variable(3.0), tf.constant(4.0)
+
+    def body(x):
+        handle = compat.capture_variable(variable, watch=True)
+        return [x * tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.float32)
+                + compat.capture(constant)]  # fmt: skip
+
+    function = compat.wrap_function(body, [tf.TensorSpec([], tf.float32)])
+    with tf.GradientTape() as tape:
+        (y,) = function(tf.constant(2.0))
+    assert y.numpy() == 10.0
+    assert tape.gradient(y, variable).numpy() == 2.0
+
+
+@check_of("mention_variables")
+def variables_listed_but_not_seen_by_a_tape():
+    variable = tf.Variable(3.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32)])
+    def function(x):
+        with tf.GradientTape() as tape:
+            compat.mention_variables([variable])
+            assert not tape.watched_variables()
+        return x
+
+    assert function.get_concrete_function().variables == (variable,)
+
+
+@check_of("runs_eagerly")
+def knows_that_ops_have_run():
+    code = (
+        "from hub_keras_bridge import compat; import tensorflow as tf;"
+        "before = compat.runs_eagerly(); tf.constant(1.0); print(before, compat.runs_eagerly())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+@check_of("global_seed")
+def the_seed_that_was_set():
+    tf.random.set_seed(7)
+    assert compat.global_seed() == 7
+
+
+@check_of("local_replica")
+def number_of_the_replica():
+    seen = []
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0"])
+    with strategy.scope():
+        assert compat.local_replica() is None
+    strategy.run(lambda: seen.append(compat.local_replica()))
+    assert seen == [0]
+
+
+@check_of("inside_xla")
+def knows_that_it_is_compiled():
+    seen = []
+
+    def note(x):
+        seen.append(compat.inside_xla())
+        return x
+
+    for jit_compile in (False, True):
+        tf.function(note, jit_compile=jit_compile)(tf.constant(1.0))
+    assert seen == [False, True]
+
+
+@check_of("xla_kernels")
+def kernels_of_xla():
+    assert compat.xla_kernels("MatMul", "XLA_CPU_JIT")
+    assert not compat.xla_kernels("StringJoin", "XLA_CPU_JIT")
+
+
+@check_of("announce_variables")
+def variables_of_a_function_are_told():
+    variable = tf.Variable(3.0)
+    function = compat.wrap_function(
+        lambda: [
+            tf.raw_ops.ReadVariableOp(
+                resource=compat.capture_variable(variable, watch=True), dtype=tf.float32
+            )
+        ],
+        [],
+    )
+
+    def call(x):
+        compat.announce_variables(function)
+        return x * function()[0]
+
+    with tf.GradientTape() as tape:
+        y = tf.recompute_grad(call)(tf.constant(2.0))
+    assert tape.gradient(y, variable).numpy() == 2.0
+
+
+@check_of("has_stand_ins")
+def stand_ins_for_weights():
+    layer = keras.layers.Dense(1)
+    layer.build((None, 1))
+    assert not compat.has_stand_ins(layer)
+    with keras.StatelessScope([(weight, weight.value + 1.0) for weight in layer.weights]):
+        assert compat.has_stand_ins(layer)
+    with keras.StatelessScope():
+        assert not compat.has_stand_ins(layer)
+
+
+@check_of("HeldVariable")
+def a_variable_that_is_there_already():
+    first, second = tf.Variable([1.0]), tf.Variable([0.0])
+    held = compat.HeldVariable(first, name="held", trainable=True)
+    held.assign([5.0])
+    assert first.numpy().tolist() == [5.0]
+    held.move_to(second)
+    held.assign_add([1.0])
+    assert (first.numpy().tolist(), second.numpy().tolist()) == ([5.0], [6.0])
+
+
+@check_of("restore_context")
+def contexts_make_loops_differentiable():
+    def double_twice(x):
+        return v1.while_loop(lambda i, _: i < 2, lambda i, y: (i + 1, 2.0 * y), [0, x])[1]
+
+    v1.disable_control_flow_v2()
+    try:
+        with tf.Graph().as_default():
+            double_twice(v1.placeholder(tf.float32, [], "x"))
+            meta_graph = v1.train.export_meta_graph()
+            (context,) = v1.get_collection(v1.GraphKeys.WHILE_CONTEXT)
+        exits = sorted(n.name for n in meta_graph.graph_def.node if n.op == "Exit")
+        with tf.Graph().as_default() as graph, v1.Session() as session:
+            x = tf.constant(3.0)
+            tf.graph_util.import_graph_def(meta_graph.graph_def, {"x:0": x}, name="inside")
+            compat.restore_context(context.to_proto(), "inside/")
+            y = graph.get_tensor_by_name(f"inside/{exits[-1]}:0")
+            assert session.run([y, tf.gradients(y, x)[0]]) == [12.0, 4.0]
+    finally:
+        v1.enable_control_flow_v2()
+
+
+@check_of("inside_v1_loop")
+def knows_that_it_is_in_a_loop():
+    seen = []
+
+    def body(i):
+        seen.append(compat.inside_v1_loop())
+        return v1.cond(i > 0, lambda: seen.append(compat.inside_v1_loop()) or i + 1, lambda: i + 1)
+
+    v1.disable_control_flow_v2()
+    try:
+        with tf.Graph().as_default():
+            assert not compat.inside_v1_loop()
+            v1.while_loop(lambda i: i < 2, body, [0])
+            v1.cond(tf.constant(True), lambda: seen.append(compat.inside_v1_loop()) or 1, lambda: 2)
+    finally:
+        v1.enable_control_flow_v2()
+    assert seen == [True, True, False]
+
+
+@check_of("colocate")
+def groups_and_devices_of_others():
+    with tf.Graph().as_default():
+        with tf.device("/device:CPU:1"):
+            other = tf.constant(1.0, name="other").op
+        with tf.device("/device:CPU:0"):
+            op = tf.constant(2.0).op
+        compat.colocate(op, [other])
+        assert op.colocation_groups() == [b"loc:@other"]
+        assert op.device == other.device
+
+
+@check_of("track_child")
+def children_are_saved(folder):
+    vocabulary = folder / "words.txt"
+    vocabulary.write_text("a\n")
+    root, table = tf.Module(), tf.Module()
+    root.table = table
+    compat.track_child(table, tf.saved_model.Asset(str(vocabulary)), "asset_0")
+    tf.saved_model.save(root, str(folder / "saved"))
+    assert (folder / "saved" / "assets" / "words.txt").exists()
+
+
+def layer_of_scale(**arguments):
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None, 2])
+        scale = v1.get_variable("scale", initializer=[2.0, 3.0])
+        v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, tf.reduce_sum(scale))
+        hub.add_signature(inputs=x, outputs=x * scale)
+
+    return hub.ModuleLayer(hub.create_module_spec(module_fn), **arguments)
+
+
+@check_of("raw_variable")
+def variables_are_not_cast():
+    seen = []
+
+    class Reads(keras.layers.Layer):
+        def build(self, _):
+            self.scale = self.add_weight(shape=())
+
+        def call(self, inputs):
+            seen.extend([self.scale.value.dtype, compat.raw_variable(self.scale).dtype])
+            return inputs
+
+    Reads(dtype="mixed_bfloat16")(tf.ones([1]))
+    assert seen == [tf.bfloat16, tf.float32]
+
+
+@check_of("take_inputs_as_they_are")
+def inputs_reach_the_call():
+    class Asks(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            compat.take_inputs_as_they_are(self)
+
+        def call(self, inputs):
+            self.seen = inputs
+            return tf.constant(0.0)
+
+    layer, given = Asks(), np.float64([1.0])
+    layer(given)
+    assert layer.seen is given
+
+
+@check_of("all_layers")
+def layers_at_any_depth():
+    class Holder(keras.layers.Layer):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = [inner]
+
+        def call(self, inputs):
+            return self.inner[0](inputs)
+
+    inner = keras.layers.Dense(1)
+    model = keras.Sequential([keras.Sequential([Holder(inner)])])
+    assert inner in compat.all_layers(model)
+
+
+@check_of("outside_stateless_scope")
+def variables_at_once_inside_a_trace():
+    with keras.StatelessScope(), compat.outside_stateless_scope():
+        variable = keras.Variable(np.float32([1.0]))
+        assert variable.value.numpy().tolist() == [1.0]
+
+
+@check_of("loads_in_safe_mode")
+def safe_mode_of_a_load(folder):
+    seen = []
+
+    @keras.saving.register_keras_serializable("test_compat")
+    class Asks(keras.layers.Layer):
+        @classmethod
+        def from_config(cls, config):
+            seen.append(compat.loads_in_safe_mode())
+            return cls(**config)
+
+        def call(self, inputs):
+            return inputs
+
+    keras.Sequential([keras.Input((1,)), Asks()]).save(folder / "m.keras")
+    for safe_mode in (True, False):
+        keras.models.load_model(folder / "m.keras", safe_mode=safe_mode)
+    assert seen == [True, False]
+
+
+@check_of("forget_weights")
+def a_second_build_has_no_weight_twice():
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    compat.forget_weights(layer)
+    assert layer.weights == []
+
+
+@check_of("OwnLosses")
+def losses_of_current_weights():
+    layer = layer_of_scale(trainable=True)
+    model = keras.Sequential([keras.Input((2,)), layer])
+    assert [float(loss) for loss in model.losses] == [5.0]
+    layer.variable_map["scale"].assign([1.0, 1.0])
+    assert [float(loss) for loss in model.losses] == [2.0]
+
+
+def public_names():
+    return {
+        name
+        for name, member in inspect.getmembers(compat)
+        if not name.startswith("_") and getattr(member, "__module__", None) == compat.__name__
+    }
+
+
+def test_each_has_a_check():
+    assert set(CHECKS) == public_names()
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+def test_still_does_what_it_says(name, tmp_path):
+    check = CHECKS[name]
+    try:
+        check(tmp_path) if inspect.signature(check).parameters else check()
+    except Exception as error:
+        raise AssertionError(f"compat.{name} does not hold with {VERSIONS}") from error
