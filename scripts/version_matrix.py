@@ -1,7 +1,8 @@
 """Runs the tests with the oldest and newest TensorFlow and Keras that are claimed.
 
 python scripts/version_matrix.py [ROW ...]: each row gets a virtual environment of
-its own below --folder, which is kept, and becomes a line of a Markdown table.
+its own below --folder, which is kept, and becomes a line of a Markdown table on
+stdout. What goes on meanwhile, and which tests failed, is on stderr.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-SHOWN = ("tensorflow", "tensorflow-cpu", "keras", "protobuf", "numpy")
+SHOWN = ("tensorflow", "keras", "protobuf", "numpy")
 _ASK = (
-    "import json, sys, platform, importlib.metadata as m;"
-    "found = {d.metadata['Name'].lower(): d.version for d in m.distributions()};"
-    "print(json.dumps({'python': platform.python_version(), **found}))"
+    "import json, platform, importlib.metadata as m;"
+    f"versions = {{name: m.version(name) for name in {SHOWN}}};"
+    "print(json.dumps([platform.python_version(), *versions.values()]))"
 )
 
 
@@ -46,12 +47,12 @@ class Row:
 ROWS = {
     "oldest": Row(
         ("3.10", "3.11"),
-        ("tensorflow-cpu==2.16.2", "tf_keras==2.16.0", "keras==3.10.0"),
+        ("tensorflow==2.16.2", "tf_keras==2.16.0", "keras==3.10.0"),
         # With oneDNN this TensorFlow crashed in a session on a small BERT.
         {"TF_ENABLE_ONEDNN_OPTS": "0"},
     ),
     "newest": Row(
-        ("3.12", "3.13", "3.11"), ("tensorflow-cpu==2.21.*", "tf_keras==2.21.*", "keras==3.15.*")
+        ("3.13", "3.12", "3.11"), ("tensorflow==2.21.*", "tf_keras==2.21.*", "keras==3.15.*")
     ),
 }
 
@@ -67,31 +68,32 @@ def main() -> int:
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="hub_keras_bridge_matrix_"))
     print("| | Python | TensorFlow | Keras | protobuf | NumPy | passed | failed | skipped |")
     print("|---|---|---|---|---|---|---|---|---|", flush=True)
-    failed = [_run(name, ROWS[name], folder) for name in arguments.rows or ROWS]
+    failed = [_run(name, ROWS[name], folder / name) for name in arguments.rows or ROWS]
     return int(any(failed))
 
 
 def _run(name: str, row: Row, folder: Path) -> bool:
-    python = _environment(row, folder / name.replace(" ", "_").replace(",", ""))
+    _tell(name, f"makes its environment, {folder}")
+    python = _environment(row, folder)
     versions = json.loads(_output(python, "-c", _ASK))
-    report = python.parent.parent / "report.xml"
+    report, log = folder / "report.xml", folder / "report.log"
     report.unlink(missing_ok=True)
-    with open(report.with_suffix(".log"), "w") as log:
-        command = [python, "-m", "pytest", "-q", "-n", "2", f"--junit-xml={report}"]
-        variables = {**os.environ, **row.environment}
-        subprocess.run(
-            command, cwd=ROOT, env=variables, stdout=log, stderr=subprocess.STDOUT, check=False
-        )
+    _tell(name, f"runs the tests with Python {versions[0]}; their output is in {log}")
+    _test(name, python, row.environment, report, log)
     if not report.exists():
-        print(f"| {name} | the tests did not end, see {report.with_suffix('.log')} |", flush=True)
+        print(f"| {name} | the tests did not end, see {log} |", flush=True)
         return True
-    suite = ElementTree.parse(report).getroot()[0].attrib
-    bad, skipped = int(suite["failures"]) + int(suite["errors"]), int(suite["skipped"])
-    passed = int(suite["tests"]) - bad - skipped
-    tensorflow = versions.get("tensorflow-cpu") or versions["tensorflow"]
-    cells = [versions["python"], tensorflow, *(versions[n] for n in ("keras", "protobuf", "numpy"))]
-    print(f"| {' | '.join(map(str, [name, *cells, passed, bad, skipped]))} |", flush=True)
-    return bad > 0
+    suite = ElementTree.parse(report).getroot()[0]
+    for case in suite:
+        if case.find("failure") is not None or case.find("error") is not None:
+            _tell(name, f"FAILED {case.get('classname')} {case.get('name')}")
+    tests, failures, errors, skipped = (
+        int(suite.attrib[key]) for key in ("tests", "failures", "errors", "skipped")
+    )
+    failed = failures + errors
+    cells = [name, *versions, tests - failed - skipped, failed, skipped]
+    print(f"| {' | '.join(map(str, cells))} |", flush=True)
+    return failed > 0
 
 
 def _environment(row: Row, folder: Path) -> Path:
@@ -99,36 +101,38 @@ def _environment(row: Row, folder: Path) -> Path:
     if not python.exists():
         found = next((p for v in row.python if (p := shutil.which(f"python{v}"))), sys.executable)
         subprocess.run([found, "-m", "venv", folder], check=True)
-    # TensorFlow's CPU packages bring the module, not the name that is required.
-    install = [python, "-m", "pip", "install", "--quiet", "--upgrade"]
-    subprocess.run([*install, *row.pins], check=True)
-    needed = [r for r in _requirements() if not r.startswith("tensorflow>")]
-    subprocess.run([*install, *row.pins, *needed], check=True)
-    subprocess.run([*install, "--no-deps", "--editable", ROOT], check=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--upgrade", "--upgrade-strategy=eager"]
+    subprocess.run([*install, *row.pins, "--editable", f"{ROOT}[test]"], check=True)
     return python
 
 
-def _requirements() -> list[str]:
-    """What the package and its tests need, without the package itself."""
-    try:
-        import tomllib
-    except ImportError:  # Python 3.10
-        import tomli as tomllib
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-
-    def spread(requirement: str) -> list[str]:
-        if not requirement.startswith("hub_keras_bridge["):
-            return [requirement]
-        names = requirement.partition("[")[2].rstrip("]").split(",")
-        return [each for name in names for inner in extras[name] for each in spread(inner)]
-
-    return [each for r in [*project["dependencies"], *extras["test"]] for each in spread(r)]
+def _test(name: str, python: Path, variables: Mapping[str, str], report: Path, log: Path) -> None:
+    command = [python, "-m", "pytest", "-q", "-n", "2", f"--junit-xml={report}"]
+    with (
+        log.open("w") as file,
+        subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            if line.endswith("%]\n"):
+                _tell(name, line.rstrip())
 
 
 def _output(python: Path, *arguments: str) -> str:
     done = subprocess.run([python, *arguments], check=True, capture_output=True, text=True)
     return done.stdout
+
+
+def _tell(name: str, what: str) -> None:
+    print(f"{name}: {what}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

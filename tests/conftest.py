@@ -39,7 +39,9 @@ class Golden:
         self.name = name
         self.path = str(ZOO / name / "module")
         self.oracle = json.loads((ZOO / name / "oracle.json").read_text())
-        self.arrays = np.load(ZOO / name / "oracle.npz", allow_pickle=True)
+        # Read at once: in Python 3.12 and 3.13 threads cannot share an open zip file.
+        with np.load(ZOO / name / "oracle.npz", allow_pickle=True) as arrays:
+            self.arrays = dict(arrays)
 
     def calls(self):
         return range(len(self.oracle["apply"]))
@@ -66,7 +68,7 @@ class Golden:
         for step in range(self.tune["steps"]):
             if self.tune["dict_input"]:
                 prefix = "tune.x."
-                keys = [key for key in self.arrays.files if key.startswith(prefix)]
+                keys = [key for key in self.arrays if key.startswith(prefix)]
                 inputs = {key.removeprefix(prefix): self.arrays[key][step] for key in keys}
             else:
                 inputs = self.arrays["tune.x"][step]
@@ -76,7 +78,7 @@ class Golden:
         prefix = "tune.var."
         return {
             key.removeprefix(prefix).removeprefix("module/").removesuffix(":0"): self.arrays[key]
-            for key in self.arrays.files
+            for key in self.arrays
             if key.startswith(prefix)
         }
 

@@ -4,6 +4,7 @@ import base64
 import os
 import random
 import shutil
+import sys
 import zlib
 
 import keras
@@ -69,6 +70,11 @@ class TestMutants:
         assert sorted(result.number for result in results) == list(numbers)
         assert [result for result in results if result.is_finding] == []
         assert {Outcome.REFUSED, Outcome.COMPUTED} <= {result.outcome for result in results}
+
+    def test_workers_that_do_not_start(self, monkeypatch):
+        monkeypatch.setattr(sys, "executable", shutil.which("false"))
+        with pytest.raises(RuntimeError, match="A worker did not start"):
+            list(try_mutants(2026, [0], processes=1))
 
     def test_a_number_makes_the_same_mutant_again(self, small, tmp_path):
         made = [mutants.make(3, 14, small, tmp_path / name) for name in ("one", "two")]

@@ -55,8 +55,12 @@ class Result:
 
 
 def try_mutants(seed: int, numbers: Iterable[int], processes: int) -> Iterator[Result]:
-    """Tries mutants in worker processes; results as they come."""
-    results: queue.Queue[Result | None] = queue.Queue()
+    """Tries mutants in worker processes; results as they come.
+
+    Raises:
+        RuntimeError: a worker did not start, or stopped for a reason of its own.
+    """
+    results: queue.Queue[Result | Exception | None] = queue.Queue()
     lock = threading.Lock()
     waiting = iter(numbers)
 
@@ -71,6 +75,8 @@ def try_mutants(seed: int, numbers: Iterable[int], processes: int) -> Iterator[R
                 while (number := next_number()) is not None:
                     results.put(worker.attempt(seed, number))
                 worker.stop()
+        except Exception as error:
+            results.put(error)
         finally:
             results.put(None)
 
@@ -80,6 +86,8 @@ def try_mutants(seed: int, numbers: Iterable[int], processes: int) -> Iterator[R
     running = len(threads)
     while running:
         result = results.get()
+        if isinstance(result, Exception):
+            raise result
         if result is None:
             running -= 1
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import json
 import os
@@ -67,11 +66,12 @@ def _try(seed: int, number: int, known: dict[str, Path], place: Path, seconds: f
         doing.write_text(json.dumps({**told, "step": step}))
 
     before = _mark_memory()
-    with contextlib.chdir(work / "home"):
-        steps = [
-            {"step": step.name, "outcome": step.outcome.value, "error": step.error}
-            for step in exercise(mutant, work, announce)
-        ]
+    os.chdir(work / "home")
+    steps = [
+        {"step": step.name, "outcome": step.outcome.value, "error": step.error}
+        for step in exercise(mutant, work, announce)
+    ]
+    os.chdir(place)
     faulthandler.cancel_dump_traceback_later()
     taken = _status("VmHWM") - before
     shutil.rmtree(work, ignore_errors=True)
