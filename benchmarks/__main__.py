@@ -19,11 +19,13 @@ class Benchmark(NamedTuple):
     """One benchmark.
 
     Attributes:
+        help: what it measures, in a line.
         run: measures as the command's arguments say, and returns a Markdown
             report and the figures for a JSON file.
         add_arguments: adds those that it alone has.
     """
 
+    help: str
     run: Callable[[argparse.Namespace], tuple[str, object]]
     add_arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
 
@@ -31,19 +33,33 @@ class Benchmark(NamedTuple):
 _DEFAULT = "compare"
 
 BENCHMARKS = {
-    _DEFAULT: Benchmark(compare.run, compare.add_arguments),
-    "fuzz": Benchmark(fuzz.run, fuzz.add_arguments),
-    "memory": Benchmark(lambda arguments: memory.run(arguments.quick)),
-    "mutants": Benchmark(hostile.run, hostile.add_arguments),
-    "reliability": Benchmark(reliability.run, reliability.add_arguments),
+    _DEFAULT: Benchmark(
+        "time and memory beside tensorflow_hub, TF1 sessions and native Keras (the default)",
+        compare.run,
+        compare.add_arguments,
+    ),
+    "fuzz": Benchmark(
+        "the readers under a coverage-guided fuzzer (extra [fuzz])", fuzz.run, fuzz.add_arguments
+    ),
+    "memory": Benchmark(
+        "what a load adds to memory, and what comes back", lambda given: memory.run(given.quick)
+    ),
+    "mutants": Benchmark("how broken and hostile modules end", hostile.run, hostile.add_arguments),
+    "reliability": Benchmark(
+        "killed writers, threads, processes, long runs, determinism, mutants",
+        reliability.run,
+        reliability.add_arguments,
+    ),
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description="Measures this package; see CONTRIBUTING.md."
+    )
     commands = parser.add_subparsers(dest="benchmark", required=True)
     for name, benchmark in BENCHMARKS.items():
-        command = commands.add_parser(name)
+        command = commands.add_parser(name, help=benchmark.help, description=benchmark.help)
         command.add_argument("--quick", action="store_true", help="smaller sizes, fewer rounds")
         command.add_argument("--output", type=Path, metavar="FILE", help="write figures as JSON")
         benchmark.add_arguments(command)

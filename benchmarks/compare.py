@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks import plots
 from benchmarks.comparisons import COMPARISONS
 from benchmarks.figures import Result
-from benchmarks.report import machine, markdown
+from benchmarks.report import machine, markdown, summary
 
 _FOLDER = Path("benchmark_results")
 
@@ -47,8 +47,9 @@ def run(arguments: argparse.Namespace) -> tuple[str, object]:
 
 def _report(facts: dict[str, str], found: dict[str, list[Result]]) -> str:
     measured_on = "; ".join(f"{name}: {value}" for name, value in facts.items())
+    every = [result for results in found.values() for result in results]
     sections = [markdown(results) for results in found.values()]
-    return "\n".join(["## Benchmarks", "", f"{measured_on}.", "", *sections])
+    return "\n".join(["## Benchmarks", "", f"{measured_on}.", "", summary(every), "", *sections])
 
 
 def _figures(facts: dict[str, str], found: dict[str, list[Result]]) -> dict[str, Any]:

@@ -34,6 +34,15 @@ class Case:
         measured = {side: Spread.of(found) for side, found in values.items()}
         return cls(module, measured, ratios(values, OURS), **more)
 
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Case:
+        """What ``dataclasses.asdict`` made of one."""
+        spreads = {
+            key: {side: Spread(**spread) for side, spread in found[key].items()}
+            for key in ("measured", "ratio")
+        }
+        return cls(**{**found, **spreads})
+
 
 @dataclass(frozen=True)
 class Result:
@@ -59,6 +68,11 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Plain dicts and lists."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Result:
+        """The inverse of :meth:`to_json`."""
+        return cls(**{**found, "cases": [Case.from_json(case) for case in found["cases"]]})
 
     @property
     def shown_unit(self) -> str:

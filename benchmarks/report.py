@@ -43,6 +43,18 @@ def markdown(results: Iterable[Result]) -> str:
     return "\n".join(line for result in results for line in _section(result))
 
 
+def summary(results: Iterable[Result]) -> str:
+    """One table of all comparisons but sweeps: the median ratios, module by module."""
+    shown = [result for result in results if not result.axis]
+    others = list(dict.fromkeys(side for r in shown for side in r.sides if side != OURS))
+    rows = (
+        [f"{result.title}: {case.module}", *(_ratio(result, case, side) for side in others)]
+        for result in shown
+        for case in result.cases
+    )
+    return "\n".join(_table([f"what {OURS} takes, as a part of", *others], rows))
+
+
 def _section(result: Result) -> Iterator[str]:
     yield f"### {result.title}"
     yield ""
@@ -100,7 +112,7 @@ def _ratio(result: Result, case: Case, side: str) -> str:
     aim = result.aims.get(side)
     if aim is None:
         return f"{ratio:.2f}"
-    return f"{ratio:.2f} ({'aim' if ratio <= aim else 'misses the aim'} {aim:g})"
+    return f"{ratio:.2f} ({'aim' if ratio <= aim else 'misses'} {aim:g})"
 
 
 def show(number: float) -> str:

@@ -127,7 +127,7 @@ def test_table_of_times():
         "",
         "| module | tensorflow_hub.KerasLayer | native Keras twin |",
         "|---|---:|---:|",
-        "| LSTM | 0.50 (misses the aim 0.4) |  |",
+        "| LSTM | 0.50 (misses 0.4) |  |",
         "| image CNN |  | 1.50 (aim 2) |",
     ]
 
@@ -142,6 +142,20 @@ def test_table_of_rates():
         "| LSTM, 16 | 8 | 16 |",
     ]
     assert lines[-1] == "| LSTM, 16 | 2.00 |"
+
+
+def test_summary_has_all_but_sweeps():
+    assert report.summary([BARS, RATES]).splitlines() == [
+        "| what ModuleLayer takes, as a part of | tensorflow_hub.KerasLayer | native Keras twin |",
+        "|---|---:|---:|",
+        "| Work: LSTM | 0.50 (misses 0.4) |  |",
+        "| Work: image CNN |  | 1.50 (aim 2) |",
+    ]
+
+
+def test_results_from_json():
+    for result in (BARS, RATES):
+        assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
 def test_files_of_results(tmp_path):
