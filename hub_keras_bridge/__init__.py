@@ -6,7 +6,9 @@
 
 import pathlib
 import sys
+import typing
 
+from hub_keras_bridge.old_names import refuse as _refuse
 from hub_keras_bridge.version import VERSION as __version__
 
 # Keras finds the class of a saved layer only in what is imported, so importing
@@ -112,3 +114,9 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "register_module_for_export",
     "resolve",
 ]
+
+# For a type checker it would make every name an attribute.
+if not typing.TYPE_CHECKING:
+
+    def __getattr__(name: str) -> typing.NoReturn:
+        _refuse(__name__, name)

@@ -9,9 +9,7 @@ from typing import Any
 
 from hub_keras_bridge.batch_runner import BatchRunner
 from hub_keras_bridge.errors import TableError
-from hub_keras_bridge.tables.files import require_free
-from hub_keras_bridge.tables.formats import input_format as format_to_read
-from hub_keras_bridge.tables.formats import output_format as format_to_write
+from hub_keras_bridge.tables.preflight import formats_of
 from hub_keras_bridge.tables.reader import Progress, read_batches
 from hub_keras_bridge.tables.writer import open_writer, require_holds
 
@@ -96,16 +94,18 @@ def apply_to_file(
         safe_mode: whether to refuse a module that reaches outside its graph.
         progress: told how many more bytes of the input file were read.
 
+    Returns:
+        How many rows were written, and the names of the outputs.
+
     Raises:
         TableError: the input cannot be read or does not fit the signature, or
             the output cannot be written; no file is left then.
         HubError: the module cannot be loaded; see ``ModuleLayer``.
     """
     source, target = os.fspath(input_path), os.fspath(output_path)
-    reads = input_format or format_to_read(source)
-    writes = output_format or format_to_write(target)
-    # Known before the module is loaded, which may take long.
-    require_free(target, overwrite)
+    reads, writes = formats_of(
+        source, target, reads=input_format, writes=output_format, overwrite=overwrite
+    )
     if output_key is None and writes == "npy":
         output_key = "default"
     runner = BatchRunner(

@@ -142,9 +142,23 @@ def add_signature(
             placeholder; in any case it is not colocated with another op.
         outputs: likewise, without such limits.
 
+    Dtypes and static shapes are those of the tensors; None stands for any size.
+
     Raises:
-        PublishError: the name is taken, something is no graph tensor, or an
-            input is colocated with another op.
+        PublishError: the name is taken, something is no graph tensor, an input
+            is colocated with another op, or this is called outside a graph.
+
+    Example:
+
+    >>> def sums():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None, 3], name="x")
+    ...     add_signature(inputs=x, outputs={"default": 2 * x, "sum": tf.reduce_sum(x, 1)})
+    ...     add_signature("halved", inputs={"x": x}, outputs=x / 2)
+    >>> spec = create_module_spec(sums)
+    >>> spec.get_signature_names()
+    ['default', 'halved']
+    >>> print(spec.get_output_info_dict()["sum"])
+    float32 [?]
     """
     name = name or DEFAULT_SIGNATURE
     if not isinstance(name, str):
@@ -182,7 +196,19 @@ def attach_message(key: str, message: Message) -> None:
         message: any protobuf message.
 
     Raises:
-        PublishError: the key is malformed, or the message is none.
+        PublishError: the key is malformed, the message is none, or this is
+            called outside a graph.
+
+    Example:
+
+    >>> from google.protobuf import wrappers_pb2
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     add_signature(inputs=x, outputs=x)
+    ...     attach_message("language", wrappers_pb2.StringValue(value="mri"))
+    >>> spec = create_module_spec(module_fn)
+    >>> spec.get_attached_message("language", wrappers_pb2.StringValue).value
+    'mri'
     """
     if not isinstance(key, str) or not re.fullmatch(r"[a-zA-Z][a-zA-Z0-9_]*", key):
         raise PublishError(

@@ -173,9 +173,14 @@ def check_common_signature(
             ``"default"``, ``"image_classification"``.
         tags: which variant.
 
+    Returns:
+        A report: ``follows``, the ``signature`` that was checked, and ``findings``,
+        each with ``where``, ``expected`` and ``found``.
+
     Raises:
         TagsError: no such variant.
         SignatureError: no such kind.
+        HubError: the module cannot be read; see :func:`load_module_spec`.
 
     Example:
 

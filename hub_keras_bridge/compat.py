@@ -268,8 +268,10 @@ class HeldVariable(keras.Variable):
     def move_to(self, other: tf.Variable) -> None:
         """Holds another variable from now on, with the value of this one."""
         other.assign(self._held)
-        # By this a Keras optimizer, which may know the variable already, tells it.
-        other._unique_id = self._held._unique_id  # noqa: SLF001
+        # By this a Keras optimizer, which may know the variable already, tells it. A
+        # distributed variable has that of its first copy.
+        first = getattr(other, "_primary", other)
+        first._unique_id = self._held._unique_id  # noqa: SLF001
         self._held = self._value = other
 
 

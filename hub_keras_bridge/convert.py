@@ -14,9 +14,9 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge import compat, export
+from hub_keras_bridge.convert_preflight import KERAS_ENDING, require_all, require_keras_ending
 from hub_keras_bridge.errors import (
     ConversionError,
-    ExportError,
     FormatError,
     HubError,
     Subject,
@@ -33,7 +33,6 @@ from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 Handle: TypeAlias = str | os.PathLike[str] | ModuleSpec
 Path: TypeAlias = str | os.PathLike[str]
 
-KERAS_ENDING = ".keras"
 _CANNOT_WRITE = "Cannot write what a TF1 Hub module was converted to."
 _SERVING = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
@@ -97,14 +96,7 @@ def to_keras(
         HubError: what :class:`ModuleLayer` raises.
     """
     spec = load_module_spec(handle)
-    if not os.fspath(path).endswith(KERAS_ENDING):
-        raise ExportError(
-            "Cannot write a TF1 Hub module as a Keras model.",
-            spec.subject,
-            expected=f"a file name that ends in {KERAS_ENDING}",
-            found=repr(os.fspath(path)),
-            advice=f"add {KERAS_ENDING} to the name",
-        )
+    require_keras_ending(path, spec.subject)
     with export.new_file(path, spec.subject, _CANNOT_WRITE) as file:
         facts = spec.variant(tags).signature(signature)
         layer = ModuleLayer(
@@ -194,14 +186,7 @@ def to_hub(
         FormatError: the file is no Keras model.
         UnsafeModuleError: safe mode refuses an op.
     """
-    if signature is not None or tags:
-        raise ConversionError(
-            "Cannot write a part of a TF1 Hub module as a module.",
-            Subject(str(handle), tags, signature),
-            expected="neither a signature nor tags",
-            found="a choice of one signature or variant",
-            advice="leave it out; a module keeps all its variants and signatures",
-        )
+    require_all(signature, tags, Subject(str(handle), tags, signature))
     if isinstance(handle, str | os.PathLike) and os.fspath(handle).endswith(KERAS_ENDING):
         _only_module_layer(os.fspath(handle), safe_mode).export_module(path)
         return

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from hub_keras_bridge import input_advice
 from hub_keras_bridge.errors import InputError, SignatureError, choices
 from hub_keras_bridge.plan import plan
 from hub_keras_bridge.runtime import import_plan
@@ -99,7 +100,7 @@ class Endpoint:
         """
         if not isinstance(inputs, Mapping):
             return inputs
-        tensors = {n for n, v in inputs.items() if _is_tensor(v)}
+        tensors = {n for n, v in inputs.items() if is_tensor(v)}
         if len(tensors) in (0, len(inputs)):
             return inputs
         return {
@@ -151,16 +152,19 @@ class Endpoint:
             InputError: it can never fit.
         """
         info = self.facts.inputs[name]
+        shape = tf.TensorShape(shape)
         fits = dtype == info.dtype or may_widen(dtype, info.dtype)
-        if not fits or not info.get_shape().is_compatible_with(tf.TensorShape(shape)):
-            raise InputError(
-                f"Cannot feed input {name!r} of a TF1 Hub module.",
-                self.subject,
-                expected=str(info),
-                found=f"{dtype.name} {show_shape(tf.TensorShape(shape))}",
-                advice=f"give keras.Input(shape=..., dtype={info.dtype.name!r}) the dtype and "
-                "shape that the signature has",
-            )
+        if fits and info.get_shape().is_compatible_with(shape):
+            return
+        # Of data that it makes an input for, Keras tells the layer's dtype, not the data's.
+        kind = "shape" if fits else dtype.name
+        raise InputError(
+            f"Cannot feed input {name!r} of a TF1 Hub module.",
+            self.subject,
+            expected=str(info),
+            found=f"{kind} {show_shape(shape)}",
+            advice=input_advice.to_begin_a_model(shape, dtype, info.type_spec),
+        )
 
     def infer(self, input_shapes: Mapping[str, tf.TensorShape]) -> list[tf.TensorSpec]:
         """Specs of the flat outputs for dense inputs of these shapes.
@@ -193,5 +197,6 @@ class Endpoint:
         return [s for key in self.outputs for s in self.facts.outputs[key].component_specs]
 
 
-def _is_tensor(value: Any) -> bool:
+def is_tensor(value: Any) -> bool:
+    """Whether Keras takes a value for a tensor: one of TensorFlow's, or a symbol."""
     return tf.is_tensor(value) or isinstance(value, keras.KerasTensor)

@@ -50,6 +50,17 @@ class HubError(Exception):
         expected: what would have been right.
         found: what was there instead.
         advice: what to do.
+
+    Each is an attribute of the error. Example:
+
+    >>> error = HubError("It failed.", Subject("/embed"), found="a cat", advice="look again")
+    >>> print(error)
+    It failed.
+      In: module '/embed'
+      Found: a cat
+      What to do: look again
+    >>> error.advice
+    'look again'
     """
 
     # Keras rebuilds an error that leaves a layer's call from its first argument,

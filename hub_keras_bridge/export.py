@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from hub_keras_bridge import format, layout
 from hub_keras_bridge.errors import ExportError, HubError, Subject
-from hub_keras_bridge.resolve import local_path
+from hub_keras_bridge.targets import local_target, require_free_target
 from hub_keras_bridge.unfinished import unfinished
 
 
@@ -64,23 +64,6 @@ def copy_assets(assets: Mapping[str, str], folder: str) -> None:
             ) from error
 
 
-def require_free_target(path: str, subject: Subject) -> None:
-    """Checks that nothing is at a path, or an empty folder.
-
-    Raises:
-        ExportError: something is.
-    """
-    path = _local(path, subject)
-    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
-        raise ExportError(
-            "Cannot write a TF1 Hub module: the target exists.",
-            subject,
-            expected=f"no file or non-empty folder at {os.path.abspath(path)}",
-            found="one that is there already",
-            advice="choose another path; an export never overwrites",
-        )
-
-
 @contextmanager
 def new_directory(path: str, subject: Subject) -> Iterator[str]:
     """A folder beside ``path`` that becomes ``path`` when the block succeeds.
@@ -91,7 +74,7 @@ def new_directory(path: str, subject: Subject) -> Iterator[str]:
         ExportError: ``path`` is taken, or something in the block failed on
             disk; the temporary folder is gone then.
     """
-    path = os.path.abspath(_local(path, subject))
+    path = os.path.abspath(local_target(path, subject))
     with _moved_when_whole(path, subject, "Cannot write a TF1 Hub module.") as folder:
         os.mkdir(folder)
         yield folder
@@ -136,17 +119,3 @@ def _moved_when_whole(path: str, subject: Subject, problem: str) -> Iterator[str
             found=str(error),
             advice="check permissions and free space; nothing was left behind",
         ) from error
-
-
-def _local(path: str | os.PathLike[str], subject: Subject) -> str:
-    """The path, or that of a file:// URL."""
-    local = local_path(path)
-    if local is not None:
-        return local
-    raise ExportError(
-        "Cannot write a TF1 Hub module: the target is on no local disk.",
-        subject,
-        expected="a path or a file:// URL",
-        found=repr(os.fspath(path)),
-        advice="export to a local folder and copy it; only there is an export all or nothing",
-    )

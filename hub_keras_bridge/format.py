@@ -27,6 +27,7 @@ from hub_keras_bridge.layout import (
     VARIABLES_PREFIX,
     ModuleAttachment,
     ModuleDef,
+    modules_in,
     safe_asset_name,
 )
 
@@ -275,6 +276,9 @@ def _diagnose(path: str) -> tuple[str, str]:
             "import it with tf.compat.v1.wrap_function; it has neither signatures nor variables",
         )
     there = ", ".join(sorted(names)[:10]) or "an empty directory"
+    below = modules_in(path)
+    if below:
+        return there, f"did you mean {' or '.join(map(os.path.abspath, below[:3]))}?"
     return there, _LOOK_ELSEWHERE
 
 

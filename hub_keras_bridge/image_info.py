@@ -52,6 +52,18 @@ def _define_message() -> Any:
 
 
 ImageModuleInfo = _define_message()
+# What protobuf leaves open of a class that it makes.
+ImageModuleInfo.__module__ = __name__
+ImageModuleInfo.__doc__ = """What a publisher declares of a module's images: a protobuf message.
+
+``default_image_size`` has ``height`` and ``width``, in pixels (int32).
+
+Example:
+
+>>> info = ImageModuleInfo(default_image_size={"height": 224, "width": 160})
+>>> info.default_image_size.width
+160
+"""
 
 
 def attach_image_module_info(message: Any) -> None:
@@ -61,6 +73,9 @@ def attach_image_module_info(message: Any) -> None:
 
     Args:
         message: an ``ImageModuleInfo``.
+
+    Raises:
+        PublishError: it is no message, or this is called outside a graph.
 
     Example:
 
@@ -79,7 +94,7 @@ def attach_image_module_info(message: Any) -> None:
 def get_expected_image_size(
     module_or_spec: Any, signature: str | None = None, input_name: str | None = None
 ) -> list[int]:
-    """The size of the images that a module is to be given.
+    """The size of the images that a module is to be given, in pixels.
 
     What the publisher declared with :func:`attach_image_module_info` counts,
     for all signatures; without it, the input's shape.
@@ -96,6 +111,16 @@ def get_expected_image_size(
     Raises:
         SignatureError: no such signature or input.
         FormatError: neither the publisher nor the input's shape tells.
+        InputError: ``module_or_spec`` is none of these.
+
+    Example:
+
+    >>> from hub_keras_bridge.authoring import add_signature, create_module_spec
+    >>> def module_fn():
+    ...     images = tf.compat.v1.placeholder(tf.float32, [None, 28, 32, 1])
+    ...     add_signature(inputs={"images": images}, outputs=tf.reduce_mean(images, [1, 2, 3]))
+    >>> get_expected_image_size(create_module_spec(module_fn))
+    [28, 32]
     """
     module = _describing(module_or_spec)
     info = module.get_attached_message(IMAGE_MODULE_INFO_KEY, ImageModuleInfo, required=False)
@@ -124,6 +149,16 @@ def get_num_image_channels(
     Raises:
         SignatureError: no such signature or input.
         FormatError: the input's shape does not tell.
+        InputError: ``module_or_spec`` is none of these.
+
+    Example:
+
+    >>> from hub_keras_bridge.authoring import add_signature, create_module_spec
+    >>> def module_fn():
+    ...     images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 1])
+    ...     add_signature(inputs={"images": images}, outputs=tf.reduce_mean(images, [1, 2, 3]))
+    >>> get_num_image_channels(create_module_spec(module_fn))
+    1
     """
     images = _image_input(_describing(module_or_spec), signature, input_name)
     *_, channels = images.dimensions

@@ -67,6 +67,21 @@ def register_module_for_export(module: ModuleLayer | GraphModule, export_name: s
     Raises:
         PublishError: the graph has a module of this name already, the name
             cannot be a folder's, or this is no module.
+
+    Example:
+
+    >>> import tempfile, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     factor = tf.compat.v1.get_variable("factor", initializer=2.0)
+    ...     hub.add_signature(inputs=x, outputs=x * factor)
+    >>> with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    ...     module = hub.Module(hub.create_module_spec(module_fn))
+    ...     hub.register_module_for_export(module, "double")
+    ...     session.run(tf.compat.v1.global_variables_initializer())
+    ...     exports = hub.LatestModuleExporter(tempfile.mkdtemp()).export()
+    >>> print(hub.ModuleLayer(exports["double"])([3.0]).numpy())
+    [6.]
     """
     if not _is_folder_name(export_name):
         raise PublishError(
@@ -185,6 +200,9 @@ class LatestModuleExporter(keras.callbacks.Callback):
 
     def export(self) -> dict[str, str]:
         """Exports all modules now.
+
+        Without ``checkpoint_dir``, modules in a TF1 graph take their values from
+        the default session.
 
         Returns:
             Export name -> folder of the new export.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+import inspect
 import os
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -9,7 +11,6 @@ from typing import Any
 
 import keras
 import tensorflow as tf
-from absl import logging
 
 from hub_keras_bridge import compat, export, portable, precision, replicas, xla
 from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
@@ -28,17 +29,52 @@ from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.saved_models.layer import SavedModelLayer
 from hub_keras_bridge.saved_models.restored import is_tf2_saved_model
+from hub_keras_bridge.saved_models.source import source_of
 from hub_keras_bridge.selection import select, warn_of_unfed_losses
-from hub_keras_bridge.spec import ModuleSpec, load_module_spec
-from hub_keras_bridge.symbolic import ShapeMemory, symbolic_inputs, symbolic_outputs
+from hub_keras_bridge.spec import ModuleSpec, load_module_spec, read_module_spec
+from hub_keras_bridge.symbolic import (
+    ShapeMemory,
+    need_float_policy,
+    symbolic_inputs,
+    symbolic_outputs,
+)
 from hub_keras_bridge.variant import VariableFacts
 
 # Two threads may make the first call of a layer at once.
 _BUILDING = threading.RLock()
 
 
+class _ByContent(abc.ABCMeta):
+    """Makes of a handle the layer for what is there.
+
+    ``__new__`` could choose the class, too, but not hand on what it has read: the
+    caller's arguments go to ``__init__``, which would fetch and read all again.
+    An ABCMeta, so that a subclass may be one.
+    """
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is ModuleLayer:
+            return cls._of(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
+
+    def _of(cls, handle: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(handle, str | os.PathLike):
+            _check_backend()
+            path, name = resolve(handle), redact(os.fsdecode(handle))
+            if is_tf2_saved_model(path, Subject(name)):
+                return SavedModelLayer(source_of(path, name), *args, **kwargs)
+            handle = read_module_spec(path, name)
+        return super().__call__(handle, *args, **kwargs)
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of ``__init__``, where help and editors would show that of ``__call__``."""
+        _, *parameters = inspect.signature(cls.__init__).parameters.values()  # type: ignore[misc]
+        return inspect.Signature(parameters)
+
+
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class ModuleLayer(compat.OwnLosses):
+class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
     """Runs one signature of a TF1 Hub module, and fine-tunes it.
 
     The call returns the output named ``"default"``, or ``output_key``, or with
@@ -90,20 +126,13 @@ class ModuleLayer(compat.OwnLosses):
         BackendError: Keras runs on another backend than TensorFlow.
         HandleError: the handle leads nowhere.
         FormatError: what it leads to is no TF1 Hub module.
+        InputError: ``dtype`` is none of the floats.
         TagsError: no variant has these tags.
         SignatureError: no such signature or output.
         TrainingError: a pattern matches no trainable variable.
         UnsafeModuleError: safe mode refuses an op.
         UnknownOpError: TensorFlow lacks an op of the module.
     """
-
-    def __new__(cls, handle: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Makes a SavedModelLayer where the handle leads to a TF2 SavedModel."""
-        if cls is ModuleLayer and isinstance(handle, str | os.PathLike):
-            _check_backend()
-            if is_tf2_saved_model(resolve(handle), Subject(redact(os.fspath(handle)))):
-                return SavedModelLayer(handle, *args, **kwargs)
-        return super().__new__(cls, handle, *args, **kwargs)
 
     def __init__(
         self,
@@ -123,6 +152,7 @@ class ModuleLayer(compat.OwnLosses):
         super().__init__(trainable=trainable, autocast=False, **kwargs)
         compat.take_inputs_as_they_are(self)
         spec = load_module_spec(handle)
+        need_float_policy(super().compute_dtype, spec.subject)
         self._handle = spec.files.name
         self._selection = select(
             spec,
@@ -136,7 +166,10 @@ class ModuleLayer(compat.OwnLosses):
         self._safe_mode = safe_mode
         self._shapes = ShapeMemory()
         self._runtime: Runtime | None = None
-        self._module = _Module(spec, *self._selection.endpoints(spec, safe_mode))
+        self._module = self._read(spec)
+
+    def _read(self, spec: ModuleSpec) -> _Module:
+        return _Module(spec, *self._selection.endpoints(spec, self._safe_mode, self.trainable))
 
     # --- the module ---
 
@@ -201,7 +234,8 @@ class ModuleLayer(compat.OwnLosses):
                 self.spec.subject,
                 expected="the module's folder, or a .keras file that has it inside",
                 found="a layer made from a config alone",
-                advice="load the model with keras.models.load_model(...), or put the module back",
+                advice="put the module back, or load a .keras file of the model: an .h5 file or "
+                "a config holds no module",
             )
 
     # --- Keras: building and calling ---
@@ -318,7 +352,11 @@ class ModuleLayer(compat.OwnLosses):
         learning = bool(training) and self.trainable
         module = self._module
         endpoint = module.training_endpoint if learning else module.endpoint
-        xla.need_ops(endpoint, training=learning)
+        xla.need_ops(
+            lambda: xla.missing_ops(endpoint, training=learning),
+            "Cannot compile a TF1 Hub module with XLA: it lacks some of the module's ops.",
+            endpoint.subject,
+        )
         flat = endpoint.bind(inputs)
         runtime = self._runtime
         assert runtime is not None, "Keras builds a layer before it calls it"
@@ -347,38 +385,18 @@ class ModuleLayer(compat.OwnLosses):
 
     # --- Keras: XLA ---
 
-    @property
-    def supports_jit(self) -> bool:
-        """Whether XLA can compile what calls run now, on the devices that are used.
-
-        Keras asks when a model is compiled, with ``jit_compile=True`` on any
-        machine, with the default only where there is an accelerator. Setting it
-        to False keeps XLA away.
-        """
-        return self._may_jit and not xla.accelerator_is_hidden() and not self._beyond_xla()
-
-    @supports_jit.setter
-    def supports_jit(self, allowed: bool) -> None:
-        self._may_jit = allowed
-
-    def _beyond_xla(self) -> bool:
+    def _missing_ops(self) -> dict[str, str] | None:
         if self.spec.files.facts_only:
-            # A .keras file being read: what was decided when it was saved holds.
-            return False
+            return None
         module = self._module
-        if self.trainable not in module.beyond_xla:
-            missing = xla.missing_ops(module.endpoint, training=False)
-            if self.trainable:
-                missing |= xla.missing_ops(module.training_endpoint, training=True)
-            if missing:
-                logging.warning(
-                    "XLA cannot compile layer %r (%s): it has no kernels for %s",
-                    self.name,
-                    module.endpoint.subject,
-                    xla.show(missing),
-                )
-            module.beyond_xla[self.trainable] = bool(missing)
-        return module.beyond_xla[self.trainable]
+        missing = xla.missing_ops(module.endpoint, training=False)
+        if self.trainable:
+            missing |= xla.missing_ops(module.training_endpoint, training=True)
+        return missing
+
+    @property
+    def _subject(self) -> Subject:
+        return self._module.endpoint.subject
 
     # --- Keras: dtypes and shapes ---
 
@@ -494,7 +512,7 @@ class ModuleLayer(compat.OwnLosses):
                 advice="save the model again; the archive is damaged",
             )
         weights = self._module.weights
-        self._module = _Module(spec, *self._selection.endpoints(spec, self._safe_mode))
+        self._module = self._read(spec)
         self._module.weights = weights
         if self.built:
             self._start_runtime()
@@ -523,8 +541,6 @@ class _Module:
         self.endpoint = endpoint
         self.training_endpoint = training_endpoint
         self.weights: list[tuple[VariableFacts, keras.Variable]] = []
-        # Trainable or not -> whether XLA lacks an op; once it was asked for.
-        self.beyond_xla: dict[bool, bool] = {}
 
 
 def _check_backend() -> None:

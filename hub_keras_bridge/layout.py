@@ -43,6 +43,22 @@ def module_def_bytes() -> bytes:
     return ModuleDef(format=FORMAT_V3).SerializeToString()
 
 
+def modules_in(folder: str) -> list[str]:
+    """The subfolders of a local folder that look like modules.
+
+    >>> import tempfile
+    >>> store = tempfile.mkdtemp()
+    >>> for name in ("embed", "notes"):
+    ...     os.mkdir(os.path.join(store, name))
+    >>> _ = open(os.path.join(store, "embed", SAVED_MODEL_FILE), "w")
+    >>> [os.path.basename(path) for path in modules_in(store)]
+    ['embed']
+    """
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    paths = [os.path.join(folder, name) for name in names]
+    return [path for path in paths if os.path.isfile(os.path.join(path, SAVED_MODEL_FILE))]
+
+
 def safe_asset_name(name: str, subject: Subject) -> str:
     """The asset's file name, if it stays inside ``assets/``.
 

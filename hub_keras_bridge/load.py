@@ -20,7 +20,7 @@ from hub_keras_bridge.saved_models.restored import (
     restore,
 )
 from hub_keras_bridge.selection import select
-from hub_keras_bridge.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.spec import ModuleSpec, read_module_spec
 from hub_keras_bridge.variant import DEFAULT_KEY
 
 
@@ -72,8 +72,14 @@ def load(
         safe_mode: whether to refuse a module that reaches outside its own
             graph (files, network, Python).
 
+    Returns:
+        A ``tf.Module`` with ``__call__(inputs, training=False)``, ``variables``,
+        ``trainable_variables``, ``regularization_losses`` and ``signatures``
+        (name -> function). Dtypes and shapes are those of the signatures.
+
     Raises:
         HandleError: the handle leads nowhere.
+        DownloadError, ArchiveError, CacheError: the module could not be fetched.
         FormatError: what it leads to is neither a TF1 Hub module nor a SavedModel.
         TagsError: no variant has these tags.
         SignatureError: no such signature, or nothing to call.
@@ -82,8 +88,11 @@ def load(
         UnknownOpError: TensorFlow lacks an op of the module.
         GraphModeError: a TF1 graph is being built.
     """
-    if not isinstance(handle, ModuleSpec):
-        path, subject = resolve(handle), Subject(redact(str(handle)))
+    if isinstance(handle, ModuleSpec):
+        spec = handle
+    else:
+        path, name = resolve(handle), redact(str(handle))
+        subject = Subject(name)
         if is_tf2_saved_model(path, subject):
             if training_tags is not None:
                 raise no_variants(subject, training_tags)
@@ -93,10 +102,11 @@ def load(
                     path, tags, signature=signature, safe_mode=safe_mode, subject=subject
                 )
         if is_saved_model(path):
-            handle = create_module_spec_from_saved_model(path)
+            spec = create_module_spec_from_saved_model(path)
             tags = {tf.saved_model.SERVING} if tags is None else tags
             signature = signature or tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-    spec = load_module_spec(handle)
+        else:
+            spec = read_module_spec(path, name)
     _need_graphs(spec)
     _need_eager_execution(spec.subject)
     facts = spec.variant(tags).signature(signature)

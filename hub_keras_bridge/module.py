@@ -79,7 +79,8 @@ class Module:
                     self._variant.subject,
                     expected="a TF1 graph that is being built",
                     found="eager execution",
-                    advice="make it inside `with tf.Graph().as_default():`, or use hub.ModuleLayer",
+                    advice="make it inside `with tf.Graph().as_default():`; begin a TF1 script "
+                    "with tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer",
                 )
             self._graph = tf.compat.v1.get_default_graph()
             with _unused_scope(name, self._graph) as scope:
@@ -103,6 +104,8 @@ class Module:
 
         Returns:
             The output ``"default"``, or a dict of all.
+
+        All are graph tensors, of the signature's dtypes and shapes.
 
         Raises:
             SignatureError: no such signature, or no output ``"default"``.
@@ -185,9 +188,26 @@ class Module:
 
         Raises:
             ExportError: the target is taken or cannot be written.
+
+        Example:
+
+        >>> import tempfile, tensorflow as tf, hub_keras_bridge as hub
+        >>> def double():
+        ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+        ...     factor = tf.compat.v1.get_variable("factor", initializer=2.0)
+        ...     hub.add_signature(inputs=x, outputs=x * factor)
+        >>> path = tempfile.mkdtemp()
+        >>> with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        ...     module = hub.Module(hub.create_module_spec(double))
+        ...     session.run(tf.compat.v1.global_variables_initializer())
+        ...     _ = session.run(module.variable_map["factor"].assign(5.0))
+        ...     module.export(path, session)
+        >>> hub.ModuleLayer(path)([1.0]).numpy().tolist()
+        [5.0]
         """
         facts = [facts for facts, _ in self._state.variables]
-        values = session.run([variable for _, variable in self._state.variables])
+        # A session runs nothing in a graph without ops, not even nothing.
+        values = session.run([v for _, v in self._state.variables]) if facts else []
         pairs = list(zip(facts, values, strict=True))
         export.write_module(
             os.fspath(path),
@@ -218,6 +238,10 @@ def eval_function_for_module(
 ) -> Iterator[Callable[..., Any]]:
     """Yields a function from values to values, as :class:`Module` has tensors.
 
+    The function takes ``(inputs=None, signature=None, as_dict=None)`` as
+    :meth:`Module.__call__` does, and returns NumPy arrays, or what a session
+    returns of sparse and ragged tensors. It works until the ``with`` block ends.
+
     Example:
 
     >>> import tensorflow as tf, hub_keras_bridge as hub
@@ -233,7 +257,8 @@ def eval_function_for_module(
         tags: which variant; the empty set if None.
 
     Raises:
-        TagsError: no such variant.
+        TagsError: no such variant. The function raises SignatureError and
+            InputError as a module does.
     """
     with tf.Graph().as_default() as graph:
         module = Module(spec, tags=tags)

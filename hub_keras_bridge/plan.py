@@ -253,9 +253,6 @@ def plan_initialization(
 def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> list[Plan]:
     """Every graph that calls of a signature, training included, may run.
 
-    They are kept until :func:`plan` is asked for them, since what is looked at
-    is mostly run soon, and planning is half of the work.
-
     Raises:
         SignatureError: an output needs an input that the signature lacks.
         UnknownOpError: TensorFlow lacks an op that is needed.
@@ -268,8 +265,26 @@ def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> l
         plans.append(plan(variant, fed, inputs=signature.input_tensors))
     tables = dict.fromkeys(node for each in plans for node in each.resources)
     plans += [p for node in tables if (p := plan_initialization(variant, node))]
-    variant.unused_plans |= {each.question: each for each in plans}
     return plans
+
+
+def keep_plans(variant: Variant, plans: Iterable[Plan], *, training: bool) -> None:
+    """Keeps plans of a variant until :func:`plan` is asked for them.
+
+    What was looked at is mostly run soon, and planning is half of the work.
+
+    Args:
+        variant: whose plans.
+        plans: what :func:`plan_all` made. Each has a copy of its graph.
+        training: whether there are training calls; they alone run update ops and
+            regularization losses.
+    """
+    for_training = {*variant.losses, *variant.update_ops}
+    variant.unused_plans |= {
+        each.question: each
+        for each in plans
+        if training or for_training.isdisjoint((*each.fetches, *each.updates))
+    }
 
 
 def standing_losses(variant: Variant) -> tuple[str, ...]:

@@ -1,9 +1,9 @@
 """What a Keras dtype policy means to a module's outputs.
 
-A module computes in the dtypes it was published with. TF1 knew no policies:
-float32 is what a graph has unless its publisher chose another dtype. So that one
-becomes the policy's compute dtype at the layer's outputs, where the rest of
-the model expects it; a dtype that was chosen stays.
+A module or SavedModel computes in the dtypes it was published with. A graph knows
+no policies: float32 is what it has unless its publisher chose another dtype. So
+that one becomes the policy's compute dtype at the layer's outputs, where the rest
+of the model expects it; a dtype that was chosen stays.
 """
 
 from __future__ import annotations
@@ -29,11 +29,16 @@ def output_dtype(published: str, compute_dtype: str) -> str:
 
 
 def to_output_dtypes(outputs: Any, compute_dtype: str) -> Any:
-    """Casts a layer's outputs, dense, sparse or ragged, to what they are to be."""
+    """Casts a layer's outputs to what they are to be.
+
+    Args:
+        outputs: dense, sparse or ragged tensors, one or a nest of them.
+        compute_dtype: that of the layer's dtype policy.
+    """
     if compute_dtype == _UNCHOSEN:
         return outputs
 
     def cast(output: Any) -> Any:
         return tf.cast(output, output_dtype(output.dtype.name, compute_dtype))
 
-    return {k: cast(v) for k, v in outputs.items()} if isinstance(outputs, dict) else cast(outputs)
+    return tf.nest.map_structure(cast, outputs)

@@ -17,6 +17,7 @@ from hub_keras_bridge.fetch.archived import (
     refuse_sha256,
 )
 from hub_keras_bridge.fetch.urls import redact, scheme_of
+from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,14 @@ class Resolver:
         kind: how such handles look, for messages.
         takes: whether a handle is of this kind.
         find: handle, sha256 of the module's archive or None -> its folder.
+
+    >>> only_files = Resolver(
+    ...     kind="file://",
+    ...     takes=lambda handle: handle.startswith("file://"),
+    ...     find=lambda handle, sha256: handle.removeprefix("file://"),
+    ... )
+    >>> only_files.takes("file:///modules/embed"), only_files.find("file:///modules/embed", None)
+    (True, '/modules/embed')
     """
 
     kind: str
@@ -112,18 +121,33 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
     )
 
 
+def check_handle(handle: str) -> None:
+    """Checks what a local handle leads to; takes no time and imports no TensorFlow.
+
+    Raises:
+        HandleError: it leads to nothing, to a part of a module or to a Keras model.
+    """
+    path = local_path(handle)
+    if path is not None and not _is_kaggle(handle):
+        _require_module(path, Subject(handle))
+
+
 def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
     """The path that a path or ``file://`` URL stands for; None for other URLs.
 
+    A ``~`` in front is the user's home.
+
     >>> local_path("/modules/embed"), local_path("file:///modules/my%20embed")
     ('/modules/embed', '/modules/my embed')
+    >>> local_path("~/embed") == os.path.join(os.path.expanduser("~"), "embed")
+    True
     >>> local_path("gs://modules/embed")
     """
     text = os.fsdecode(path_or_url)
     scheme = scheme_of(text)
     if scheme == "file":
         return urllib.request.url2pathname(urllib.parse.urlsplit(text).path)
-    return None if scheme else text
+    return None if scheme else os.path.expanduser(text)
 
 
 def _is_local(handle: str) -> bool:
@@ -133,18 +157,42 @@ def _is_local(handle: str) -> bool:
 def _find_local(handle: str, sha256: str | None) -> str:
     path = local_path(handle)
     assert path is not None
+    _require_module(path, Subject(handle))
     if is_archive(path) and os.path.isfile(path):
         return cached_archive_file(path, sha256)
-    if not os.path.lexists(path):
-        raise HandleError(
-            "Cannot resolve the handle of a TF1 Hub module: there is no such directory.",
-            Subject(handle),
-            expected="a folder or a .tar.gz file",
-            found="nothing at this path",
-            advice="check the path; an unpacked module is the folder that has saved_model.pb",
-        )
     refuse_sha256(sha256, Subject(handle), "a folder")
     return path
+
+
+def _require_module(path: str, subject: Subject) -> None:
+    """Checks that there is something at a path, and no part of a module or Keras model.
+
+    Raises:
+        HandleError: there is nothing, or one of these.
+    """
+    full = os.path.abspath(path)
+    problem, found = "this is a file", f"the file {full}"
+    if not os.path.exists(path):
+        problem, found = "there is no such directory", f"nothing at {full}"
+        advice = "check the path; an unpacked module is the folder that has saved_model.pb"
+    elif os.path.isdir(path):
+        return
+    elif os.path.basename(full) in (SAVED_MODEL_FILE, MODULE_FILE):
+        advice = f"pass the folder that it is in: {os.path.dirname(full)}"
+    elif full.endswith(".keras"):
+        advice = (
+            "load it with keras.models.load_model; to make a module of the one in it, "
+            "hub-keras-bridge convert FILE OUT --to hub"
+        )
+    else:
+        return  # An archive, or something that only its content tells.
+    raise HandleError(
+        f"Cannot resolve the handle of a TF1 Hub module: {problem}.",
+        subject,
+        expected="a folder or a .tar.gz file",
+        found=found,
+        advice=advice,
+    )
 
 
 def _is_kaggle(handle: str) -> bool:

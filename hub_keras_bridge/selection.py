@@ -11,8 +11,8 @@ from absl import logging
 
 from hub_keras_bridge import audit
 from hub_keras_bridge.endpoint import Endpoint
-from hub_keras_bridge.errors import TrainingError, choices
-from hub_keras_bridge.plan import losses_fed_by, plan_all, standing_losses
+from hub_keras_bridge.errors import Subject, TrainingError, choices
+from hub_keras_bridge.plan import keep_plans, losses_fed_by, plan_all, standing_losses
 from hub_keras_bridge.spec import ModuleSpec, as_tags
 from hub_keras_bridge.variant import VariableFacts
 
@@ -51,11 +51,20 @@ class Selection:
             "training_tags": sorted(self.training_tags),
         }
 
-    def endpoints(self, spec: ModuleSpec, safe_mode: bool) -> tuple[Endpoint, Endpoint]:
+    def endpoints(
+        self, spec: ModuleSpec, safe_mode: bool, trainable: bool = False
+    ) -> tuple[Endpoint, Endpoint]:
         """Where ordinary calls go, and where training calls go.
 
         A graph that cannot run, or that safe mode refuses, is known here. Of a
         spec without graphs there is nothing to check.
+
+        Args:
+            spec: of the module.
+            safe_mode: whether to refuse graphs that reach outside the module.
+            trainable: whether there are training calls now. Both ways all is
+                checked; only what is soon to run is kept, since it holds a copy of
+                the graph.
 
         Raises:
             TagsError: the module has no such variant.
@@ -73,15 +82,13 @@ class Selection:
                 plans = plan_all(each.variant, each.signature, each.outputs)
                 if safe_mode:
                     audit.require_safe(plans, each.subject, each.variant.nodes)
+                if trainable or each.variant is inference.variant:
+                    keep_plans(each.variant, plans, training=trainable)
         return inference, training
 
     def trained(self, spec: ModuleSpec) -> set[str]:
         """Nodes of the variables that a trainable layer trains."""
-        return {
-            facts.node
-            for facts in self._trainable(spec)
-            if self.patterns is None or _found_in(self.patterns, facts)
-        }
+        return trained_nodes(self.patterns, spec.variant(self.training_tags).variables)
 
     def needed(self, spec: ModuleSpec, trainable: bool) -> set[str]:
         """Nodes of the variables that must have values.
@@ -90,37 +97,6 @@ class Selection:
         """
         tags = [self.tags, *([self.training_tags] if trainable else [])]
         return {facts.node for each in tags for facts in spec.variant(each).variables}
-
-    def _trainable(self, spec: ModuleSpec) -> list[VariableFacts]:
-        variables = spec.variant(self.training_tags).variables
-        return [facts for facts in variables if facts.trainable]
-
-    def check_patterns(self, spec: ModuleSpec) -> None:
-        """Checks that each pattern finds a variable.
-
-        Raises:
-            TrainingError: one does not, or is no regular expression.
-        """
-        trainable = self._trainable(spec)
-        for pattern in self.patterns or ():
-            try:
-                matched = any(_found_in([pattern], facts) for facts in trainable)
-            except re.error as error:
-                raise TrainingError(
-                    f"Cannot use {pattern!r} as one of trainable_patterns.",
-                    spec.subject,
-                    expected="a regular expression",
-                    found=str(error),
-                    advice="escape the characters that have a meaning, e.g. with re.escape",
-                ) from error
-            if not matched:
-                raise TrainingError(
-                    f"The trainable pattern {pattern!r} matches no trainable variable.",
-                    spec.subject,
-                    expected=f"a part of one of {choices(facts.name for facts in trainable)}",
-                    found=repr(pattern),
-                    advice="patterns are searched for (re.search) in TF1 variable names",
-                )
 
 
 def select(
@@ -146,12 +122,59 @@ def select(
     else:
         with_train = chosen | {_TRAIN_TAG}
         training = with_train if with_train in spec.get_tags() else chosen
-    if isinstance(trainable_patterns, str):
-        trainable_patterns = [trainable_patterns]
-    patterns = None if trainable_patterns is None else tuple(trainable_patterns)
-    selection = Selection(signature, output_key, as_dict, patterns, chosen, training)
-    selection.check_patterns(spec)
-    return selection
+    patterns = as_patterns(trainable_patterns)
+    check_patterns(patterns, spec.variant(training).variables, spec.subject)
+    return Selection(signature, output_key, as_dict, patterns, chosen, training)
+
+
+def as_patterns(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """The regular expressions that a caller means; None for all variables.
+
+    >>> as_patterns("kernel$"), as_patterns(["a", "b"]), as_patterns(None)
+    (('kernel$',), ('a', 'b'), None)
+    """
+    if given is None:
+        return None
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def check_patterns(
+    patterns: Iterable[str] | None, variables: Iterable[VariableFacts], subject: Subject
+) -> None:
+    """Checks that each pattern finds a variable that can be trained.
+
+    Raises:
+        TrainingError: one does not, or is no regular expression.
+    """
+    trainable = [facts for facts in variables if facts.trainable]
+    for pattern in patterns or ():
+        try:
+            matched = trained_nodes([pattern], trainable)
+        except re.error as error:
+            raise TrainingError(
+                f"Cannot use {pattern!r} as one of trainable_patterns.",
+                subject,
+                expected="a regular expression",
+                found=str(error),
+                advice="escape the characters that have a meaning, e.g. with re.escape",
+            ) from error
+        if not matched:
+            raise TrainingError(
+                f"The trainable pattern {pattern!r} matches no trainable variable.",
+                subject,
+                expected=f"a part of one of {choices(facts.name for facts in trainable)}",
+                found=repr(pattern),
+                advice="patterns are searched for (re.search) in variable names",
+            )
+
+
+def trained_nodes(patterns: Collection[str] | None, variables: Iterable[VariableFacts]) -> set[str]:
+    """Nodes of the variables that are trained: of those that can be, what a pattern finds."""
+    return {
+        facts.node
+        for facts in variables
+        if facts.trainable and (patterns is None or _found_in(patterns, facts))
+    }
 
 
 def warn_of_unfed_losses(endpoint: Endpoint) -> None:

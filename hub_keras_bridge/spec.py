@@ -36,6 +36,29 @@ class ModuleSpec:
     Attributes:
         files: the protos and the paths behind the spec.
         subject: the module as messages call it.
+
+    Example:
+
+    >>> import tensorflow as tf, hub_keras_bridge as hub
+    >>> def module_fn(training):
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None, 3])
+    ...     kernel = tf.compat.v1.get_variable("kernel", [3, 2])
+    ...     x_or_less = tf.nn.dropout(x, 0.1) if training else x
+    ...     hub.add_signature(inputs={"x": x}, outputs=tf.matmul(x_or_less, kernel))
+    >>> spec = hub.create_module_spec(
+    ...     module_fn, [(set(), {"training": False}), ({"train"}, {"training": True})]
+    ... )
+    >>> spec.get_tags()
+    [frozenset(), frozenset({'train'})]
+    >>> spec.get_signature_names(tags={"train"})
+    ['default']
+    >>> info = spec.get_input_info_dict()["x"]
+    >>> print(info)
+    float32 [?, 3]
+    >>> info.dtype, info.get_shape(), info.is_sparse
+    (tf.float32, TensorShape([None, 3]), False)
+    >>> [(variable.name, variable.shape) for variable in spec.variables]
+    [('kernel', (3, 2))]
     """
 
     def __init__(self, files: ModuleFiles) -> None:
@@ -67,7 +90,7 @@ class ModuleSpec:
         return self  # immutable
 
     def get_tags(self) -> list[frozenset[str]]:
-        """The tags of each variant."""
+        """The tags of each variant, in the order in which they were published."""
         return list(self._variants)
 
     def get_signature_names(self, tags: Collection[str] | None = None) -> list[str]:
@@ -81,7 +104,13 @@ class ModuleSpec:
     def get_input_info_dict(
         self, signature: str | None = None, tags: Collection[str] | None = None
     ) -> dict[str, ParsedTensorInfo]:
-        """Dtype, shape and kind of each input of a signature.
+        """Dtype, shape and kind of each input of a signature, by name.
+
+        Each has ``dtype``, ``get_shape()``, ``is_sparse`` and ``type_spec``.
+
+        Args:
+            signature: its name; ``"default"`` if None.
+            tags: which variant; the empty set if None.
 
         Raises:
             TagsError: no such variant.
@@ -92,7 +121,9 @@ class ModuleSpec:
     def get_output_info_dict(
         self, signature: str | None = None, tags: Collection[str] | None = None
     ) -> dict[str, ParsedTensorInfo]:
-        """Dtype, shape and kind of each output of a signature.
+        """Dtype, shape and kind of each output of a signature, by name.
+
+        Args and what each has: as for :meth:`get_input_info_dict`.
 
         Raises:
             TagsError: no such variant.
@@ -120,6 +151,20 @@ class ModuleSpec:
 
         Raises:
             AttachmentError: it is required and absent, or of another type.
+            TagsError: no such variant.
+
+        Example:
+
+        >>> import tensorflow as tf, hub_keras_bridge as hub
+        >>> from google.protobuf import wrappers_pb2
+        >>> def module_fn():
+        ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+        ...     hub.add_signature(inputs=x, outputs=x)
+        ...     hub.attach_message("language", wrappers_pb2.StringValue(value="mri"))
+        >>> spec = hub.create_module_spec(module_fn)
+        >>> spec.get_attached_message("language", wrappers_pb2.StringValue).value
+        'mri'
+        >>> spec.get_attached_message("labels", wrappers_pb2.StringValue)
         """
         variant = self.variant(tags)
         if key not in variant.attachments:
@@ -128,7 +173,7 @@ class ModuleSpec:
             raise AttachmentError(
                 f"No message is attached to a TF1 Hub module under {key!r}.",
                 variant.subject,
-                expected=f"one of {choices(variant.attachments)}",
+                expected=f"the key of an attached message: {choices(variant.attachments)}",
                 found=repr(key),
                 advice="choose a key from this list, or pass required=False",
             )
@@ -163,6 +208,22 @@ class ModuleSpec:
         Raises:
             CheckpointError: there is no checkpoint, or not for all variables.
             ExportError: the target is taken or cannot be written.
+
+        Example:
+
+        >>> import os, tempfile, tensorflow as tf, hub_keras_bridge as hub
+        >>> v1, folder = tf.compat.v1, tempfile.mkdtemp()
+        >>> def double():
+        ...     x = v1.placeholder(tf.float32, [None])
+        ...     hub.add_signature(inputs=x, outputs=x * v1.get_variable("factor", []))
+        >>> with tf.Graph().as_default(), v1.Session() as session:
+        ...     trained = v1.get_variable("model/factor", initializer=2.0)
+        ...     session.run(trained.initializer)
+        ...     checkpoint = v1.train.Saver().save(session, os.path.join(folder, "trained"))
+        >>> path = os.path.join(folder, "double")
+        >>> hub.create_module_spec(double).export(path, checkpoint, lambda name: f"model/{name}")
+        >>> hub.ModuleLayer(path)([3.0]).numpy().tolist()
+        [6.0]
         """
         if not self.variables:
             return export.write_module(path, self.files, None)
@@ -262,10 +323,34 @@ def load_module_spec(handle: Any) -> ModuleSpec:
         DownloadError, ArchiveError, CacheError: the module could not be fetched.
         FormatError: what it leads to is no TF1 Hub module.
         CheckpointError: its variables have no values.
+
+    Example:
+
+    >>> import tempfile, tensorflow as tf, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     hub.add_signature(inputs=x, outputs=2 * x)
+    >>> path = tempfile.mkdtemp()
+    >>> hub.create_module_spec(module_fn).export(path)
+    >>> load_module_spec(path).get_signature_names()
+    ['default']
     """
     if isinstance(handle, ModuleSpec):
         return handle
-    spec = ModuleSpec(read_module(resolve(handle), name=redact(str(handle))))
+    return read_module_spec(resolve(handle), redact(str(handle)))
+
+
+def read_module_spec(path: str, name: str) -> ModuleSpec:
+    """Reads what the module in a folder is, as :func:`load_module_spec` does.
+
+    Args:
+        path: the folder, where a handle led.
+        name: the module as messages call it.
+
+    Raises:
+        HandleError, FormatError, CheckpointError: as :func:`load_module_spec`.
+    """
+    spec = ModuleSpec(read_module(path, name))
     require_checkpoint(spec)
     return spec
 

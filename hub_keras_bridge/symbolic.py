@@ -10,7 +10,7 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.endpoint import Endpoint
-from hub_keras_bridge.errors import SignatureError
+from hub_keras_bridge.errors import InputError, SignatureError, Subject
 from hub_keras_bridge.precision import output_dtype
 
 
@@ -51,6 +51,27 @@ class ShapeMemory:
             self._known[key] = [s.as_list() if s.rank is not None else None for s in inferred]
         found = zip(self._known[key], declared, strict=True)
         return [tf.TensorSpec(shape, spec.dtype) for shape, spec in found]
+
+
+def need_float_policy(compute_dtype: str, subject: Subject) -> None:
+    """Refuses a layer's ``dtype`` that was meant to be that of its inputs.
+
+    Args:
+        compute_dtype: that of the layer's dtype policy.
+        subject: for messages.
+
+    Raises:
+        InputError: it is not one of the floats.
+    """
+    if not tf.as_dtype(compute_dtype).is_floating:
+        raise InputError(
+            "Cannot make a layer with this dtype.",
+            subject,
+            expected="a policy to return floats in, such as 'float32' or 'mixed_float16'",
+            found=f"dtype={compute_dtype!r}",
+            advice="leave dtype out: the signature has those of the inputs; begin the model with "
+            'keras.Input, such as keras.Input((), dtype="string") for text',
+        )
 
 
 def symbolic_inputs(endpoint: Endpoint, inputs: Any) -> dict[str, tf.TensorShape]:

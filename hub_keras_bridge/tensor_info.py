@@ -17,15 +17,18 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge import compat
+from hub_keras_bridge import compat, input_advice
 from hub_keras_bridge.errors import FormatError, InputError, Subject
 
 _MOST_DIMENSIONS = 254  # of a TensorFlow shape
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ParsedTensorInfo:
     """One input or output of a signature.
+
+    >>> {"x": ParsedTensorInfo(tf.TensorSpec([None, 3], tf.float32), ("x:0",))}
+    {'x': <float32 [?, 3]>}
 
     Attributes:
         type_spec: dtype, shape and kind (dense, sparse, ragged).
@@ -72,6 +75,9 @@ class ParsedTensorInfo:
             type(self.type_spec), ""
         )
         return f"{kind}{self.dtype.name} {show_shape(self.get_shape())}"
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
 
 def show_shape(shape: tf.TensorShape) -> str:
@@ -168,38 +174,43 @@ def to_components(value: Any, name: str, info: ParsedTensorInfo, subject: Subjec
     Raises:
         InputError: kind, dtype, rank or shape do not fit.
     """
+    if value is None:
+        raise _mismatch(name, info, "no value (None)", input_advice.GIVE_ONE, subject)
     spec = info.type_spec
     if isinstance(spec, tf.TensorSpec):
         tensor = _to_dense(value, name, info, subject)
         if not spec.shape.is_compatible_with(tensor.shape):
-            raise _mismatch(
-                name,
-                info,
-                f"shape {show_shape(tensor.shape)}",
-                subject,
-                advice="reshape or batch the value; a ? stands for any size",
-            )
+            advice = input_advice.to_reshape(tensor.shape, spec.shape)
+            raise _mismatch(name, info, f"shape {show_shape(tensor.shape)}", advice, subject)
         return [tensor]
     if isinstance(spec, tf.RaggedTensorSpec):
         value = _to_ragged(value, name, info, subject)
     elif isinstance(spec, tf.SparseTensorSpec):
         value = _to_sparse(value, name, info, subject)
     if not spec.is_compatible_with(value):
-        raise _mismatch(name, info, str(tf.type_spec_from_value(value)), subject)
+        found = str(tf.type_spec_from_value(value))
+        raise _mismatch(name, info, found, input_advice.RESHAPE, subject)
     return tf.nest.flatten(value, expand_composites=True)
 
 
 def _to_dense(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.Tensor:
     if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
-        raise _mismatch(name, info, type(value).__name__, subject)
-    if tf.is_tensor(value) and not isinstance(value, tf.Variable):
-        return _widen(value, name, info, subject)
+        raise _other_kind(value, name, info, subject)
+    if tf.is_tensor(value):
+        return _widen(tf.convert_to_tensor(value), name, info, subject)
+    if isinstance(value, np.ndarray) and value.dtype == object and info.dtype != tf.string:
+        # TensorFlow looks at a list's values, but parses or cuts those of such an array.
+        value = value.tolist()
     if isinstance(value, np.ndarray | np.generic) and _loses(value, info.dtype):
-        raise _mismatch(name, info, f"values of dtype {value.dtype} that do not fit", subject)
+        found = f"values of dtype {value.dtype} that do not fit"
+        advice = input_advice.to_convert(value, info.dtype)
+        raise _mismatch(name, info, found, advice, subject)
+    if isinstance(value, list | tuple | int) and _overflows(value, info.dtype):
+        raise _unconvertible(value, name, info, subject)
     try:
         return tf.convert_to_tensor(value, info.dtype)
-    except (TypeError, ValueError, UnicodeError) as error:
-        raise _mismatch(name, info, _describe(value), subject) from error
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _unconvertible(value, name, info, subject) from error
 
 
 def _loses(value: np.ndarray | np.generic, dtype: tf.DType) -> bool:
@@ -208,28 +219,46 @@ def _loses(value: np.ndarray | np.generic, dtype: tf.DType) -> bool:
     It rounds float64 to float32, as everywhere; but it also cuts fractions,
     imaginary parts and high bits off, and parses strings.
     """
-    if value.dtype == object or dtype == tf.string:
+    if dtype == tf.string:
         return False  # TensorFlow itself refuses what does not fit.
-    target = dtype.as_numpy_dtype
-    if not np.can_cast(value.dtype, target, "same_kind"):
-        return True
-    if not dtype.is_integer or value.size == 0 or np.can_cast(value.dtype, target, "safe"):
+    fits = np.can_cast(value.dtype, dtype.as_numpy_dtype, "same_kind")
+    return not fits or input_advice.exceeds(value, dtype)
+
+
+def _overflows(value: Any, dtype: tf.DType) -> bool:
+    """Whether TensorFlow would cut high bits off integers in lists."""
+    if not dtype.is_integer:
         return False
-    return bool(value.min() < dtype.min or value.max() > dtype.max)
+    try:
+        return input_advice.exceeds(np.asarray(value), dtype)
+    except (ValueError, NotImplementedError):
+        return False  # Uneven rows, or tensors of a graph: TensorFlow's to check.
+
+
+def _unconvertible(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> InputError:
+    is_even = _as_array(value) is not None
+    advice = input_advice.to_convert(value, info.dtype) if is_even else input_advice.PAD
+    return _mismatch(name, info, _describe(value), advice, subject)
 
 
 def _describe(value: Any) -> str:
+    array = _as_array(value)
+    what = "uneven rows" if array is None else f"{array.dtype}, shape {list(array.shape)}"
+    return f"{type(value).__name__} of {what}"
+
+
+def _as_array(value: Any) -> np.ndarray | None:
+    """The value as NumPy has it; None where its rows are uneven."""
     try:
-        array = np.asarray(value)
+        return np.asarray(value)
     except ValueError:
-        return f"{type(value).__name__} of uneven rows"
-    return f"{type(value).__name__} of {array.dtype}, shape {list(array.shape)}"
+        return None
 
 
 def _to_ragged(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.RaggedTensor:
     spec = info.type_spec
     if isinstance(value, tf.SparseTensor):
-        raise _mismatch(name, info, "SparseTensor", subject)
+        raise _other_kind(value, name, info, subject)
     layout = {"ragged_rank": spec.ragged_rank, "row_splits_dtype": spec.row_splits_dtype}
     try:
         if isinstance(value, list | tuple):
@@ -238,14 +267,15 @@ def _to_ragged(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) 
             dense = value if tf.is_tensor(value) else np.asarray(value)
             value = tf.RaggedTensor.from_tensor(tf.convert_to_tensor(dense), **layout)
     except (TypeError, ValueError) as error:
-        raise _mismatch(name, info, _describe(value), subject) from error
+        advice = input_advice.to_nest(info.dtype)
+        raise _mismatch(name, info, _describe(value), advice, subject) from error
     value = value.with_row_splits_dtype(spec.row_splits_dtype)
     return value.with_flat_values(_widen(value.flat_values, name, info, subject))
 
 
 def _to_sparse(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.SparseTensor:
     if isinstance(value, tf.RaggedTensor):
-        raise _mismatch(name, info, "RaggedTensor", subject)
+        raise _other_kind(value, name, info, subject)
     if not isinstance(value, tf.SparseTensor):
         value = tf.sparse.from_dense(_to_dense(value, name, info, subject))
     return value.with_values(_widen(value.values, name, info, subject))
@@ -256,25 +286,24 @@ def _widen(value: tf.Tensor, name: str, info: ParsedTensorInfo, subject: Subject
         return value
     if may_widen(value.dtype, info.dtype):
         return tf.cast(value, info.dtype)
-    raise _mismatch(name, info, f"dtype {value.dtype.name}", subject)
+    advice = input_advice.to_convert(value, info.dtype)
+    raise _mismatch(name, info, f"dtype {value.dtype.name}", advice, subject)
+
+
+def _other_kind(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> InputError:
+    advice = input_advice.to_change_kind(value, info.type_spec)
+    return _mismatch(name, info, type(value).__name__, advice, subject)
 
 
 def _mismatch(
-    name: str,
-    info: ParsedTensorInfo,
-    found: str,
-    subject: Subject,
-    advice: str | None = None,
+    name: str, info: ParsedTensorInfo, found: str, advice: str, subject: Subject
 ) -> InputError:
-    cast = f"tf.cast(value, tf.{info.dtype.name})"
     return InputError(
         f"Cannot feed input {name!r} of a TF1 Hub module.",
         subject,
         expected=str(info),
         found=found,
-        advice=advice
-        or f"convert the value first, where nothing is lost by it: {cast}, in a dataset.map(...) "
-        f"for fit, or keras.Input(..., dtype={info.dtype.name!r}) in a functional model",
+        advice=advice,
     )
 
 

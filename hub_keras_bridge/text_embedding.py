@@ -21,8 +21,9 @@ from hub_keras_bridge.authoring import add_signature, create_module_spec
 from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
 from hub_keras_bridge.embedding_file import EmbeddingFile, Progress, Vocabulary
 from hub_keras_bridge.errors import PublishError
-from hub_keras_bridge.export import require_free_target, write_module
+from hub_keras_bridge.export import write_module
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.targets import require_free_target
 from hub_keras_bridge.variant import VariableFacts
 
 _VOCABULARY = "vocabulary.txt"
@@ -70,6 +71,19 @@ def publish_text_embedding(
         PublishError: the file cannot be read or has broken lines; nothing was
             written.
         ExportError: the target is taken or cannot be written.
+
+    Example:
+
+    >>> import hub_keras_bridge as hub
+    >>> folder = tempfile.mkdtemp()
+    >>> file, path = os.path.join(folder, "animals.txt"), os.path.join(folder, "animals")
+    >>> with open(file, "w") as stream:
+    ...     _ = stream.write("cat 1.0 0.0\\ndog 0.0 2.0\\n")
+    >>> vocabulary = publish_text_embedding(file, path)
+    >>> vocabulary.tokens, vocabulary.dim
+    (2, 2)
+    >>> hub.ModuleLayer(path)(["dog", "cat cat cat cat", "unheard-of"]).numpy().tolist()
+    [[0.0, 2.0], [2.0, 0.0], [0.0, 0.0]]
     """
     file = EmbeddingFile(os.fspath(embedding_file), progress)
     if num_oov_buckets < 0:

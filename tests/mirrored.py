@@ -3,6 +3,8 @@
 Devices are set up once, before TensorFlow starts.
 """
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -242,6 +244,28 @@ class TestOutsideOfTheScope:
         fit(model)
         predicted = model.predict(X, batch_size=8, verbose=0)
         np.testing.assert_allclose(predicted, model.layers[1](features), rtol=1e-4, atol=1e-6)
+
+
+def test_a_tf2_saved_model(strategy, tmp_path):
+    """Trains as on one device; saved, loaded under the strategy, and trained on."""
+    tf.saved_model.save(hub.load(hub.create_module_spec(dense_fn)), tmp_path / "tf2")
+
+    def make():
+        return hub.ModuleLayer(tmp_path / "tf2", trainable=True)
+
+    (one, one_losses), (two, two_losses) = trained(make), trained(make, strategy)
+    np.testing.assert_allclose(one_losses, two_losses, atol=1e-5)
+    two.save(tmp_path / "m.keras")
+    with strategy.scope(), pytest.raises(hub.StrategyError, match="do not belong to"):
+        model_of(one.layers[0])
+    shutil.rmtree(tmp_path / "tf2")
+    with strategy.scope():
+        again = keras.models.load_model(tmp_path / "m.keras")
+    for model in (one, two, again):
+        fit(model)
+    for other in (two, again):
+        for pair in zip(one.get_weights(), other.get_weights(), strict=True):
+            np.testing.assert_allclose(*pair, atol=1e-5)
 
 
 def gradients(strategy, layer, batch):

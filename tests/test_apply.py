@@ -245,6 +245,7 @@ def test_empty_file(golden, tmp_path):
 
 
 def test_a_file_that_is_there_is_told_of_before_the_module_is_loaded(tmp_path):
+    (tmp_path / "in.txt").touch()
     (tmp_path / "out.npy").touch()
     assert "it exists" in refusal("/no/module", tmp_path / "in.txt", tmp_path / "out.npy")
 

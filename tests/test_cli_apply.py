@@ -61,6 +61,23 @@ def test_values_for_all_examples(run, golden, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "out.npy"), outputs["default"], atol=1e-12)
 
 
+def test_only_signature_is_taken_and_told(run, golden, tmp_path):
+    module = golden("bert_tiny")
+    np.savez(tmp_path / "in.npz", **module.inputs(0))
+    status, out, err = run("bert_tiny", tmp_path / "in.npz", "out.npz")
+    assert (status, err) == (0, "Takes the only signature there is, 'tokens'.\n")
+    assert out.startswith(f"{tmp_path / 'out.npz'}: ")
+    expected = module.outputs(0)["default"]
+    np.testing.assert_allclose(np.load(tmp_path / "out.npz")["default"], expected, atol=1e-5)
+
+
+def test_paths_in_the_home_of_the_user(golden, lines, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    os.symlink(golden("text_embed").path, tmp_path / "embed")
+    assert main(["apply", "~/embed", "--input=~/in.txt", "--output=~/out.npy"]) == 0
+    assert sorted(os.listdir(tmp_path)) == ["embed", "in.txt", "out.npy"]
+
+
 def test_errors_are_told_without_traceback(run, lines, tmp_path):
     status, out, err = run("text_embed", lines, "out.txt")
     assert (status, out) == (1, "")

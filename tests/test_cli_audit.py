@@ -93,3 +93,25 @@ def test_no_module(tmp_path, capsys):
     assert told.err.startswith("hub-keras-bridge audit: ")
     assert "no such directory" in told.err
     assert "Traceback" not in told.err
+
+
+def test_json_tells_refused_from_unread(tmp_path, capsys):
+    refused = publish(tmp_path / "module", needed=True)
+    found = []
+    for handle in (refused, str(tmp_path / "absent")):
+        assert main(["audit", handle, "--json"]) == 1
+        found.append(json.loads(capsys.readouterr().out))
+    assert found[0]["safe"] is False
+    assert "error" not in found[0]
+    assert found[1].keys() == {"error"}
+    assert found[1]["error"]["kind"] == "HandleError"
+
+
+def test_help_says_what_the_status_is(capsys):
+    with pytest.raises(SystemExit):
+        main(["audit", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert told.endswith(
+        "The status is 0 if safe mode takes the module, and 1 if it refuses it or the module "
+        "cannot be read. --json tells these two apart: by the key safe, or the key error."
+    )

@@ -166,6 +166,19 @@ class TestPrune:
         assert "--older-than" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("argv", [[], ["list"], ["verify"], ["prune"]])
+def test_help_says_where_the_cache_is(argv, folder, capsys, monkeypatch):
+    def told():
+        with pytest.raises(SystemExit):
+            main(["cache", *argv, "--help"])
+        return " ".join(capsys.readouterr().out.split())
+
+    monkeypatch.setenv("COLUMNS", "500")  # argparse breaks long paths at hyphens
+    assert told().endswith(f"The cache is {folder}. The variable TFHUB_CACHE_DIR moves it.")
+    monkeypatch.setenv("TFHUB_CACHE_DIR", "gs://bucket/cache")
+    assert "The cache cannot be used: expected TFHUB_CACHE_DIR=/path" in told()
+
+
 def test_needs_an_action(capsys):
     with pytest.raises(SystemExit):
         main(["cache"])

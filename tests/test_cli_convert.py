@@ -36,6 +36,30 @@ def test_keras_of_another_signature_and_variant(tmp_path):
     assert layer.get_config()["tags"] == ["train"]
 
 
+def test_only_signature_is_taken_and_told(tmp_path, capsys):
+    out = str(tmp_path / "out")
+    assert main(["convert", Golden("bert_tiny").path, out, "--to", "savedmodel"]) == 0
+    told = capsys.readouterr()
+    assert told.out == f"savedmodel: {out}\n"
+    assert told.err == "Takes the only signature there is, 'tokens'.\n"
+    assert "tokens" in tf.saved_model.load(out).signatures
+
+
+def test_several_signatures_without_default(tmp_path, capsys):
+    def module_fn():
+        x = tf.compat.v1.placeholder(tf.float32, [None])
+        hub.add_signature("one", inputs=x, outputs=x)
+        hub.add_signature("two", inputs=x, outputs=2 * x)
+
+    module = str(tmp_path / "module")
+    hub.create_module_spec(module_fn).export(module)
+    assert main(["convert", module, str(tmp_path / "out"), "--to", "tflite"]) == 1
+    told = capsys.readouterr().err
+    assert "has no signature 'default'. In module " in told
+    assert "expected one of 'one', 'two'; found 'default'" in told
+    assert told.endswith("What to do: pass --signature with a name from this list.\n")
+
+
 def test_tflite_says_what_it_took_from_tensorflow(tmp_path, capsys):
     out = str(tmp_path / "out.tflite")
     assert main(["convert", Golden("rnn").path, out, "--to", "tflite"]) == 0

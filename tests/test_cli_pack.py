@@ -46,9 +46,11 @@ def test_error(flags, module, tmp_path, capsys):
     (module / "tfhub_module.pb").unlink()
     assert main(["pack", str(module), str(tmp_path / "m.tar.gz"), *flags]) == 1
     told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("hub-keras-bridge pack: Cannot pack a TF1 Hub module. In: ")
-    assert "Found: no tfhub_module.pb in it" in told.err
+    found = [json.loads(told.out)["error"]["found"]] if flags else []
+    assert found == ["no tfhub_module.pb in it"] * len(flags)
+    assert flags or told.out == ""
+    assert told.err.startswith("hub-keras-bridge pack: Cannot pack a TF1 Hub module. In ")
+    assert "found no tfhub_module.pb in it" in told.err
 
 
 def test_without_tensorflow(module, tmp_path):

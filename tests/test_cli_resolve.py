@@ -46,7 +46,7 @@ def test_checksum(url, capsys):
     assert main(["resolve", url, "--sha256", "0" * 64]) == 1
     told = capsys.readouterr()
     assert "hub-keras-bridge resolve: Refused the archive" in told.err
-    assert f"Expected: sha256 {'0' * 64}" in told.err
+    assert f"expected sha256 {'0' * 64}" in told.err
 
 
 def test_failure_is_told_without_traceback(tmp_path, capsys):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.cli import main
+from hub_keras_bridge.cli import check_signatures, main
 from hub_keras_bridge.common_signatures import KINDS, Finding, check_common_signature
 from hub_keras_bridge.image_info import ImageModuleInfo, attach_image_module_info
 
@@ -257,8 +257,21 @@ def test_command_as_json(golden, capsys):
     assert report["findings"][0]["expected"] == "'other'"
 
 
+def test_command_takes_a_variant(tmp_path, capsys):
+    path = str(tmp_path / "m")
+    image_module(tags={"big", "wide"}).export(path)
+    options = ["--kind", "image-feature-vector", "--tags", "big", "--tags", "wide"]
+    assert main(["check-signatures", *options, path]) == 0
+    assert main(["check-signatures", "--kind", "image-feature-vector", path]) == 1
+    assert "has no variant" in capsys.readouterr().err
+
+
 def test_command_with_a_wrong_handle(tmp_path, capsys):
     assert main(["check-signatures", str(tmp_path / "no"), "--kind", "text-embedding"]) == 1
     told = capsys.readouterr()
     assert told.out == ""
     assert "there is no such directory" in told.err
+
+
+def test_command_line_knows_the_kinds():
+    assert set(check_signatures._KINDS) == set(KINDS)

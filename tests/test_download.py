@@ -2,6 +2,7 @@
 
 import io
 import pathlib
+import socket
 import subprocess
 import sys
 import time
@@ -124,12 +125,47 @@ class TestWhatMayPass:
         fetch(server.serve("/m", busy, BODY), target)
         assert target.read_bytes() == BODY
 
+    def test_wait_that_is_no_time(self, server, target):
+        busy = Answer(status=503, headers={"Retry-After": "soon"})
+        fetch(server.serve("/m", busy, BODY), target)
+        assert target.read_bytes() == BODY
+
     def test_status_that_stays(self, server, target):
         message = failure(server.serve("/m", Answer(status=503)), target)
         assert f"Expected: status 200 from {server.url('/m')}" in message
         assert "Found: status 503 Service Unavailable" in message
         assert f"try again later; {download_module.RETRIES} retries" in message
         assert len(server.requests) == download_module.RETRIES + 1
+
+
+class TestWhatIsSaidOfRetries:
+    """In the log, in words of this package: what urllib3 would say stays out."""
+
+    @pytest.mark.parametrize(
+        ("answer", "problem"),
+        [
+            (Answer(status=503), "status 503"),
+            (Answer(BODY, cut=77), "77 bytes, then IncompleteRead"),
+            (Answer(status=503, headers={"Retry-After": "1"}), "status 503"),
+        ],
+    )
+    def test_why_and_when(self, server, target, caplog, answer, problem):
+        url = server.serve("/m", answer, BODY)
+        fetch(f"{url}?token=tell-nobody", target)
+        (record,) = caplog.records
+        assert record.name == "absl"
+        assert record.getMessage().startswith(f"{url}?token=***: {problem}")
+        when = "in 1 s" if "Retry-After" in answer.headers else "now"
+        assert record.getMessage().endswith(f". Trying again {when}.")
+
+    def test_waits_grow(self, server, target, caplog, monkeypatch):
+        monkeypatch.setattr(time, "sleep", lambda seconds: waits.append(seconds))
+        monkeypatch.setattr(download_module, "BACKOFF", 0.5)
+        waits = []
+        failure(server.serve("/m", Answer(status=503)), target)
+        assert waits == [0.0, 1.0, 2.0, 4.0, 8.0]
+        said = [record.getMessage().partition("Trying again ")[2] for record in caplog.records]
+        assert said == ["now.", "in 1 s.", "in 2 s.", "in 4 s.", "in 8 s."]
 
 
 class TestWhatDoesNotPass:
@@ -156,6 +192,32 @@ class TestWhatDoesNotPass:
         assert f"Expected: an answer from {url}" in message
         assert "Connection refused" in message
         assert "offline, pass the module's folder" in message
+
+    def test_nobody_listens_is_tried_once_more_at_once(self, target, monkeypatch, caplog):
+        monkeypatch.setattr(download_module, "BACKOFF", 60.0)
+        with Server() as gone:
+            url = gone.url("/m")
+        failure(url, target)
+        (record,) = caplog.records
+        assert record.getMessage().startswith(f"{url}: Failed to establish a new connection")
+        assert record.getMessage().endswith("Connection refused. Trying again now.")
+
+    def test_name_that_nobody_knows_is_tried_once_more_at_once(self, target, monkeypatch):
+        asked = []
+
+        def look_up(host, *_):
+            asked.append(host)
+            raise socket.gaierror(-2, "Name or service not known")
+
+        monkeypatch.setattr(download_module, "BACKOFF", 60.0)
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        message = failure("https://example.invalid/m", target)
+        assert "Found: Failed to resolve 'example.invalid'" in message
+        assert asked == ["example.invalid"] * 2
+
+    def test_untrusted_certificate_is_tried_once_more(self, tls_server, target, caplog):
+        failure(tls_server.serve("/m", BODY), target)
+        assert len(caplog.records) == 1
 
     def test_tfhub_dev_is_gone(self, target, monkeypatch):
         with Server() as gone:

@@ -40,7 +40,7 @@ def test_no_such_directory(tmp_path):
     kind, text = message_of(tmp_path / "absent")
     assert kind is hub.HandleError
     assert "there is no such directory" in text
-    assert "nothing at this path" in text
+    assert f"Found: nothing at {tmp_path}/absent" in text
 
 
 def test_a_file_is_no_directory(tmp_path):

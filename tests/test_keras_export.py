@@ -23,8 +23,6 @@ from hub_keras_bridge.saved_models.tflite import select_ops
 
 v1 = tf.compat.v1
 
-KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
-
 
 def keras_inputs(golden, call):
     """Symbols for the inputs of a recorded call, by name."""
@@ -499,7 +497,6 @@ class TestOnnx:
         for key, value in found.items():
             assert_same(value, arrays["out", key])
 
-    @pytest.mark.skipif(KERAS < (3, 15), reason="what an older Keras can export was not measured")
     def test_of_a_keras_model(self, onnxruntime, tmp_path):
         golden = Golden("convnet")
         images = keras.Input((32, 32, 3), name="images")

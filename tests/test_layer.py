@@ -1,5 +1,7 @@
 """ModuleLayer as a Keras layer: calls, training, losses, updates, errors."""
 
+import abc
+import inspect
 import logging
 
 import keras
@@ -163,7 +165,7 @@ class TestKerasModels:
     def test_input_that_can_never_fit(self):
         with pytest.raises(hub.InputError, match="Expected: string"):
             hub.ModuleLayer(Golden("text_embed").path)(keras.Input(()))
-        with pytest.raises(hub.InputError, match=r"Found: float32 \[\?, 16, 16, 3\]"):
+        with pytest.raises(hub.InputError, match=r"Found: shape \[\?, 16, 16, 3\]"):
             hub.ModuleLayer(Golden("convnet").path)(keras.Input((16, 16, 3)))
 
     def test_unknown_rank(self):
@@ -224,6 +226,59 @@ class TestVariants:
             layer(1.0, training=True)
             layer(1.0, training=True)
             assert steps(layer) == expected
+
+
+class TestHandles:
+    @pytest.fixture
+    def looked_up(self):
+        """Handles below shelf://, each time that one is looked up."""
+        handles = []
+
+        def find(handle, sha256):
+            handles.append(handle)
+            return handle.removeprefix("shelf://")
+
+        shelf = hub.Resolver("shelf://", lambda handle: handle.startswith("shelf://"), find)
+        hub.RESOLVERS.insert(0, shelf)
+        yield handles
+        hub.RESOLVERS.remove(shelf)
+
+    def test_are_looked_up_once(self, looked_up, scale_path, tmp_path):
+        layer = hub.ModuleLayer(f"shelf://{scale_path}")
+        assert layer.get_config()["handle"] == f"shelf://{scale_path}"
+        module = hub.load(f"shelf://{scale_path}")
+        tf.saved_model.save(module, str(tmp_path / "tf2"))
+        assert type(hub.ModuleLayer(f"shelf://{tmp_path}/tf2")) is hub.SavedModelLayer
+        hub.load(f"shelf://{tmp_path}/tf2")
+        assert looked_up == [f"shelf://{p}" for p in (scale_path, f"{tmp_path}/tf2") for _ in "12"]
+
+    def test_a_subclass_passes_on_its_own(self, looked_up, scale_path):
+        class Scale(hub.ModuleLayer, abc.ABC):
+            def __init__(self, factor, **kwargs):
+                super().__init__(f"shelf://{scale_path}", **kwargs)
+                self.factor = factor
+
+            def call(self, inputs, training=None):
+                return self.factor * super().call(inputs, training)
+
+        assert Scale(2.0, trainable=True)([[1.0, 2.0]]).numpy().tolist() == [[6.0, 12.0]]
+        assert len(looked_up) == 1
+
+    def test_arguments_are_documented(self):
+        names = list(inspect.signature(hub.ModuleLayer).parameters)
+        assert (names[0], names[-1]) == ("handle", "kwargs")
+        assert {"signature", "trainable", "training_tags", "safe_mode"} < set(names)
+        with pytest.raises(TypeError, match="'handle'"):
+            hub.ModuleLayer()
+
+
+def test_a_frozen_layer_keeps_no_graph_for_training(counter):
+    layer = hub.ModuleLayer(counter)
+    layer([[1.0, 2.0]])
+    assert [counter.variant(tags).unused_plans for tags in counter.get_tags()] == [{}, {}]
+    layer.trainable = True
+    assert layer([[1.0, 2.0]], training=True).numpy().tolist() == [[101.5, 104.5]]
+    assert steps(layer) == 1
 
 
 class TestTrainability:

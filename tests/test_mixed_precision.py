@@ -88,6 +88,53 @@ class TestOutputs:
         assert to_output_dtypes(outputs, "float32") is outputs
 
 
+class TestSavedModels:
+    """What ModuleLayer makes where the handle leads to one."""
+
+    @pytest.fixture
+    def folder(self, kinds, tmp_path):
+        """All kinds of output in a dict in a list."""
+        module = hub.load(kinds, signature="symbolic")
+        nested = tf.Module()
+        nested.module = module
+        spec = tf.TensorSpec([None, 2])
+        nested.__call__ = tf.function(lambda x: [module(x)["float32"], module(x)], [spec])
+        tf.saved_model.save(nested, str(tmp_path / "nested"))
+        return tmp_path / "nested"
+
+    def test_outputs(self, policy, folder):
+        layer = hub.ModuleLayer(folder)
+        first, found = layer([[1.0, 2.0]])
+        assert (first.dtype, found["float32"].dtype, found["sparse"].dtype) == (policy,) * 3
+        for name in ("float64", "float16", "int32", "string"):
+            assert found[name].dtype.name == name
+        np.testing.assert_array_equal(first, tf.cast([[1.5, 3.0]], policy))
+        first_symbol, symbols = layer(keras.Input((2,), dtype="float32"))
+        assert first_symbol.dtype == policy.name
+        assert {key: symbol.dtype for key, symbol in symbols.items()} == {
+            key: value.dtype.name for key, value in found.items()
+        }
+
+    def test_beside_native_layers(self, policy, tmp_path):
+        tf.saved_model.save(hub.load(Golden("mlp_bn").path), str(tmp_path / "mlp"))
+        layer = hub.ModuleLayer(tmp_path / "mlp", trainable=True)
+        inputs = keras.Input((51,))
+        module = layer(keras.layers.Dense(51)(inputs))
+        total = keras.layers.Add()([module, keras.layers.Dense(module.shape[-1])(inputs)])
+        model = keras.Model(inputs, keras.layers.Dense(1, dtype="float32")(total))
+        assert module.dtype == policy.name
+        assert {weight.dtype for weight in layer.weights} == {"float32"}
+        model.compile(keras.optimizers.SGD(0.01), "mse")
+        before = layer.get_weights()
+        losses = model.fit(X, Y, epochs=3, verbose=0).history["loss"]
+        assert losses[-1] < losses[0]
+        assert any(np.any(a != b) for a, b in zip(before, layer.get_weights(), strict=True))
+        model.save(tmp_path / "m.keras")
+        keras.config.set_dtype_policy("float32")
+        loaded = keras.models.load_model(tmp_path / "m.keras")
+        np.testing.assert_array_equal(loaded.predict(X, verbose=0), model.predict(X, verbose=0))
+
+
 class TestModels:
     def branches(self):
         """A module beside a native layer, behind one, and before one."""

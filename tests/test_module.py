@@ -288,6 +288,17 @@ class TestExport:
         with hub.eval_function_for_module(tmp_path / "m") as evaluate:
             assert evaluate([[1, 1]]).tolist() == [[2.5, 2.0]]
 
+    def test_without_variables_and_not_applied(self, tmp_path):
+        def double():
+            x = v1.placeholder(tf.float32, [None])
+            hub.add_signature(inputs=x, outputs=2.0 * x)
+
+        spec = hub.create_module_spec(double)
+        with tf.Graph().as_default(), v1.Session() as session:
+            hub.Module(spec).export(tmp_path / "m", session)
+        with hub.eval_function_for_module(tmp_path / "m") as evaluate:
+            assert evaluate([1.5]).tolist() == [3.0]
+
     def test_partitions_variants_and_assets(self, session, tmp_path):
         golden = Golden("text_embed")
         module = hub.Module(golden.path)
@@ -313,7 +324,10 @@ class TestErrors:
         with pytest.raises(RuntimeError, match="TensorFlow executes eagerly") as caught:
             hub.Module(scale_path)
         assert isinstance(caught.value, hub.GraphModeError)
-        assert "hub.ModuleLayer" in str(caught.value)
+        assert caught.value.advice == (
+            "make it inside `with tf.Graph().as_default():`; begin a TF1 script with "
+            "tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer"
+        )
 
     @pytest.mark.parametrize("name", ["", "a b", "/a", None, 3])
     def test_names_that_are_no_scopes(self, name, scale_path, session):

@@ -174,6 +174,17 @@ np.save({str(tmp_path / "found.npy")!r}, model.predict(np.ones((1, 4, 3), np.flo
             layer.load_assets(str(tmp_path / "assets"))
 
 
+def test_h5_file_whose_module_is_gone(model, folder, tmp_path):
+    expected = predict(model)
+    model.save(tmp_path / "model.h5")
+    kept = shutil.move(folder, tmp_path / "kept")
+    with pytest.raises(hub.HandleError, match=r"an .h5 file or a config holds no module"):
+        predict(keras.models.load_model(tmp_path / "model.h5"))
+    shutil.move(kept, folder)
+    loaded = keras.models.load_model(tmp_path / "model.h5")
+    np.testing.assert_allclose(predict(loaded), expected, atol=1e-6)
+
+
 class TestCopies:
     def test_deepcopy_of_model_and_layer(self, model):
         np.testing.assert_array_equal(predict(copy.deepcopy(model)), predict(model))
@@ -216,7 +227,8 @@ class TestCopies:
             again(WORDS)
         assert "its graphs are not here" in str(caught.value)
         assert str(folder) in str(caught.value)
-        assert "keras.models.load_model" in str(caught.value)
+        advice = "put the module back, or load a .keras file of the model: an .h5 file or a config"
+        assert caught.value.advice == f"{advice} holds no module"
         with pytest.raises(hub.HandleError, match="Cannot export"):
             again.export_module(tmp_path / "m")
 

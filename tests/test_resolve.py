@@ -66,9 +66,39 @@ class TestPaths:
         assert hub.resolve("my embed") == "my embed"
         assert hub.resolve(f"file://{tmp_path}/my%20embed") == str(tmp_path / "my embed")
 
-    def test_nothing_there(self, tmp_path):
-        message = failure(hub.HandleError, f"{tmp_path}/absent")
-        assert "there is no such directory" in message
+    def test_nothing_there(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        for handle in (f"{tmp_path}/absent", "absent", "absent.tar.gz", "absent.keras"):
+            message = failure(hub.HandleError, handle)
+            assert "there is no such directory" in message
+            assert f"Found: nothing at {tmp_path}/absent" in message
+
+    def test_from_the_home_of_the_user(self, tmp_path, monkeypatch):
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "embed").mkdir()
+        assert hub.resolve("~/embed") == str(tmp_path / "embed")
+        assert f"Found: nothing at {tmp_path}/absent" in failure(hub.HandleError, "~/absent")
+
+    @pytest.mark.parametrize(
+        ("name", "advice"),
+        [
+            ("saved_model.pb", "pass the folder that it is in: {folder}"),
+            ("tfhub_module.pb", "pass the folder that it is in: {folder}"),
+            ("m.keras", "load it with keras.models.load_model; to make a module of the one in "),
+        ],
+    )
+    def test_file_that_is_no_module(self, tmp_path, monkeypatch, name, advice):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / name).write_bytes(b"")
+        message = failure(hub.HandleError, name)
+        assert "Cannot resolve the handle of a TF1 Hub module: this is a file." in message
+        assert f"Found: the file {tmp_path}/{name}" in message
+        assert f"What to do: {advice.format(folder=tmp_path)}" in message
+
+    def test_folder_around_a_module(self):
+        with pytest.raises(hub.FormatError) as caught:
+            hub.load_module_spec(str(MODULE.parent))
+        assert f"What to do: did you mean {MODULE}?" in str(caught.value)
 
     def test_folder_has_no_checksum(self, tmp_path):
         message = failure(hub.HandleError, str(tmp_path), sha256="0" * 64)
@@ -106,6 +136,11 @@ class TestArchives:
         assert second != first
         assert same_files(second, ZOO / "mlp_bn" / "module")
         assert [entry.handle for entry in cache_entries.entries()] == [str(archive)] * 2
+
+    def test_are_told_apart_by_their_full_path(self, archive, monkeypatch):
+        monkeypatch.chdir(archive.parent)
+        hub.resolve(archive.name)
+        assert [entry.handle for entry in cache_entries.entries()] == [str(archive)]
 
     def test_checksum(self, archive):
         sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()

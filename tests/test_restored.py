@@ -192,7 +192,7 @@ class TestSignatures:
 
 def test_nothing_to_call(folder):
     tf.saved_model.save(tf.Module(), folder)
-    with pytest.raises(hub.SignatureError, match="Expected: a traced __call__, or a signature"):
+    with pytest.raises(hub.SignatureError, match="a traced __call__ of one input, or a signature"):
         hub.load(folder)
 
 

@@ -1,7 +1,10 @@
 """ModuleLayer on TF2 SavedModels."""
 
+import gc
+import inspect
 import pickle
 import shutil
+import zipfile
 
 import keras
 import numpy as np
@@ -9,13 +12,12 @@ import pytest
 import tensorflow as tf
 import tf_keras
 from conftest import Golden, golden_names
+from html_reader import Page
 from test_goldens import assert_same, tune
 from test_restored import Reusable, dense_model
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.convert import to_saved_model
-
-OLD_KERAS = tuple(map(int, keras.__version__.split(".")[:2])) < (3, 4)
 
 X = np.array([[1.0, 2.0], [3.0, 5.0]], np.float32)
 
@@ -84,6 +86,17 @@ class TestCalls:
             moved = layer.weights[1].numpy().tolist()
             assert moved == ([2.0, 3.5] if trainable else [0.0, 0.0])
 
+    def test_frozen_weights_stay_in_fit(self, reusable):
+        """Though the SavedModel has them among its trainable variables."""
+        layer = hub.ModuleLayer(reusable)
+        before = layer.get_weights()
+        model = fine_tuned(layer)
+        for one, other in zip(before, layer.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert len(model.trainable_variables) == len(model.layers[1].weights) == 2
+        layer.trainable = True
+        assert len(model.trainable_variables) == 3
+
     def test_weights_and_losses(self, reusable):
         layer = hub.ModuleLayer(reusable, trainable=True)
         assert len(layer.trainable_weights) == 1
@@ -132,6 +145,115 @@ class TestCalls:
         with pytest.raises(hub.TrainingError, match=r"(?s)'bert' matches no.*'dense/kernel'"):
             hub.ModuleLayer(folder, trainable_patterns=["bert"])
 
+    def test_a_pattern_that_is_none(self, keras_2, folder):
+        with pytest.raises(hub.TrainingError) as caught:
+            hub.ModuleLayer(folder, trainable_patterns="dense(")
+        message = str(caught.value)
+        assert "Cannot use 'dense(' as one of trainable_patterns." in message
+        assert folder in message
+        assert "Found: missing ), unterminated subpattern at position 5" in message
+        assert "re.escape" in message
+
+    def test_in_a_tf1_graph(self, reusable):
+        layer = hub.ModuleLayer(reusable)
+        with tf.Graph().as_default():
+            with pytest.raises(hub.GraphModeError, match="Cannot use a SavedModelLayer in a TF1 g"):
+                hub.ModuleLayer(reusable)
+            with pytest.raises(hub.GraphModeError, match="make and call the layer outside"):
+                layer(tf.constant(X))
+
+
+class TestInputs:
+    """What is not one dense tensor."""
+
+    APPLES, PEARS = np.float32([[1, 2]]), [[3.0, 4.0, 5.0]]
+
+    @pytest.fixture(
+        params=[tf.constant, lambda x: keras.Input(x.shape[1:])], ids=["eager", "Keras"]
+    )
+    def wrap(self, request):
+        return request.param
+
+    def check_mixed(self, layer, first, inputs):
+        """Calls the layer with a first input that may be a symbol."""
+        found = layer(inputs)
+        if isinstance(first, keras.KerasTensor):
+            assert found.shape == (1, 5)
+            found = keras.Model(first, found)(self.APPLES)
+        np.testing.assert_array_equal(found, [[1, 2, 3, 4, 5]])
+
+    def test_a_dict_of_tensors_and_other_values(self, folder, wrap):
+        specs = {"apples": tf.TensorSpec([None, 2]), "pears": tf.TensorSpec([None, 3])}
+
+        class Join(tf.Module):
+            @tf.function(input_signature=[specs])
+            def __call__(self, inputs):
+                return tf.concat([inputs["apples"], inputs["pears"]], 1)
+
+        tf.saved_model.save(Join(), folder)
+        layer, first = hub.ModuleLayer(folder), wrap(self.APPLES)
+        self.check_mixed(layer, first, {"apples": first, "pears": self.PEARS})
+        with pytest.raises(hub.InputError, match="Cannot feed input 'pears'"):
+            layer({"apples": first, "pears": [["three"]]})
+        with pytest.raises(hub.InputError, match=r"(?s)keys 'apples', 'pears'.*Found: 'apples'\n"):
+            layer({"apples": first})
+        assert layer.compute_output_shape({"apples": (4, 2), "pears": (4, 3)}) == (4, 5)
+
+    def test_a_list_of_tensors_and_other_values(self, folder, wrap):
+        symbols = [tf_keras.Input((2,)), tf_keras.Input((3,))]
+        tf_keras.Model(symbols, tf_keras.layers.Concatenate()(symbols)).save(folder)
+        layer, first = hub.ModuleLayer(folder), wrap(self.APPLES)
+        self.check_mixed(layer, first, [first, self.PEARS])
+        self.check_mixed(layer, first, (first, np.float32(self.PEARS)))
+        with pytest.raises(hub.InputError, match=r"Cannot feed input 'inputs\[1\]'"):
+            layer([first, [["three"]]])
+        with pytest.raises(hub.InputError, match=r"(?s)Expected: a list of 2 values.*Found: 3 val"):
+            layer([first, self.PEARS, self.PEARS])
+        assert layer.compute_output_shape([(4, 2), (4, 3)]) == (4, 5)
+
+    def test_ragged(self, folder):
+        class Double(tf.Module):
+            @tf.function(input_signature=[tf.RaggedTensorSpec([None, None], tf.float32)])
+            def __call__(self, x):
+                return 2 * x
+
+        tf.saved_model.save(Double(), folder)
+        layer = hub.ModuleLayer(folder)
+        assert layer(tf.ragged.constant([[1.0], [2.0, 3.0]])).to_list() == [[2], [4, 6]]
+        if "ragged" in inspect.signature(keras.Input).parameters:
+            symbol = layer(keras.Input((None,), ragged=True))
+            assert (symbol.shape, symbol.ragged) == ((None, None), True)
+
+    def test_none_at_all(self, folder):
+        class Constant(tf.Module):
+            @tf.function(input_signature=[])
+            def __call__(self):
+                return tf.constant([1.0, 2.0])
+
+        tf.saved_model.save(Constant(), folder)
+        assert_same(hub.ModuleLayer(folder)(), np.float32([1, 2]))
+
+    def test_several_arguments_are_called_by_name(self, folder):
+        class Sum(tf.Module):
+            @tf.function(input_signature=[tf.TensorSpec([None]), tf.TensorSpec([None])])
+            def __call__(self, a, b):
+                return a + b
+
+        tf.saved_model.save(Sum(), folder)
+        assert_same(hub.ModuleLayer(folder)({"a": [1, 2], "b": [3, 4]}), np.float32([4, 6]))
+
+    def test_output_of_unknown_rank(self, folder):
+        class Reshape(tf.Module):
+            @tf.function(input_signature=[tf.TensorSpec([None])])
+            def __call__(self, shape):
+                return tf.ones(tf.cast(shape, tf.int32))
+
+        tf.saved_model.save(Reshape(), folder)
+        layer = hub.ModuleLayer(folder)
+        assert layer([2, 3]).shape == (2, 3)
+        with pytest.raises(hub.SignatureError, match=r"in a functional model: its rank is unknown"):
+            layer(keras.Input(()))
+
 
 class TestSaving:
     def test_archive_holds_all(self, keras_2, folder, tmp_path):
@@ -171,18 +293,19 @@ class TestSaving:
         clone = keras.models.clone_model(model)
         assert_same(clone(tf.constant(golden.inputs(0))), golden.outputs(0)["default"])
 
-    @pytest.mark.skipif(OLD_KERAS, reason="this Keras exports no tables but its own layers'")
     def test_export_after_the_folder_is_gone(self, folder, tmp_path):
         golden = Golden("text_embed")
         to_saved_model(golden.path, folder)
-        text = keras.Input((), dtype="string")
+        text = keras.Input((), dtype="string", name="text")
         keras.Model(text, hub.ModuleLayer(folder)(text)).save(tmp_path / "m.keras")
         shutil.rmtree(folder)
         keras.models.load_model(tmp_path / "m.keras").export(str(tmp_path / "exported"))
         exported = tf.saved_model.load(str(tmp_path / "exported"))
-        assert_same(exported.serve(tf.constant(golden.inputs(0))), golden.outputs(0)["default"])
+        # In Keras 3.10 `serve` of a loaded model takes a list of one; the signature does not.
+        serve = exported.signatures["serving_default"]
+        (found,) = serve(text=tf.constant(golden.inputs(0))).values()
+        assert_same(found, golden.outputs(0)["default"])
 
-    @pytest.mark.skipif(OLD_KERAS, reason="models of this Keras cannot be pickled")
     def test_pickle(self, keras_2, folder):
         model = fine_tuned(hub.ModuleLayer(folder, trainable=True))
         copy = pickle.loads(pickle.dumps(model))
@@ -198,6 +321,58 @@ class TestSaving:
         )
         other.load_weights(tmp_path / "m.weights.h5")
         assert_same(other(X), model(X).numpy())
+
+    def test_weights_are_in_the_archive_once(self, keras_2, folder, tmp_path):
+        keras.Sequential([keras.Input((2,)), hub.ModuleLayer(folder)]).save(tmp_path / "m.keras")
+        with zipfile.ZipFile(tmp_path / "m.keras") as archive:
+            names = archive.namelist()
+        assert any(name.endswith("/saved_model.pb") for name in names)
+        assert not any("variables/" in name for name in names)
+
+    def test_clone_of_a_loaded_layer_has_its_weights(self, keras_2, folder, tmp_path):
+        model = fine_tuned(hub.ModuleLayer(folder, trainable=True))
+        model.save(tmp_path / "m.keras")
+        shutil.rmtree(folder)
+        loaded = keras.models.load_model(tmp_path / "m.keras").layers[0]
+        clone = hub.SavedModelLayer.from_config(loaded.get_config())
+        assert_same(clone(X), model.layers[0](X).numpy())
+
+    def test_state_that_no_weight_holds_is_saved(self, folder, tmp_path):
+        """A mutable table, and a variable that is not in the SavedModel's list."""
+
+        class Counted(tf.Module):
+            variables = trainable_variables = ()
+
+            def __init__(self):
+                super().__init__()
+                self.table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.float32, -1.0)
+                self.hidden = tf.Variable(100.0)
+                self.table.insert(tf.constant([7], tf.int64), tf.constant([5.0]))
+
+            @tf.function(input_signature=[tf.TensorSpec([None], tf.int64)])
+            def __call__(self, x):
+                return self.table.lookup(x) + self.hidden
+
+        module = Counted()
+        module.variables = module.trainable_variables = [tf.Variable(1.0)]
+        tf.saved_model.save(module, folder)
+        layer = hub.ModuleLayer(folder)
+        assert len(layer.weights) == 1
+        keras.Sequential([keras.Input((), dtype="int64"), layer]).save(tmp_path / "m.keras")
+        shutil.rmtree(folder)
+        loaded = keras.models.load_model(tmp_path / "m.keras")
+        assert_same(loaded(tf.constant([7, 8], tf.int64)), np.float32([105, 99]))
+        del loaded, layer
+        gc.collect()
+        with (
+            zipfile.ZipFile(tmp_path / "m.keras") as archive,
+            zipfile.ZipFile(tmp_path / "damaged.keras", "w") as damaged,
+        ):
+            for name in archive.namelist():
+                if "/variables/" not in name:
+                    damaged.writestr(name, archive.read(name))
+        with pytest.raises(ValueError, match=r"(?s)values are missing.*are no weights"):
+            keras.models.load_model(tmp_path / "damaged.keras")
 
     def test_safe_mode_when_loading(self, folder, tmp_path):
         class Reader(tf.Module):
@@ -230,6 +405,37 @@ class TestSaving:
         config = hub.ModuleLayer(reusable, trainable=True).get_config()
         layer = hub.SavedModelLayer.from_config(config)
         assert_same(layer(X, training=True), X * np.array([3, 5], np.float32) + 100)
+
+
+class TestInNotebooks:
+    def test_shows_what_it_may_be_called_for(self, folder):
+        symbols = [tf_keras.Input((2,), name="left"), tf_keras.Input((3,), name="right")]
+        outputs = tf_keras.layers.Concatenate(name="joined")(symbols)
+        tf_keras.Model(symbols, outputs).save(folder)
+        page = Page(hub.ModuleLayer(folder, name="joiner")._repr_html_())
+        shown = "".join(page.text)
+        assert f"SavedModelLayer 'joiner', signature '__call__' of '{folder}'" in shown
+        assert [table[1:] for table in page.tables] == [
+            [
+                ["inputs[0]", "input", "float32 [?, 2]"],
+                ["inputs[1]", "input", "float32 [?, 3]"],
+                ["output", "output", "float32 [?, 5]"],
+            ],
+            [
+                ["left", "input", "float32 [?, 2]"],
+                ["right", "input", "float32 [?, 3]"],
+                ["joined", "output", "float32 [?, 5]"],
+            ],
+        ]
+        page = Page(hub.ModuleLayer(folder, signature="serving_default")._repr_html_())
+        assert ", signature 'serving_default' of '" in "".join(page.text)
+
+    def test_made_from_a_config(self, reusable):
+        config = hub.ModuleLayer(reusable).get_config()
+        shutil.rmtree(reusable)
+        page = Page(hub.SavedModelLayer.from_config(config)._repr_html_())
+        assert "which is not here" in "".join(page.text)
+        assert page.tables == []
 
 
 def test_training_tags(reusable):

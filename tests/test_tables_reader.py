@@ -256,6 +256,28 @@ def test_unfit_array(arrays, array, found):
     assert found in refusal(arrays("a.npy", array), FLOATS)
 
 
+@pytest.mark.parametrize(
+    ("array", "advice"),
+    [
+        (np.ones((3, 2)), 'array.astype("int32")'),
+        (np.ones(2, np.int32), "value[None]"),
+    ],
+)
+def test_advice_on_an_array(arrays, array, advice):
+    path, inputs = arrays("a.npy", array), {"ids": BOTH["ids"]}
+    last = refusal(path, inputs).splitlines()[-1]
+    assert last.startswith("  What to do: ")
+    assert advice in last
+    mended = eval(advice, {"array": array, "value": array})
+    assert len(read(arrays("a.npy", mended), inputs)) > 0
+
+
+def test_advice_on_a_line(file):
+    told = refusal(file("a.jsonl", "[1, 2]\n[1]\n"), FLOATS)
+    assert "line 2" in told
+    assert told.endswith("What to do: mend the values, or remove the line")
+
+
 def test_cut_npy(arrays):
     path = arrays("a.npy", np.ones((3, 2)))
     with open(path, "r+b") as stream:
@@ -327,5 +349,5 @@ def test_progress_adds_up_to_the_size_of_the_file(file, name):
 def test_name_that_tells_no_format():
     with pytest.raises(TableError, match=r"a name in \.txt, \.csv, .* or \.npz"):
         input_format("a.xlsx")
-    with pytest.raises(TableError, match=r"output_format \(one of npy, npz, jsonl, parquet\)"):
+    with pytest.raises(TableError, match="with one of npy, npz, jsonl, parquet"):
         output_format("a.txt")

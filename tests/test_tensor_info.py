@@ -39,6 +39,10 @@ def convert(value, info):
         (tf.constant([1.5], tf.float32), tf.float64, np.float64([1.5])),
         (tf.constant([7], tf.int32), tf.int64, np.int64([7])),
         (tf.Variable([2.0]), tf.float32, np.float32([2.0])),
+        (tf.Variable([2.0]), tf.float64, np.float64([2.0])),
+        (np.array([1, 2], object), tf.int32, np.int32([1, 2])),
+        ([127, -128], tf.int8, np.int8([127, -128])),
+        ([2**40], tf.int64, np.int64([2**40])),
     ],
 )
 def test_converts_without_loss(value, dtype, expected):
@@ -60,9 +64,17 @@ def test_converts_without_loss(value, dtype, expected):
         (np.array([1.5]), tf.int32, "float64"),
         (np.array([2**40]), tf.int32, "int64"),
         (np.array([-1]), tf.uint8, "int64"),
+        ([2**40], tf.int32, "list of int64, shape [1]"),
+        ((-1,), tf.uint8, "tuple of int64, shape [1]"),
+        (300, tf.int8, "int of int64, shape []"),
+        ([2**70], tf.int64, "list of object, shape [1]"),
+        (tf.Variable([1.0]), tf.int32, "dtype float32"),
         (np.array([1j]), tf.float32, "complex128"),
         (np.array(["1"]), tf.int32, "<U1"),
         (np.array([object()]), tf.string, "object"),
+        (np.array(["1"], object), tf.int32, "list of <U1"),
+        (np.array([1.5], object), tf.int32, "list of float64"),
+        (np.array([2**40], object), tf.int32, "list of int64"),
         (tf.ragged.constant([[1.0]]), tf.float32, "RaggedTensor"),
         (tf.sparse.from_dense([1.0]), tf.float32, "SparseTensor"),
         ([[1.0], [2.0, 3.0]], tf.float32, "list of uneven rows"),
@@ -78,6 +90,24 @@ def test_refuses_what_would_lose_something(value, dtype, found):
     assert found in text
 
 
+def test_no_value():
+    with pytest.raises(hub.InputError, match=r"Found: no value \(None\)"):
+        convert(None, dense(tf.float32))
+
+
+def test_variables_of_a_graph():
+    with tf.Graph().as_default():
+        variable = tf.compat.v1.get_variable("v", [2], tf.float64)
+        with pytest.raises(hub.InputError, match="Found: dtype float64"):
+            convert(variable, dense(tf.float32))
+
+
+def test_shown_briefly():
+    assert repr({"x": dense(tf.float32, (None, 3))}) == "{'x': <float32 [?, 3]>}"
+    ragged = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
+    assert repr(ragged) == "<ragged int64 [?, ?]>"
+
+
 @pytest.mark.parametrize("shape", [[2, 4], [3], [1, 2, 3]])
 def test_refuses_other_shapes(shape):
     with pytest.raises(hub.InputError, match=r"Expected: float32 \[\?, 3\]"):
@@ -89,6 +119,14 @@ def test_ragged_from_what_is_not(value):
     info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
     with pytest.raises(hub.InputError, match="Expected: ragged int64"):
         convert(value, info)
+
+
+def test_ragged_from_sparse():
+    info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
+    sparse = tf.sparse.from_dense(tf.constant([[1, 2]], tf.int64))
+    with pytest.raises(hub.InputError, match=r"tf.RaggedTensor.from_sparse\(value\)"):
+        convert(sparse, info)
+    assert convert(tf.RaggedTensor.from_sparse(sparse), info)[0].numpy().tolist() == [1, 2]
 
 
 def test_ragged_of_other_rank():
@@ -109,8 +147,10 @@ def test_sparse_from_dense_and_wrong_kind():
     assert indices.numpy().tolist() == [[0, 1]]
     assert values.numpy().tolist() == [5.0]
     assert shape.numpy().tolist() == [1, 2]
-    with pytest.raises(hub.InputError, match="RaggedTensor"):
-        convert(tf.ragged.constant([[1.0]]), info)
+    ragged = tf.ragged.constant([[1.0, 2.0]])
+    with pytest.raises(hub.InputError, match=r"(?s)RaggedTensor.*sparse: value.to_sparse\(\)"):
+        convert(ragged, info)
+    assert convert(ragged.to_sparse(), info)[1].numpy().tolist() == [1.0, 2.0]
 
 
 def test_protos_round_trip():

@@ -172,6 +172,116 @@ class TestCompiled:
         np.testing.assert_allclose(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
+class TestSavedModels:
+    """What ModuleLayer makes where the handle leads to one."""
+
+    @pytest.fixture
+    def saved(self, tmp_path):
+        """Converts a golden; makes a layer of it."""
+
+        def convert(name, **kwargs):
+            folder = str(tmp_path / name)
+            tf.saved_model.save(hub.load(Golden(name).path), folder)
+            layer = hub.ModuleLayer(folder, **kwargs)
+            assert type(layer) is hub.SavedModelLayer
+            return layer
+
+        return convert
+
+    @pytest.mark.parametrize(
+        ("name", "missing"),
+        [
+            ("convnet", None),
+            ("functions", None),
+            ("mlp_bn", None),
+            ("rnn", None),
+            ("nested", "StringToHashBucketFast"),
+            ("text_embed", "LookupTableFindV2"),
+        ],
+    )
+    def test_by_the_ops_of_the_functions(self, saved, name, missing, caplog):
+        layer = saved(name, trainable=True)
+        with caplog.at_level(logging.WARNING, "absl"):
+            assert layer.supports_jit is (missing is None)
+            assert layer.supports_jit is (missing is None)
+        assert len(caplog.records) == (missing is not None)
+        if missing:
+            assert f"XLA cannot compile layer '{layer.name}' (module " in caplog.text
+            assert missing in caplog.text
+
+    def test_by_what_runs_and_as_long_as_it_is_trainable(self, tmp_path):
+        """Text is in the training mode alone; in the other one nothing depends on it."""
+
+        class Texts(tf.Module):
+            @tf.function
+            def __call__(self, x, training=False):
+                text = tf.as_string(x)
+                return tf.strings.to_number(text) if training else x
+
+        module = Texts()
+        for training in (False, True):
+            module.__call__.get_concrete_function(tf.TensorSpec([None]), training=training)
+        tf.saved_model.save(module, str(tmp_path / "texts"))
+        layer = hub.ModuleLayer(tmp_path / "texts", trainable=True)
+        x = tf.constant([1.0, 2.0])
+        assert not layer.supports_jit
+        with pytest.raises(hub.XlaError, match="AsString"):
+            tf.function(lambda: layer(x, training=True), jit_compile=True)()
+        layer.trainable = False
+        assert layer.supports_jit
+        compiled_call = tf.function(lambda: layer(x, training=True), jit_compile=True)
+        np.testing.assert_array_equal(compiled_call(), x)
+
+    def test_by_the_dtypes_of_inputs_and_outputs(self, tmp_path):
+        module = tf.Module()
+        module.__call__ = tf.function(lambda x: x, [tf.TensorSpec([None], tf.string)])
+        tf.saved_model.save(module, str(tmp_path / "same"))
+        assert not hub.ModuleLayer(tmp_path / "same").supports_jit
+
+    def test_a_user_may_rule_it_out(self, saved):
+        layer = saved("mlp_bn")
+        layer.supports_jit = False
+        assert not layer.supports_jit
+
+    def test_fit_computes_the_same(self, saved):
+        x = Golden("mlp_bn").inputs(0)
+
+        def run(jit_compile):
+            model = compiled(saved("mlp_bn", trainable=True), jit_compile=jit_compile)
+            assert model.jit_compile is jit_compile
+            before = model.predict(x, verbose=0)
+            losses = model.fit(x, np.zeros_like(before), epochs=2, verbose=0).history["loss"]
+            return losses, model.get_weights()
+
+        losses, weights = run(jit_compile=True)
+        expected_losses, expected_weights = run(jit_compile=False)
+        np.testing.assert_allclose(losses, expected_losses, rtol=1e-5)
+        for pair in zip(weights, expected_weights, strict=True):
+            np.testing.assert_allclose(*pair, rtol=1e-4, atol=1e-6)
+
+    def test_saved_compiled(self, saved, tmp_path):
+        """The model is compiled again before the SavedModel is there."""
+        x = Golden("mlp_bn").inputs(0)
+        model = compiled(saved("mlp_bn", trainable=True), jit_compile=True)
+        expected = model.predict(x, verbose=0)
+        model.save(tmp_path / "m.keras")
+        shutil.rmtree(tmp_path / "mlp_bn")
+        loaded = keras.models.load_model(tmp_path / "m.keras")
+        assert loaded.jit_compile
+        np.testing.assert_allclose(loaded.predict(x, verbose=0), expected)
+
+    def test_refused_when_traced(self, saved):
+        layer, words = saved("text_embed"), tf.constant(["the cat"])
+        with pytest.raises(hub.XlaError) as caught:
+            tf.function(lambda: layer(words), jit_compile=True, autograph=False)()
+        message = str(caught.value)
+        assert "Cannot compile a TF2 SavedModel with XLA" in message
+        assert "/text_embed'" in message
+        assert "LookupTableFindV2 (" in message
+        assert "tf.data.Dataset.map" in message
+        assert layer(words).shape == (1, 16)
+
+
 class TestRefused:
     def test_compile_goes_on_without(self, caplog):
         with (

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from typing import Any
 
 from rich.console import Console
 
 from hub_keras_bridge.cli.file_bar import file_bar
+from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe
+from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.resolve import check_handle
 from hub_keras_bridge.tables.formats import INPUT_FORMATS, OUTPUT_FORMATS, show_ends
+from hub_keras_bridge.tables.preflight import formats_of
 
 _ONE_MACHINE = """\
 memory does not grow with the file; the output appears when it is complete.
@@ -25,10 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _ONE_MACHINE
-    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
+    add_handle(parser)
     parser.add_argument(
         "--input",
         required=True,
+        type=os.path.expanduser,
         metavar="F",
         help=f"the examples, in a file named {show_ends(INPUT_FORMATS)} (or that and .gz): lines "
         "of text; CSV with a column per input, or x[0], x[1]... for rows of numbers; JSON "
@@ -37,24 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output",
         required=True,
+        type=os.path.expanduser,
         metavar="F",
         help=f"the file to make, named {show_ends(OUTPUT_FORMATS)} (extra [parquet])",
     )
-    parser.add_argument(
-        "--signature", metavar="NAME", help="the signature to run (default: default)"
-    )
+    add_signature(parser, "run")
     parser.add_argument(
         "--output-key",
         metavar="NAME",
         action="append",
         help="an output to write; may be repeated (default: all, but default for .npy)",
     )
-    parser.add_argument(
-        "--tags",
-        metavar="TAG",
-        action="append",
-        help="a tag of the variant to run; may be repeated (default: none)",
-    )
+    add_tags(parser, "run")
     parser.add_argument(
         "--set",
         metavar="NAME=VALUE",
@@ -82,23 +82,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the output is to be, whatever its name",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output file")
-    parser.add_argument(
-        "--unsafe",
-        action="store_true",
-        help="run a module that reaches outside its own graph (files, network, Python)",
-    )
+    add_unsafe(parser, "run")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    formats_of(
+        args.input,
+        args.output,
+        reads=args.input_format,
+        writes=args.output_format,
+        overwrite=args.overwrite,
+    )
+    check_handle(args.handle)
+    start_tensorflow()
     from hub_keras_bridge.apply import apply_to_file
+    from hub_keras_bridge.cli.only_signature import only_signature
+    from hub_keras_bridge.spec import load_module_spec
 
+    spec = load_module_spec(args.handle)
+    signature = args.signature or only_signature(spec, args.tags)
     with file_bar("Applying", args.input, Console(stderr=True)) as progress:
         applied = apply_to_file(
-            args.handle,
+            spec,
             args.input,
             args.output,
-            signature=args.signature,
+            signature=signature,
             output_key=args.output_key,
             tags=args.tags,
             batch_size=args.batch_size,

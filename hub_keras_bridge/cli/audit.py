@@ -6,23 +6,37 @@ import argparse
 import dataclasses
 import json
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from hub_keras_bridge.audit import Audit, Finding, audit_module
+from hub_keras_bridge.cli.options import add_handle, add_json
+from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import show_tags
 from hub_keras_bridge.legible import legible
-from hub_keras_bridge.spec import load_module_spec
+from hub_keras_bridge.resolve import check_handle
+
+if TYPE_CHECKING:
+    from hub_keras_bridge.audit import Audit, Finding
 
 _HEADINGS = ("kind", "op", "node", "in function", "variant", "needed by")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
-    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.epilog = (
+        "The status is 0 if safe mode takes the module, and 1 if it refuses it or the module "
+        "cannot be read. --json tells these two apart: by the key safe, or the key error."
+    )
+    add_handle(parser)
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; the status is 0 if safe mode takes the module, else 1."""
+    check_handle(args.handle)
+    start_tensorflow()
+    from hub_keras_bridge.audit import audit_module
+    from hub_keras_bridge.spec import load_module_spec
+
     audit = audit_module(load_module_spec(args.handle))
     print(_as_json(args.handle, audit) if args.json else _as_text(args.handle, audit))
     return 0 if audit.is_safe else 1

@@ -8,18 +8,32 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from hub_keras_bridge.cli.options import add_json
+from hub_keras_bridge.errors import CacheError
 from hub_keras_bridge.fetch import cache, cache_entries
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
+    parser.epilog = _place()
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     for name, (act, explanation) in _ACTIONS.items():
-        action = actions.add_parser(name, help=explanation, description=explanation)
-        action.add_argument("--json", action="store_true", help="print the result as JSON")
+        action = actions.add_parser(
+            name, help=explanation, description=explanation, epilog=_place()
+        )
+        add_json(action)
         action.set_defaults(act=act)
         if name == "prune":
             _add_prune_arguments(action)
+
+
+def _place() -> str:
+    """Where the cache is, for the help."""
+    try:
+        place = f"The cache is {cache_entries.directory()}"
+    except CacheError as error:
+        place = f"The cache cannot be used: expected {error.expected}; found {error.found}"
+    return f"{place}. The variable {cache_entries.VARIABLE} moves it."
 
 
 def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,36 +5,39 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from typing import TYPE_CHECKING
 
-from hub_keras_bridge.common_signatures import KINDS, Report, check_common_signature
-from hub_keras_bridge.spec import load_module_spec
+from hub_keras_bridge.cli.options import add_handle, add_json, add_signature, add_tags
+from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.resolve import check_handle
+
+if TYPE_CHECKING:
+    from hub_keras_bridge.common_signatures import Report
+
+# Those of common_signatures, which needs TensorFlow.
+_KINDS = ("text-embedding", "image-feature-vector", "image-classification")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
-    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
+    add_handle(parser)
     parser.add_argument(
-        "--kind", required=True, choices=list(KINDS), help="what the module claims to be"
+        "--kind", required=True, choices=_KINDS, help="what the module claims to be"
     )
-    parser.add_argument(
-        "--signature",
-        metavar="NAME",
-        help="the signature to check (default: the one that modules of this kind have)",
-    )
-    parser.add_argument(
-        "--tags",
-        nargs="+",
-        default=[],
-        metavar="TAG",
-        help="the variant to check (default: the one without tags)",
-    )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_signature(parser, "check", default="the one that modules of this kind have")
+    add_tags(parser, "check")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command; the status is 0 if the module follows, else 1."""
+    check_handle(args.handle)
+    start_tensorflow()
+    from hub_keras_bridge.common_signatures import check_common_signature
+    from hub_keras_bridge.spec import load_module_spec
+
     spec = load_module_spec(args.handle)
-    report = check_common_signature(spec, args.kind, signature=args.signature, tags=args.tags)
+    report = check_common_signature(spec, args.kind, signature=args.signature, tags=args.tags or ())
     print(_as_json(args.handle, report) if args.json else _as_text(args.handle, report))
     return 0 if report.follows else 1
 

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+
+from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe
+from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.convert_preflight import check_conversion
 
 _KINDS = {
     "savedmodel": "a TF2 SavedModel: for TensorFlow Serving, and to be fine-tuned",
@@ -16,35 +21,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = "OUT by --to:\n" + "\n".join(f"  {k:<11} {v}" for k, v in _KINDS.items())
-    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
-    parser.add_argument("out", metavar="OUT", help="what to make; it must not exist")
+    add_handle(parser)
+    parser.add_argument(
+        "out", metavar="OUT", type=os.path.expanduser, help="what to make; it must not exist"
+    )
     parser.add_argument("--to", required=True, choices=list(_KINDS), help="what to make of it")
-    parser.add_argument(
-        "--signature", metavar="NAME", help="the signature that runs (default: default)"
-    )
-    parser.add_argument(
-        "--tags",
-        metavar="TAG",
-        action="append",
-        help="a tag of the variant to convert; may be repeated (default: none)",
-    )
-    parser.add_argument(
-        "--unsafe",
-        action="store_true",
-        help="convert also a module that reaches outside its own graph",
-    )
+    add_signature(parser, "run")
+    add_tags(parser, "convert")
+    add_unsafe(parser, "convert")
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    handle, signature = args.handle, args.signature
+    check_conversion(args.to, handle, args.out, signature=signature, tags=args.tags)
+    start_tensorflow()
+    from hub_keras_bridge.cli.only_signature import only_signature
     from hub_keras_bridge.convert import CONVERSIONS
+    from hub_keras_bridge.spec import load_module_spec
 
+    if args.to != "hub":  # Which keeps them all, and takes Keras models, too.
+        handle = load_module_spec(handle)
+        signature = signature or only_signature(handle, args.tags)
     from_tensorflow = CONVERSIONS[args.to](
-        args.handle,
-        args.out,
-        signature=args.signature,
-        tags=args.tags,
-        safe_mode=not args.unsafe,
+        handle, args.out, signature=signature, tags=args.tags, safe_mode=not args.unsafe
     )
     print(f"{args.to}: {args.out}")
     if from_tensorflow:

@@ -24,6 +24,7 @@ from hub_keras_bridge.cli.demo_experiment import (
     difference_after_reload,
     publish,
 )
+from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import ExportError, HubError, choices, show_tags
 from hub_keras_bridge.spec import load_module_spec
 
@@ -51,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    start_tensorflow()
     demo(Settings(seeds=args.seeds), args.output, Console(highlight=False))
     return 0
 

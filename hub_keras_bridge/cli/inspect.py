@@ -13,24 +13,36 @@ import sys
 from rich.console import Console
 
 from hub_keras_bridge.cli.inspect_text import format_summary
+from hub_keras_bridge.cli.options import add_handle, add_json
+from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import ExportError, Subject
-from hub_keras_bridge.inspection import inspect_module
 from hub_keras_bridge.module_summary import ModuleSummary
 from hub_keras_bridge.pages.page import render_page
-from hub_keras_bridge.spec import load_module_spec
+from hub_keras_bridge.resolve import check_handle
+
+# Columns, more than any line needs.
+_UNBOUNDED = 2**16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
-    parser.add_argument("handle", metavar="HANDLE", help="the module, e.g. the path of its folder")
-    parser.add_argument("--json", action="store_true", help="print the facts as JSON")
+    add_handle(parser)
+    add_json(parser)
     parser.add_argument(
-        "--html", metavar="FILE", help="write the facts as one self-contained page instead"
+        "--html",
+        type=os.path.expanduser,
+        metavar="FILE",
+        help="write the facts as one self-contained page instead",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    check_handle(args.handle)
+    start_tensorflow()
+    from hub_keras_bridge.inspection import inspect_module
+    from hub_keras_bridge.spec import load_module_spec
+
     module = inspect_module(load_module_spec(args.handle))
     if args.html:
         _write_page(module, args.html)
@@ -47,7 +59,9 @@ def _print_text(module: ModuleSummary) -> None:
     # A name may have letters that standard output's encoding has not.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
-    print(format_summary(module, Console(highlight=False)))
+    # Names are copied out of a pipe or file, so that no line is broken there.
+    width = None if sys.stdout.isatty() else _UNBOUNDED
+    print(format_summary(module, Console(highlight=False, width=width)))
 
 
 def _write_page(module: ModuleSummary, file: str) -> None:

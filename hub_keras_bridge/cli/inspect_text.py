@@ -25,6 +25,12 @@ from hub_keras_bridge.legible import (
 )
 from hub_keras_bridge.module_summary import ModuleSummary, OpSummary, remarks, side_by_side
 
+# Of longer lists, one less, and how many more there are.
+_MOST_NAMES = 4
+_UNBOUNDED = 2**16
+# Columns between two columns of a table.
+_GAP = 3
+
 
 def format_summary(module: ModuleSummary, console: Console) -> str:
     """Lays a module's facts out as text.
@@ -33,12 +39,13 @@ def format_summary(module: ModuleSummary, console: Console) -> str:
         module: what :func:`inspect_module` found.
         console: whose width and colours to use; nothing is printed on it.
     """
+    losses, updates = (_names(module, kind) for kind in ("losses", "update_ops"))
     blocks = {
         "Signatures": _signatures(module),
         "Parameters by scope": _scopes(module),
-        "Variables": _variables(module),
-        "Regularization losses": _names(module, "losses"),
-        "Update ops": _names(module, "update_ops"),
+        "Variables": _variables(module, console),
+        f"Regularization losses{_count(losses)}": _first(losses),
+        f"Update ops{_count(updates)}": _first(updates),
         "Assets": _assets(module),
         "Attachments": _attachments(module),
         "Ops by type": _ops(module),
@@ -71,11 +78,11 @@ class _Name:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        line = Text(overflow="fold")
+        line = Text(overflow="fold", no_wrap=False)
         for part, style in self._parts:
             if line and line.cell_len + cell_len(part) > options.max_width:
                 yield line
-                line, part = Text(overflow="fold"), part.lstrip()
+                line, part = Text(overflow="fold", no_wrap=False), part.lstrip()
             line.append(part, style)
         yield line
 
@@ -130,19 +137,52 @@ def _scopes(module: ModuleSummary) -> Table:
     return table
 
 
-def _variables(module: ModuleSummary) -> Table:
+def _variables(module: ModuleSummary, console: Console) -> Table:
     table = _table("Name", "Dtype and shape", "Parameters", numbers=("Parameters",))
     for v in module.variables:
         name = _Name(v.name, remarks(v, len(module.variants)))
         table.add_row(name, Text(f"{v.dtype} {show_dimensions(v.shape)}"), f"{v.parameters:,}")
+    _keep_names_whole(table, "Dtype and shape", console)
     return table
 
 
-def _names(module: ModuleSummary, attribute: str) -> Table:
-    table = Table.grid()
+def _keep_names_whole(table: Table, folded: str, console: Console) -> None:
+    """Lets one column be folded before the others, names above all, if that is enough.
+
+    Names are copied, into ``trainable_patterns`` for example.
+    """
+    options = console.options.update_width(_UNBOUNDED)
+
+    def width(column: Column, measure: str) -> int:
+        cells = (column.header, *column.cells)
+        return max(getattr(Measurement.get(console, options, cell), measure) for cell in cells)
+
+    widths = [
+        width(column, "minimum" if column.header == folded else "maximum")
+        for column in table.columns
+    ]
+    if sum(widths) + _GAP * (len(widths) - 1) <= console.width:
+        for column in table.columns:
+            column.no_wrap = column.header != folded
+
+
+def _names(module: ModuleSummary, attribute: str) -> list[_Name]:
     found = alike((v.tags, name) for v in module.variants for name in getattr(v, attribute))
-    for tags, name in found:
-        table.add_row(_Name(name, _where(tags, module)))
+    return [_Name(name, _where(tags, module)) for tags, name in found]
+
+
+def _count(names: Sequence[_Name]) -> str:
+    return f" ({len(names):,})" if names else ""
+
+
+def _first(names: Sequence[_Name]) -> Table:
+    """The first of some names, and how many more there are."""
+    shown = names if len(names) <= _MOST_NAMES else names[: _MOST_NAMES - 1]
+    table = Table.grid()
+    for name in shown:
+        table.add_row(name)
+    if len(names) > len(shown):
+        table.add_row(Text(f"and {len(names) - len(shown):,} more (all with --json)", "dim"))
     return table
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
+from hub_keras_bridge.cli.error_line import error_line
+from hub_keras_bridge.cli.startup import without_startup_messages
 from hub_keras_bridge.errors import HubError
-from hub_keras_bridge.legible import legible
 from hub_keras_bridge.version import VERSION
 
 _PROGRAM = "hub-keras-bridge"
@@ -33,33 +33,8 @@ class Command:
 
     def load(self) -> ModuleType:
         """Imports the command, and with it the libraries that only it needs."""
-        with _without_startup_messages():
+        with without_startup_messages():
             return importlib.import_module(self.module)
-
-
-@contextmanager
-def _without_startup_messages() -> Iterator[None]:
-    """Keeps what TensorFlow's native code says when it is imported off the terminal.
-
-    Of a failed import it is shown. TF_CPP_MIN_LOG_LEVEL, where it is set, decides
-    instead, though TensorFlow 2.21 says some things at any level.
-    """
-    stderr = sys.__stderr__.fileno() if sys.__stderr__ else -1
-    if stderr < 0 or os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2") < "2":
-        yield
-        return
-    terminal = os.dup(stderr)
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), stderr)
-        try:
-            yield
-        except BaseException:
-            said.seek(0)
-            os.write(terminal, said.read())
-            raise
-        finally:
-            os.dup2(terminal, stderr)
-            os.close(terminal)
 
 
 COMMANDS = {
@@ -72,11 +47,11 @@ COMMANDS = {
         module="hub_keras_bridge.cli.apply",
     ),
     "cache": Command(
-        help="list, verify or prune the modules in the cache",
+        help="list, verify or prune the modules in the cache (TFHUB_CACHE_DIR)",
         module="hub_keras_bridge.cli.cache",
     ),
     "audit": Command(
-        help="list what a module may touch outside itself; status 1 if safe mode refuses it",
+        help="list what a module may touch outside itself; status 0 if safe mode takes it",
         module="hub_keras_bridge.cli.audit",
     ),
     "inspect": Command(
@@ -84,11 +59,11 @@ COMMANDS = {
         module="hub_keras_bridge.cli.inspect",
     ),
     "check-signatures": Command(
-        help="say whether a module follows the common signatures for text or images",
+        help="say whether a module follows a common signature for text or images; status 1 if not",
         module="hub_keras_bridge.cli.check_signatures",
     ),
     "convert": Command(
-        help="make a TF2 SavedModel, a Keras model or a TensorFlow Lite model of a module",
+        help="make a SavedModel, Keras, TensorFlow Lite or TF1 Hub model of a module",
         module="hub_keras_bridge.cli.convert",
     ),
     "pack": Command(
@@ -113,15 +88,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments; those of the process if None.
 
     Returns:
-        The exit status: 0 for success, 1 for an error that was told on stderr,
-        130 after Ctrl-C. Usage errors exit with status 2 on their own.
+        The exit status: 0 for success, 1 for an error that was told on stderr (and
+        with ``--json`` as an object with the key ``error``), 130 after Ctrl-C.
+        Usage errors exit with status 2 on their own.
     """
+    # This process is the command's own, and only this backend runs modules.
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     argv = sys.argv[1:] if argv is None else argv
     args = _parser(argv).parse_args(argv)
     try:
         return COMMANDS[args.command].load().run(args)
     except HubError as error:
-        print(f"{_PROGRAM} {args.command}: {_in_one_line(error)}", file=sys.stderr)
+        print(f"{_PROGRAM} {args.command}: {error_line(error, vars(args))}", file=sys.stderr)
+        if getattr(args, "json", False):
+            _print_as_json(error)
         return 1
     except BrokenPipeError:
         # Whoever read the output has enough of it; Python would say so at exit.
@@ -132,10 +112,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _in_one_line(error: HubError) -> str:
-    # It quotes names out of the module, which a terminal might obey.
-    parts = (legible(line.strip()).removesuffix(".") for line in str(error).splitlines())
-    return ". ".join(parts) + "."
+def _print_as_json(error: HubError) -> None:
+    facts = {
+        "kind": type(error).__name__,
+        "problem": error.problem,
+        "in": str(error.subject),
+        "expected": error.expected,
+        "found": error.found,
+        "advice": error.advice,
+    }
+    print(json.dumps({"error": facts}, indent=2))
 
 
 def _parser(argv: Sequence[str]) -> argparse.ArgumentParser:

@@ -7,6 +7,7 @@ import json
 import os
 
 from hub_keras_bridge.archive import pack
+from hub_keras_bridge.cli.options import add_json
 from hub_keras_bridge.fetch.archived import sha256_of
 
 
@@ -14,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
     parser.add_argument("folder", metavar="DIR", help="the module's folder")
     parser.add_argument("file", metavar="FILE.tar.gz", help="the file to write; it must not exist")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

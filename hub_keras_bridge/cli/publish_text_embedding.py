@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 
 from rich.console import Console
 
 from hub_keras_bridge.cli.file_bar import file_bar
-from hub_keras_bridge.text_embedding import publish_text_embedding
+from hub_keras_bridge.cli.startup import start_tensorflow
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,12 +16,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--embedding-file",
         required=True,
+        type=os.path.expanduser,
         metavar="F",
         help="a token and its numbers per line, separated by spaces (GloVe's or word2vec's text "
         "format); F.gz is unpacked",
     )
     parser.add_argument(
-        "--export-path", required=True, metavar="P", help="the folder to make for the module"
+        "--export-path",
+        required=True,
+        type=os.path.expanduser,
+        metavar="P",
+        help="the folder to make for the module",
     )
     parser.add_argument(
         "--num-oov-buckets",
@@ -39,6 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    start_tensorflow()
+    from hub_keras_bridge.text_embedding import publish_text_embedding
+
     with file_bar(
         "Checking and publishing", args.embedding_file, Console(stderr=True), times=2
     ) as progress:

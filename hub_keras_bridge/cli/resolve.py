@@ -5,18 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 
+from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.resolve import resolve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
-    parser.add_argument(
-        "handle", metavar="HANDLE", help="a folder, a .tar.gz file, a URL or a Kaggle handle"
-    )
+    add_handle(parser)
     parser.add_argument(
         "--sha256", metavar="HEX", help="refuse an archive of the module with another checksum"
     )
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    add_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -26,18 +26,31 @@ def cached_archive(handle: str, fetch: Callable[[str], object], sha256: str | No
             module that is in the cache.
         sha256: of the archive, in hex; None for any.
 
+    Returns:
+        The path of the module's folder in the cache.
+
     Raises:
+        DownloadError: ``fetch`` raised an OSError.
         ArchiveError: the archive is refused, or has another checksum.
         FormatError: it holds no whole module.
         CacheError: the cache cannot be written.
+        HandleError: ``sha256`` is no checksum.
 
-    >>> import boto3, hub_keras_bridge as hub  # doctest: +SKIP
-    >>> def find(handle, sha256):  # s3://bucket/path/embed.tar.gz
-    ...     bucket, _, key = handle.removeprefix("s3://").partition("/")
-    ...     s3 = boto3.client("s3")
-    ...     return hub.cached_archive(
-    ...         handle, lambda file: s3.download_file(bucket, key, file), sha256
-    ...     )
+    Example, where a folder stands for another kind of store:
+
+    >>> import shutil, tempfile, unittest.mock, tensorflow as tf, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     hub.add_signature(inputs=x, outputs=2 * x)
+    >>> made, store = tempfile.mkdtemp(), tempfile.mkdtemp()
+    >>> hub.create_module_spec(module_fn).export(made)
+    >>> archive.pack(made, os.path.join(store, "double.tar.gz"))
+    >>> def find(handle, sha256):
+    ...     stored = os.path.join(store, handle.removeprefix("store://"))
+    ...     return hub.cached_archive(handle, lambda file: shutil.copy(stored, file), sha256)
+    >>> with unittest.mock.patch.dict(os.environ, TFHUB_CACHE_DIR=tempfile.mkdtemp()):
+    ...     sorted(os.listdir(find("store://double.tar.gz", None)))
+    ['saved_model.pb', 'tfhub_module.pb']
     """
 
     def fill(folder: str) -> cache.Receipt:
@@ -51,11 +64,15 @@ def cached_archive(handle: str, fetch: Callable[[str], object], sha256: str | No
 def cached_archive_file(file: str, sha256: str | None = None) -> str:
     """The folder of a module in a local archive, kept by its content.
 
+    Messages and the cache have its full path: it may be relative to any folder.
+
     Raises:
         ArchiveError: the archive is refused, or has another checksum.
         FormatError: it holds no whole module.
         CacheError: the cache cannot be written.
     """
+
+    file = os.path.abspath(file)
 
     def fill(folder: str) -> cache.Receipt:
         return unpacked(file, folder, file, sha256, origin=file)

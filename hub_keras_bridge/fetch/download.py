@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
+import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import requests
 import urllib3
+from absl import logging
 from requests.adapters import HTTPAdapter
 
 from hub_keras_bridge.errors import DownloadError, Subject
@@ -23,6 +27,7 @@ TIMEOUTS = (10.0, 60.0)
 # this many seconds, or when the server says, but not later than the longest wait.
 RETRIES = 5
 BACKOFF = 0.5
+FEW_RETRIES = 1
 LONGEST_WAIT = 60.0
 _PASSING_STATUS = (429, 500, 502, 503, 504)
 
@@ -75,19 +80,18 @@ def download(
                 problem = _receive(response, target, subject)
             if problem is None:
                 return response.url
-            try:
-                patience = patience.increment(
-                    "GET", plain, error=urllib3.exceptions.ProtocolError()
-                )
-            except urllib3.exceptions.MaxRetryError:
+            left = patience.after(
+                response.url, problem, error=urllib3.exceptions.ProtocolError(problem)
+            )
+            if left is None:
                 raise DownloadError(
                     "Cannot download a TF1 Hub module: the answer breaks off, each time.",
                     subject,
                     expected=f"{_length(response) or 'all'} bytes from {redact(response.url)}",
                     found=f"{problem}, {RETRIES + 1} times",
                     advice="try again later, or fetch the archive by other means and pass its file",
-                ) from None
-            patience.sleep()
+                )
+            patience = left
 
 
 def location(url: str, subject: Subject) -> str:
@@ -128,7 +132,7 @@ class _Session(requests.Session):
             {"User-Agent": f"hub_keras_bridge/{VERSION}", "Accept-Encoding": "identity"}
         )
         for scheme in ("https://", "http://"):
-            self.mount(scheme, HTTPAdapter(max_retries=_patience()))
+            self.mount(scheme, _Adapter())
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """The URL to go on to, if any; called by requests for each answer."""
@@ -151,22 +155,74 @@ class _Session(requests.Session):
         return urllib.parse.urljoin(response.url, target) if target else None
 
 
+class _Adapter(HTTPAdapter):
+    """Tries again what may pass, each redirect by itself.
+
+    urllib3 would, too, but it puts each try into the log in words of its own.
+    """
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> Any:
+        """The answer to one request, whatever its status."""
+        url, patience = str(request.url), _patience()
+        while True:
+            try:
+                response = super().send(request, *args, **kwargs)
+            except (requests.ConnectionError, requests.Timeout) as error:
+                left = patience.after(url, _reason(error), error=_urllib3_error(error))
+                if left is None:
+                    raise
+            else:
+                if response.status_code not in _PASSING_STATUS:
+                    return response
+                problem = f"status {response.status_code}"
+                left = patience.after(url, problem, response=response.raw)
+                if left is None:
+                    return response
+                response.close()
+            patience = left
+
+
 class _Patience(urllib3.Retry):
-    """Retries that wait as long as the server asks, within reason."""
+    """Retries that wait as long as the server asks, within reason, and say so."""
 
     def get_retry_after(self, response: Any) -> float | None:
         """Seconds that the server asks to wait, if it does."""
-        seconds = super().get_retry_after(response)
+        seconds = None
+        with suppress(urllib3.exceptions.InvalidHeader):
+            seconds = super().get_retry_after(response)
         return None if seconds is None else min(seconds, LONGEST_WAIT)
 
+    def after(
+        self, url: str, problem: str, *, error: Exception | None = None, response: Any = None
+    ) -> _Patience | None:
+        """What is left once it is time for another try; None if there is none.
 
-def _patience() -> urllib3.Retry:
+        Args:
+            url: what is asked for.
+            problem: why it did not come.
+            error: the same for urllib3, which counts by kinds of errors.
+            response: urllib3's, if there was one.
+        """
+        try:
+            left = self.increment("GET", url, response=response, error=error)
+        except urllib3.exceptions.MaxRetryError:
+            return None
+        asked = None if response is None else left.get_retry_after(response)
+        seconds = left.get_backoff_time() if asked is None else asked
+        when = f"in {seconds:.0f} s" if seconds >= 1 else "now"
+        logging.warning("%s: %s. Trying again %s.", redact(url), problem, when)
+        time.sleep(seconds)
+        return left
+
+
+def _patience() -> _Patience:
     return _Patience(
         total=RETRIES,
+        # Of what rarely passes: nobody listens, no such name; no valid certificate.
+        connect=FEW_RETRIES,
+        other=FEW_RETRIES,
         backoff_factor=BACKOFF,
         status_forcelist=_PASSING_STATUS,
-        # The last answer is handed on, and explained here.
-        raise_on_status=False,
     )
 
 
@@ -227,13 +283,25 @@ def _explained(error: requests.RequestException, url: str, subject: Subject) -> 
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause, which names the trouble; those around repeat the URL."""
-    while inner := next(
-        (e for e in (getattr(error, "reason", None), *error.args) if isinstance(e, BaseException)),
-        None,
-    ):
-        error = inner
-    return redact(str(error)) or type(error).__name__
+    """The first cause, which names the trouble; the errors around it repeat the URL."""
+    *_, first = _causes(error)
+    # Which object of urllib3 met it tells nobody anything.
+    text = re.sub(r"^<?HTTPS?Connection[^:]*: ", "", str(first))
+    return redact(text) or type(first).__name__
+
+
+def _urllib3_error(error: BaseException) -> Exception:
+    """The first cause that is an error of urllib3."""
+    known = [e for e in _causes(error) if isinstance(e, urllib3.exceptions.HTTPError)]
+    return known[-1] if known else urllib3.exceptions.ProtocolError(str(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it wraps, from the outside in."""
+    while error is not None:
+        yield error
+        inner = (getattr(error, "reason", None), *error.args)
+        error = next((e for e in inner if isinstance(e, BaseException)), None)
 
 
 def _refuse(response: requests.Response, subject: Subject) -> str:

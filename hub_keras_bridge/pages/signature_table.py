@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from hub_keras_bridge.legible import alike, inference_first, show_variants
 from hub_keras_bridge.pages.markup import Column, Html, code, element, table, text, words
-from hub_keras_bridge.variant import Variant
+from hub_keras_bridge.variant import SignatureFacts, Variant
 
 _COLUMNS = (Column("Name"), Column("Direction"), Column("Dtype and shape"))
 
@@ -34,25 +34,38 @@ def signature_table(title: str, variants: Iterable[Variant]) -> str:
     """
     variants = sorted(variants, key=lambda variant: inference_first(variant.tags))
     signatures = alike(
-        (variant.tags, (name, _rows(variant, name)))
+        (variant.tags, (name, _rows(variant.signature(name))))
         for variant in variants
         for name in variant.signature_names
     )
     tables = [
-        table(
-            words(text("Signature"), code(name), text(f"in {show_variants(tags, len(variants))}")),
-            _COLUMNS,
-            rows,
-        )
+        _table(words(code(name), text(f"in {show_variants(tags, len(variants))}")), rows)
         for tags, (name, rows) in signatures
     ]
+    return _under(title, tables)
+
+
+def facts_table(title: str, signatures: Mapping[str, SignatureFacts]) -> str:
+    """As :func:`signature_table`, of a model that has one graph.
+
+    Args:
+        title: what stands above.
+        signatures: by name.
+    """
+    return _under(title, (_table(code(name), _rows(f)) for name, f in signatures.items()))
+
+
+def _under(title: str, tables: Iterable[Html]) -> str:
     return element(
         "div", element("style", _STYLE), element("p", code(title)), *tables, class_="hub-signatures"
     )
 
 
-def _rows(variant: Variant, signature: str) -> tuple[tuple[Html, ...], ...]:
-    facts = variant.signature(signature)
+def _table(caption: Html, rows: Iterable[tuple[Html, ...]]) -> Html:
+    return table(words(text("Signature"), caption), _COLUMNS, rows)
+
+
+def _rows(facts: SignatureFacts) -> tuple[tuple[Html, ...], ...]:
     return tuple(
         (code(name), text(direction), text(str(info)))
         for direction, infos in (("input", facts.inputs), ("output", facts.outputs))

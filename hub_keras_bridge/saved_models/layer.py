@@ -5,49 +5,75 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge import compat, portable
+from hub_keras_bridge import compat, portable, precision, replicas, xla
 from hub_keras_bridge.errors import (
     BackendError,
     FormatError,
+    GraphModeError,
     HandleError,
     SignatureError,
     Subject,
-    TrainingError,
     choices,
 )
 from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.pages.signature_table import facts_table
 from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.saved_models.restored import RestoredModel, no_variants, restore
+from hub_keras_bridge.saved_models.restored_graph import compiled_nodes
 from hub_keras_bridge.saved_models.source import (
     Facts,
     SavedModelSource,
     copy_source,
+    count_of_values,
     facts_of,
+    has_values,
     kept_copy,
     revive,
+    share,
     source_of,
+    write_values,
 )
+from hub_keras_bridge.selection import as_patterns, check_patterns, trained_nodes
 from hub_keras_bridge.spec import as_tags
+from hub_keras_bridge.symbolic import need_float_policy
 from hub_keras_bridge.variant import DEFAULT_KEY, VariableFacts
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class SavedModelLayer(compat.OwnLosses):
+class SavedModelLayer(xla.JitByOps, compat.OwnLosses):
     """Runs a TF2 SavedModel, and fine-tunes it.
 
     ``ModuleLayer(handle, ...)`` makes one where the handle leads to a TF2
     SavedModel. The call runs what :func:`load` makes of it: its own
-    ``__call__``, or a signature.
+    ``__call__``, or a signature. It takes what that takes, a bare value or a nest
+    of values: NumPy arrays, lists, dense, ragged and sparse tensors. It computes in
+    the dtypes it was saved with; an output in float32 is returned in the compute
+    dtype of the layer's dtype policy.
+
+    Under a ``tf.distribute`` strategy, make the layer inside its scope.
+
+    Example:
+
+    >>> import tempfile, tensorflow as tf, hub_keras_bridge as hub
+    >>> model = tf.Module()
+    >>> model.scale = tf.Variable([[3.0, 5.0]])
+    >>> model.__call__ = tf.function(
+    ...     lambda x: x * model.scale, input_signature=[tf.TensorSpec([None, 2])]
+    ... )
+    >>> folder = tempfile.mkdtemp()
+    >>> tf.saved_model.save(model, folder)
+    >>> layer = hub.ModuleLayer(folder)
+    >>> type(layer).__name__, layer([[1.0, 1.0]]).numpy().tolist()
+    ('SavedModelLayer', [[3.0, 5.0]])
 
     Args:
-        handle: what :func:`resolve` takes.
+        handle: what :func:`resolve` takes, or a source that was looked up.
         signature: name of the signature to run; None for the SavedModel's own
             ``__call__``, or, if it has none, ``serving_default`` or the only one.
         output_key: name of the one output to return, where there are several;
@@ -67,10 +93,12 @@ class SavedModelLayer(compat.OwnLosses):
     Raises:
         HandleError: the handle leads nowhere.
         FormatError: the SavedModel is damaged.
+        InputError: ``dtype`` is none of the floats.
         TagsError: it was saved with other tags.
         SignatureError: there is no such signature, or nothing to call.
         TrainingError: a pattern matches no trainable variable.
         UnsafeModuleError: safe mode refuses an op.
+        GraphModeError: a TF1 graph is being built.
     """
 
     def __init__(
@@ -90,20 +118,18 @@ class SavedModelLayer(compat.OwnLosses):
     ) -> None:
         super().__init__(trainable=trainable, autocast=False, **kwargs)
         compat.take_inputs_as_they_are(self)
-        # On a CPU XLA makes these graphs slower, and it has no strings or tables.
-        self.supports_jit = False
         if not isinstance(handle, SavedModelSource):
-            handle = source_of(resolve(handle), redact(os.fspath(handle)))
+            handle = source_of(resolve(handle), redact(os.fsdecode(handle)))
+        subject = Subject(handle.name)
+        need_float_policy(super().compute_dtype, subject)
+        _need_eager_execution(subject)
         if training_tags is not None:
-            raise no_variants(Subject(handle.name), training_tags)
-        patterns = (
-            [trainable_patterns] if isinstance(trainable_patterns, str) else trainable_patterns
-        )
+            raise no_variants(subject, training_tags)
         self._choice = _Choice(
             signature=signature,
             output_key=output_key,
             as_dict=as_dict,
-            patterns=None if patterns is None else tuple(patterns),
+            patterns=as_patterns(trainable_patterns),
             tags=None if tags is None else tuple(sorted(as_tags(tags))),
             safe_mode=safe_mode,
         )
@@ -112,10 +138,20 @@ class SavedModelLayer(compat.OwnLosses):
             facts = facts_of(self._restored)
         if facts is None:
             raise _not_here(handle.name, "make a layer of")
+        check_patterns(self._choice.patterns, facts.variables, subject)
         self._model = _Model(handle, facts)
         self._variables_held = self._hold()
+        if not trainable:
+            # Keras tells this to variables that a frozen layer makes, and later to all
+            # that it tracks as trainable. Models ask each variable, not its layer.
+            for variable in self._variables_held:
+                variable.trainable = False
 
-    def _restore(self, source: SavedModelSource) -> RestoredModel:
+    @property
+    def _subject(self) -> Subject:
+        return Subject(self._model.source.name)
+
+    def _restore(self, source: SavedModelSource, *, with_values: bool = True) -> RestoredModel:
         assert source.folder is not None
         with tf.init_scope():
             return restore(
@@ -124,12 +160,13 @@ class SavedModelLayer(compat.OwnLosses):
                 signature=self._choice.signature,
                 safe_mode=self._choice.safe_mode,
                 subject=Subject(source.name),
+                has_values=with_values,
             )
 
     def _hold(self) -> list[compat.HeldVariable]:
         """A Keras variable for each of the SavedModel's."""
         facts = self._model.facts.variables
-        trained = _trained(facts, self._choice.patterns, Subject(self._model.source.name))
+        trained = trained_nodes(self._choice.patterns, facts)
         if self._restored is not None:
             there = list(self._restored.variables)
         else:
@@ -142,6 +179,14 @@ class SavedModelLayer(compat.OwnLosses):
             )
             for f, variable in zip(facts, there, strict=True)
         ]
+
+    def _repr_html_(self) -> str:
+        """What the SavedModel can be called for, where a notebook shows the layer."""
+        of = f"of {self._model.source.name!r}"
+        if self._restored is None:
+            return facts_table(f"SavedModelLayer {self.name!r} {of}, which is not here", {})
+        runs = f"SavedModelLayer {self.name!r}, signature {self._restored.runs!r}"
+        return facts_table(f"{runs} {of}", self._restored.interface)
 
     @property
     def variable_map(self) -> dict[str, keras.Variable]:
@@ -156,6 +201,13 @@ class SavedModelLayer(compat.OwnLosses):
     def build(self, input_shape: Any = None) -> None:
         """Does nothing: the weights came with the SavedModel."""
 
+    @tf.autograph.experimental.do_not_convert
+    def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras does it, of inputs that Keras lets through."""
+        given = inputs if self._restored is None else self._restored.unmixed(inputs)
+        return super().__call__(given, *args, **kwargs)
+
+    @tf.autograph.experimental.do_not_convert
     def call(self, inputs: Any = None, training: bool | None = None) -> Any:
         """Runs the SavedModel.
 
@@ -169,20 +221,45 @@ class SavedModelLayer(compat.OwnLosses):
 
         Raises:
             InputError: the inputs do not fit.
+            StrategyError: a training call under a strategy made after the layer.
+            XlaError: a call that XLA is to compile and cannot.
             BackendError: a call in stateless form.
+            GraphModeError: a TF1 graph is being built.
         """
+        _need_eager_execution(self._subject)
+        restored = self._need_restored("run")
+        self._need_own_values()
+        learning = bool(training) and self.trainable
+        given = {} if inputs is None else inputs
+        xla.need_ops(
+            lambda: _missing_ops(restored, tf.nest.map_structure(_spec_of, given), learning),
+            "Cannot compile a TF2 SavedModel with XLA: it lacks some of the model's ops.",
+            self._subject,
+        )
+        if learning:
+            self._need_own_strategy()
+        outputs = self._chosen(restored(given, training=learning))
+        return precision.to_output_dtypes(outputs, super().compute_dtype)
+
+    def _need_restored(self, purpose: str) -> RestoredModel:
         if self._restored is None:
-            raise _not_here(self._model.source.name, "run")
+            raise _not_here(self._model.source.name, purpose)
+        return self._restored
+
+    def _need_own_values(self) -> None:
         if compat.has_stand_ins(self):
             raise BackendError(
                 "Cannot call a SavedModelLayer in stateless form.",
-                Subject(self._model.source.name),
+                self._subject,
                 expected="a call with the values that the layer's weights hold",
                 found="other values, given to stateless_call or keras.StatelessScope",
                 advice="assign the values to layer.weights, then call the layer as usual",
             )
-        outputs = self._restored(inputs, training=bool(training) and self.trainable)
-        return self._chosen(outputs)
+
+    def _need_own_strategy(self) -> None:
+        if tf.distribute.has_strategy():
+            trained = [compat.raw_variable(weight) for weight in self.trainable_weights]
+            replicas.need_own_strategy(trained, self._subject)
 
     def _chosen(self, outputs: Any) -> Any:
         by_name = outputs if isinstance(outputs, Mapping) else {DEFAULT_KEY: outputs}
@@ -194,7 +271,7 @@ class SavedModelLayer(compat.OwnLosses):
         if key not in by_name:
             raise SignatureError(
                 f"A TF2 SavedModel has no output {key!r}.",
-                Subject(self._model.source.name),
+                self._subject,
                 expected=f"one of {choices(by_name)}",
                 found=repr(key),
                 advice="pass output_key=... with a name of this list, or none",
@@ -206,6 +283,15 @@ class SavedModelLayer(compat.OwnLosses):
         if self._restored is None or not self.trainable:
             return []
         return [loss() for loss in self._restored.regularization_losses]
+
+    def _missing_ops(self) -> dict[str, str] | None:
+        restored = self._restored
+        if restored is None:
+            return None
+        missing = _missing_ops(restored, restored.input_specs, training=False)
+        if self.trainable:
+            missing |= _missing_ops(restored, restored.input_specs, training=True)
+        return missing
 
     # --- Keras: dtypes and shapes ---
 
@@ -222,12 +308,7 @@ class SavedModelLayer(compat.OwnLosses):
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """Shapes of the outputs for inputs of these shapes."""
-        dtypes = self._model.facts.input_dtypes
-        if isinstance(dtypes, dict):
-            inputs = {name: keras.KerasTensor(input_shape[name], d) for name, d in dtypes.items()}
-        else:
-            inputs = keras.KerasTensor(input_shape, dtypes)
-        found = self.compute_output_spec(inputs)
+        found = self.compute_output_spec(_symbols(self._model.facts.input_dtypes, input_shape))
         return tf.nest.map_structure(lambda tensor: tuple(tensor.shape), found)
 
     def compute_output_spec(
@@ -235,17 +316,42 @@ class SavedModelLayer(compat.OwnLosses):
         inputs: Any = None,
         training: bool | None = None,  # noqa: ARG002
     ) -> Any:
-        """Shapes and dtypes of the outputs for symbolic inputs."""
-        specs = tf.nest.map_structure(_spec_of, inputs)
+        """Shapes and dtypes of the outputs for symbolic inputs.
+
+        Raises:
+            InputError: the inputs can never fit.
+            SignatureError: the rank of an output is unknown.
+            StrategyError: a layer to be trained under a strategy made after it.
+        """
+        self._need_own_strategy()
+        specs = tf.nest.map_structure(_spec_of, {} if inputs is None else inputs)
         key = json.dumps(tf.nest.map_structure(_to_json, specs), sort_keys=True)
         known = self._model.outputs
         if key not in known:
-            if self._restored is None:
-                raise _not_here(self._model.source.name, "tell the output shapes of")
-            run = tf.function(lambda given: self._chosen(self._restored(given)), autograph=False)
-            outputs = run.get_concrete_function(specs).structured_outputs
-            known[key] = tf.nest.map_structure(_to_json, outputs)
-        return _from_json(known[key])
+            restored = self._need_restored("tell the output shapes of")
+            outputs, _ = restored.trace(specs).structured_outputs
+            known[key] = tf.nest.map_structure(_to_json, self._chosen(outputs))
+        return self._from_json(known[key])
+
+    def _from_json(self, nest: Any) -> Any:
+        if isinstance(nest, Mapping):
+            return {name: self._from_json(value) for name, value in nest.items()}
+        if isinstance(nest, list | tuple):
+            return [self._from_json(value) for value in nest]
+        kind, shape, dtype = json.loads(nest)
+        if shape is None:
+            raise SignatureError(
+                "Cannot use an output of a TF2 SavedModel in a functional model: "
+                "its rank is unknown.",
+                self._subject,
+                expected="a shape with a known number of dimensions",
+                found="none",
+                advice="call the layer inside a subclassed model, or in a layer of your own "
+                "that reshapes the output",
+            )
+        dtype = precision.output_dtype(dtype, super().compute_dtype)
+        # Keras before 3.9 knows no ragged symbols.
+        return keras.KerasTensor(shape, dtype, **({} if kind == _DENSE else {kind: True}))
 
     # --- Keras: saving ---
 
@@ -284,20 +390,26 @@ class SavedModelLayer(compat.OwnLosses):
         Raises:
             CheckpointError: names or shapes differ.
         """
-        portable.load_weights(store, self._weights(), Subject(self._model.source.name))
+        portable.load_weights(store, self._weights(), self._subject)
 
     def save_assets(self, inner_path: str) -> None:
-        """Writes the SavedModel into a Keras archive, as it was."""
-        if self._restored is None:
-            raise _not_here(self._model.source.name, "save")
-        copy_source(self._model.source, inner_path)
+        """Writes the SavedModel into a Keras archive, without the weights that Keras writes.
+
+        Its checkpoint has them as they were. What else that may have, no other file
+        of the archive has: then all of it is written.
+        """
+        self._need_restored("save")
+        source = self._model.source
+        has_more = count_of_values(source) > len(self._variables_held)
+        copy_source(source, inner_path, with_values=has_more)
 
     def load_assets(self, inner_path: str) -> None:
         """Takes the SavedModel from a Keras archive; the weights stay."""
         if self._restored is not None:
             return
         source = kept_copy(inner_path, self._model.source.name)
-        restored = self._restore(source)
+        is_whole = has_values(source)
+        restored = self._restore(source, with_values=is_whole)
         if facts_of(restored).variables != self._model.facts.variables:
             raise FormatError(
                 "Cannot load a TF2 SavedModel from a Keras archive: config and graphs differ.",
@@ -306,8 +418,20 @@ class SavedModelLayer(compat.OwnLosses):
                 found="others",
                 advice="save the model again; the archive is damaged",
             )
+        if not is_whole and not restored.lists_all:
+            raise FormatError(
+                "Cannot load a TF2 SavedModel from a Keras archive: its values are missing.",
+                Subject(source.name),
+                expected="its checkpoint, for variables that are no weights of the layer",
+                found="none",
+                advice="save the model again; the archive is damaged",
+            )
         for held, variable in zip(self._variables_held, restored.variables, strict=True):
             held.move_to(variable)
+        if not is_whole:
+            # A clone of this layer takes its weights from there.
+            write_values(source, restored)
+        share(source)
         self._restored = restored
         self._model.source = source
 
@@ -340,44 +464,52 @@ class _Model:
         self.outputs: dict[str, Any] = {}
 
 
-def _trained(
-    variables: Sequence[VariableFacts], patterns: Sequence[str] | None, subject: Subject
-) -> set[str]:
-    """Names of the variables that a trainable layer trains."""
-    names = {facts.node for facts in variables if facts.trainable}
-    if patterns is None:
-        return names
-    for pattern in patterns:
-        if not any(re.search(pattern, name) for name in names):
-            raise TrainingError(
-                f"The trainable pattern {pattern!r} matches no trainable variable.",
-                subject,
-                expected=f"a part of one of {choices(names)}",
-                found=repr(pattern),
-                advice="patterns are searched for (re.search) in variable names",
-            )
-    return {name for name in names if any(re.search(pattern, name) for pattern in patterns)}
+def _missing_ops(restored: RestoredModel, inputs: Any, training: bool) -> dict[str, str]:
+    """What a call runs and XLA cannot compile, as :func:`xla.lacking` tells it."""
+    return xla.lacking(compiled_nodes(restored.trace(inputs, training=training)))
 
 
-def _spec_of(symbol: Any) -> tf.TypeSpec:
-    spec = tf.SparseTensorSpec if getattr(symbol, "sparse", False) else tf.TensorSpec
-    return spec(symbol.shape, keras.backend.standardize_dtype(symbol.dtype))
+_DENSE, _SPARSE, _RAGGED = "dense", "sparse", "ragged"
+_SPECS = {_DENSE: tf.TensorSpec, _SPARSE: tf.SparseTensorSpec, _RAGGED: tf.RaggedTensorSpec}
 
 
-def _to_json(spec: Any) -> str:
-    """A dense tensor's shape and dtype, as one leaf of a nest."""
-    rank_known = spec.shape.rank is not None
-    shape = spec.shape.as_list() if rank_known else None
-    return json.dumps([type(spec).__name__ == "SparseTensorSpec", shape, spec.dtype.name])
+def _spec_of(value: Any) -> Any:
+    """Dtype and shape of a tensor or symbol; another value itself."""
+    if tf.is_tensor(value):
+        return tf.type_spec_from_value(value)
+    if not isinstance(value, keras.KerasTensor):
+        return value
+    kind = next((k for k in (_SPARSE, _RAGGED) if getattr(value, k, False)), _DENSE)
+    return _SPECS[kind](value.shape, keras.backend.standardize_dtype(value.dtype))
 
 
-def _from_json(nest: Any) -> Any:
-    if isinstance(nest, Mapping):
-        return {name: _from_json(value) for name, value in nest.items()}
-    if isinstance(nest, list | tuple):
-        return [_from_json(value) for value in nest]
-    sparse, shape, dtype = json.loads(nest)
-    return keras.KerasTensor(shape, dtype, sparse=sparse)
+def _to_json(value: Any) -> str:
+    """A tensor's kind, shape and dtype, as one leaf of a nest."""
+    spec = _spec_of(value)
+    kind = next(kind for kind, known in _SPECS.items() if isinstance(spec, known))
+    shape = spec.shape.as_list() if spec.shape.rank is not None else None
+    return json.dumps([kind, shape, spec.dtype.name])
+
+
+def _symbols(dtypes: Any, shapes: Any) -> Any:
+    """Dense symbols for a nest of dtypes and the same nest of shapes."""
+    if isinstance(dtypes, Mapping):
+        return {name: _symbols(dtype, shapes[name]) for name, dtype in dtypes.items()}
+    if isinstance(dtypes, list):
+        return [_symbols(*pair) for pair in zip(dtypes, shapes, strict=True)]
+    return keras.KerasTensor(shapes, dtypes)
+
+
+def _need_eager_execution(subject: Subject) -> None:
+    if tf.executing_eagerly() or tf.inside_function():
+        return
+    raise GraphModeError(
+        "Cannot use a SavedModelLayer in a TF1 graph.",
+        subject,
+        expected="eager execution, or a function of Keras or TensorFlow 2",
+        found="a TF1 graph that is being built",
+        advice="make and call the layer outside the graph",
+    )
 
 
 def _not_here(name: str, purpose: str) -> HandleError:
@@ -386,5 +518,6 @@ def _not_here(name: str, purpose: str) -> HandleError:
         Subject(name),
         expected="the SavedModel's folder, or a .keras file that has it inside",
         found="a layer made from a config alone",
-        advice="load the model with keras.models.load_model(...), or put the SavedModel back",
+        advice="put the SavedModel back, or load a .keras file of the model: an .h5 file or a "
+        "config holds none",
     )

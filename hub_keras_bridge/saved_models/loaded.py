@@ -55,7 +55,7 @@ class LoadedModule(tf.Module):
     def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
         super().__init__(name="hub_module")
         self.spec = spec
-        self._modes = _Modes(*selection.endpoints(spec, safe_mode))
+        self._modes = _Modes(*selection.endpoints(spec, safe_mode, trainable=True))
         by_node = _create_variables(spec, selection)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
@@ -119,7 +119,7 @@ class Signatures(Mapping[str, Callable[..., dict[str, Any]]]):
     def __getitem__(self, name: str) -> Callable[..., dict[str, Any]]:
         if name not in self._functions:
             chosen = dataclasses.replace(self._selection, signature=name)
-            endpoint, _ = chosen.endpoints(self._spec, self._safe_mode)
+            endpoint, _ = chosen.endpoints(self._spec, self._safe_mode, trainable=False)
             self._functions[name] = _signature_function(self._runtime, endpoint)
         return self._functions[name]
 

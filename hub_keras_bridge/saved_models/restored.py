@@ -20,7 +20,6 @@ from tensorflow.core.protobuf import saved_model_pb2
 from hub_keras_bridge import audit
 from hub_keras_bridge.errors import (
     FormatError,
-    InputError,
     SignatureError,
     Subject,
     TagsError,
@@ -29,9 +28,11 @@ from hub_keras_bridge.errors import (
 )
 from hub_keras_bridge.forking import need_threads
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, safe_asset_name
+from hub_keras_bridge.saved_models.inputs import converted, named, unmixed
 from hub_keras_bridge.saved_models.restored_graph import plan_of_calls
-from hub_keras_bridge.tensor_info import ParsedTensorInfo, to_components
+from hub_keras_bridge.variant import SignatureFacts
 
+_OWN = "__call__"
 _SERVING = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
@@ -46,8 +47,8 @@ class _Takes:
 class RestoredModel(tf.Module):
     """A TF2 SavedModel with the reusable SavedModel interface; see ``load``.
 
-    Called, it runs the SavedModel's own ``__call__``, if it has one and no
-    signature is asked for. Else it runs a signature, which knows no training:
+    Called, it runs the SavedModel's own ``__call__``, if it has one of one input and
+    no signature is asked for. Else it runs a signature, which knows no training:
     it takes a bare value where the signature has one input, else a dict by
     input name, and returns its only output, or all by name.
 
@@ -56,6 +57,7 @@ class RestoredModel(tf.Module):
         variables: its variables, or all that it tracks if it lists none.
         trainable_variables: those of its variables that it says are to be
             trained; of variables that it does not list, the trainable ones.
+        runs: ``"__call__"``, or the name of the signature that a call runs.
         regularization_losses: functions without arguments; empty if it has none.
         signatures: name -> function from keyword inputs to a dict of outputs.
         serve: the signature saved as ``serving_default``, if there is one.
@@ -65,9 +67,12 @@ class RestoredModel(tf.Module):
     variables: Sequence[tf.Variable] = ()
     trainable_variables: Sequence[tf.Variable] = ()
 
-    def __init__(self, path: str, signature: str | None, subject: Subject) -> None:
+    def __init__(
+        self, path: str, signature: str | None, subject: Subject, *, has_values: bool = True
+    ) -> None:
         super().__init__(name="saved_model")
-        restored = tf.saved_model.load(path)
+        options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=not has_values)
+        restored = tf.saved_model.load(path, options=options)
         self.restored = restored
         self.variables = list(getattr(restored, "variables", None) or _tracked(restored))
         self.trainable_variables = _trainable(restored, self.variables)
@@ -75,11 +80,12 @@ class RestoredModel(tf.Module):
         self.signatures = restored.signatures
         self._subject = subject
         own = None if signature else _own_call(restored)
+        self.runs = _OWN
         if own is not None:
             function, name = own, _SERVING if _SERVING in self.signatures else None
             specs = function.concrete_functions[0].structured_input_signature[0][0]
         else:
-            name = _chosen(self.signatures, signature, subject)
+            self.runs = name = _chosen(self.signatures, signature, subject)
             self._subject = subject.with_signature(name)
             specs, function = _call_of_signature(self.signatures[name])
         if name is not None and getattr(function, "input_signature", None) is None:
@@ -88,7 +94,7 @@ class RestoredModel(tf.Module):
         takes_training = "training" in inspect.signature(function).parameters
         self._takes = _Takes(specs, takes_training)
         # Python calls what the class has, TensorFlow saves what the instance has.
-        setattr(self, "__call__", function)  # noqa: B010
+        setattr(self, _OWN, function)
 
     def __call__(self, inputs: Any = None, training: bool | tf.Tensor = False) -> Any:
         """Runs the model.
@@ -106,8 +112,8 @@ class RestoredModel(tf.Module):
             ForkError: this process was forked after TensorFlow had run.
         """
         need_threads(self._subject)
-        values = self._converted({} if inputs is None else inputs)
-        function = vars(self)["__call__"]
+        values = self.converted({} if inputs is None else inputs)
+        function = vars(self)[_OWN]
         if not self._takes.training:
             return function(values)
         if not tf.is_tensor(training):
@@ -123,32 +129,53 @@ class RestoredModel(tf.Module):
         """Dtypes and shapes of the inputs: of the only one, or by name."""
         return self._takes.inputs
 
-    def _converted(self, inputs: Any) -> Any:
-        """The inputs as tensors of the dtypes that the model was traced for."""
-        specs = self._takes.inputs
-        if isinstance(specs, Mapping) and isinstance(inputs, Mapping):
-            named = specs.keys() == inputs.keys()
-        else:
-            named = not isinstance(specs, Mapping)
-        if not named:
-            raise InputError(
-                "Cannot call a TF2 SavedModel: its inputs have other names.",
-                self._subject,
-                expected=f"a dict with the keys {choices(specs)}",
-                found=choices(map(str, inputs))
-                if isinstance(inputs, Mapping)
-                else type(inputs).__name__,
-                advice="pass a dict from input name to value",
-            )
-        if isinstance(specs, Mapping):
-            return {name: self._convert(spec, inputs[name], name) for name, spec in specs.items()}
-        return self._convert(specs, inputs, "inputs")
+    @property
+    def lists_all(self) -> bool:
+        """Whether no variable that it tracks is missing in ``variables``."""
+        return {id(v) for v in _tracked(self.restored)} <= {id(v) for v in self.variables}
 
-    def _convert(self, spec: Any, value: Any, name: str) -> Any:
-        if not isinstance(spec, tf.TypeSpec):
-            return value  # A nest of another kind is TensorFlow's to check.
-        info = ParsedTensorInfo(spec, ())
-        return info.pack(to_components(value, name, info, self._subject))
+    @property
+    def interface(self) -> dict[str, SignatureFacts]:
+        """What goes in and out: of the SavedModel's own call, and of each signature."""
+        own = _own_call(self.restored)
+        calls = {_OWN: own.concrete_functions[0]} if own else {}
+        found = {}
+        for name, function in {**calls, **self.signatures}.items():
+            arguments, by_name = function.structured_input_signature
+            inputs = named(arguments[0] if name == _OWN else by_name, "inputs")
+            found[name] = SignatureFacts(inputs, named(function.structured_outputs, "output"))
+        return found
+
+    def trace(self, inputs: Any, *, training: bool = False) -> Any:
+        """The function of one kind of call.
+
+        Args:
+            inputs: tensors, or their dtypes and shapes (``tf.TypeSpec``).
+            training: whether it is a training call, with regularization losses.
+
+        Returns:
+            A ``tf.types.experimental.ConcreteFunction`` whose results are what the
+            call returns and the list of losses.
+        """
+
+        def run(given: Any) -> Any:
+            losses = [loss() for loss in self.regularization_losses] if training else []
+            return self(given, training=training), losses
+
+        with tf.init_scope():
+            return tf.function(run, autograph=False).get_concrete_function(inputs)
+
+    def unmixed(self, inputs: Any) -> Any:
+        """The inputs as Keras takes them; see :func:`saved_models.inputs.unmixed`."""
+        return unmixed(self._takes.inputs, inputs, self._subject)
+
+    def converted(self, inputs: Any) -> Any:
+        """The inputs as tensors of the dtypes that the model was traced for.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        return converted(self._takes.inputs, inputs, self._subject)
 
 
 def is_saved_model(path: str) -> bool:
@@ -178,6 +205,7 @@ def restore(
     signature: str | None,
     safe_mode: bool,
     subject: Subject,
+    has_values: bool = True,
 ) -> RestoredModel:
     """Loads a TF2 SavedModel.
 
@@ -188,6 +216,8 @@ def restore(
             if it has none, ``serving_default`` or the only signature.
         safe_mode: whether to refuse one that reaches outside its own graph.
         subject: for messages.
+        has_values: whether it has a checkpoint; else the caller is to give the
+            variables their values.
 
     Raises:
         FormatError: it is damaged, or an asset's name leads outside its folder.
@@ -209,7 +239,7 @@ def restore(
         safe_asset_name(asset.filename, subject)
     if safe_mode:
         audit.require_safe([plan_of_calls(meta_graph, subject)], subject, {})
-    return RestoredModel(path, signature, subject)
+    return RestoredModel(path, signature, subject, has_values=has_values)
 
 
 def no_variants(subject: Subject, training_tags: Collection[str]) -> TagsError:
@@ -252,9 +282,16 @@ def _trainable(restored: Any, variables: Sequence[tf.Variable]) -> list[tf.Varia
 
 
 def _own_call(restored: Any) -> Any:
-    """The object's traced ``__call__``; None without one."""
-    function = getattr(restored, "__call__", None) if callable(restored) else None  # noqa: B004
-    return function if getattr(function, "concrete_functions", None) else None
+    """The object's traced ``__call__``, if it takes one input; None without one."""
+    function = getattr(restored, _OWN, None) if callable(restored) else None
+    if function is None or not getattr(function, "concrete_functions", None):
+        return None
+    signature = inspect.signature(function)
+    try:
+        signature.bind(None, **({"training": False} if "training" in signature.parameters else {}))
+    except TypeError:
+        return None
+    return function
 
 
 def _chosen(signatures: Mapping[str, Any], wanted: str | None, subject: Subject) -> str:
@@ -269,8 +306,8 @@ def _chosen(signatures: Mapping[str, Any], wanted: str | None, subject: Subject)
             subject,
             expected=f"one of {choices(signatures)}"
             if wanted or signatures
-            else "a traced __call__, or a signature",
-            found=repr(wanted) if wanted else "no traced __call__",
+            else "a traced __call__ of one input, or a signature",
+            found=repr(wanted) if wanted else "no traced __call__ of one input",
             advice="pass signature=... with one of these names"
             if signatures
             else "look for its functions in what tf.saved_model.load(path) returns",

@@ -1,14 +1,18 @@
-"""What may run once TensorFlow 2 has loaded a SavedModel, for the audit to look through."""
+"""What may run once TensorFlow 2 has loaded a SavedModel, for the audit and for XLA."""
 
 from __future__ import annotations
 
-from tensorflow.core.framework import graph_pb2, node_def_pb2, op_def_pb2
+from collections.abc import Iterator
+from typing import Any
+
+from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2, op_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge.errors import Subject
-from hub_keras_bridge.graphs import library
+from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.ops.reach import Reach, reach_of
 from hub_keras_bridge.plan import Plan
+from hub_keras_bridge.xla import boundary
 
 _ASSET = "asset:0"
 _OTHER = "other:0"
@@ -51,6 +55,35 @@ def plan_of_calls(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> 
         differentiable=True,
         subject=subject,
     )
+
+
+def compiled_nodes(function: Any) -> Iterator[node_def_pb2.NodeDef]:
+    """The nodes that XLA has to compile for a ``ConcreteFunction``, called functions included.
+
+    Its inputs and outputs are among them; calls are not, and neither is what no
+    result and no effect depends on.
+    """
+    known = {f.signature.name: f for f in function.graph.as_graph_def().library.function}
+    signature = function.function_def.signature
+    for op, arguments in ("_Arg", signature.input_arg), ("_Retval", signature.output_arg):
+        for argument in arguments:
+            yield boundary(op, argument.name, argument.type)
+    reached: set[str] = set()
+    waiting = [function.function_def]
+    while waiting:
+        nodes = _needed(waiting.pop())
+        called = set(library.calls(nodes, known)) - reached
+        reached |= called
+        waiting += [known[name] for name in called]
+        yield from (node for node in nodes if node.op not in known)
+
+
+def _needed(function: function_pb2.FunctionDef) -> list[node_def_pb2.NodeDef]:
+    """The nodes that a function's results and effects depend on."""
+    nodes = {node.name: node for node in function.node_def}
+    targets = [*function.ret.values(), *function.control_ret.values()]
+    given = [graph.tensor_name(argument.name) for argument in function.signature.input_arg]
+    return [nodes[name] for name in sorted(graph.upstream(nodes, targets, given))]
 
 
 def _makers(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:

@@ -2,7 +2,7 @@
 
 Keras restores a model from its config first, then the weights, then the
 assets. So the config carries what a layer must know of the SavedModel, its
-variables and the dtype of its input; the archive has the whole of it among the
+variables and the dtypes of its inputs; the archive has the rest of it among the
 assets.
 """
 
@@ -13,12 +13,12 @@ import hashlib
 import os
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.layout import SAVED_MODEL_FILE
+from hub_keras_bridge.layout import SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.saved_models.restored import RestoredModel
 from hub_keras_bridge.variant import VariableFacts
 
@@ -40,17 +40,28 @@ class SavedModelSource:
     keepalive: object = None
 
 
+# The entry of a checkpoint that says what the others are.
+_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
 # Sources in use, so that a clone of a layer out of an archive finds its own.
 _LIVE: weakref.WeakValueDictionary[str, SavedModelSource] = weakref.WeakValueDictionary()
 
 
-def source_of(folder: str, name: str, keepalive: object = None) -> SavedModelSource:
+def source_of(folder: str, name: str) -> SavedModelSource:
     """The source that a folder is."""
-    with tf.io.gfile.GFile(os.path.join(folder, SAVED_MODEL_FILE), "rb") as stream:
-        identity = hashlib.sha256(stream.read()).hexdigest()
-    source = SavedModelSource(name, folder, identity, keepalive)
-    _LIVE[identity] = source
+    source = SavedModelSource(name, folder, _identity(folder))
+    share(source)
     return source
+
+
+def share(source: SavedModelSource) -> None:
+    """Lets configs that tell of a source find it, while it is in use."""
+    _LIVE[source.identity] = source
+
+
+def _identity(folder: str) -> str:
+    with tf.io.gfile.GFile(os.path.join(folder, SAVED_MODEL_FILE), "rb") as stream:
+        return hashlib.sha256(stream.read()).hexdigest()
 
 
 def revive(identity: str, name: str) -> SavedModelSource:
@@ -65,22 +76,55 @@ def revive(identity: str, name: str) -> SavedModelSource:
     return SavedModelSource(name, None, identity)
 
 
-def copy_source(source: SavedModelSource, folder: str) -> None:
-    """Copies a SavedModel into an existing folder."""
+def copy_source(source: SavedModelSource, folder: str, *, with_values: bool) -> None:
+    """Copies a SavedModel into an existing folder.
+
+    Args:
+        source: what to copy.
+        folder: where to.
+        with_values: whether its checkpoint is copied, too.
+    """
     assert source.folder is not None
-    _copy(source.folder, folder)
+    _copy(source.folder, folder, set() if with_values else {os.path.dirname(VARIABLES_PREFIX)})
 
 
 def kept_copy(folder: str, name: str) -> SavedModelSource:
-    """A source of its own, made from a folder that will go."""
+    """A source of its own, made from a folder that will go; not shared yet."""
     keepalive = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
     _copy(folder, keepalive.name)
-    return source_of(keepalive.name, name, keepalive)
+    return SavedModelSource(name, keepalive.name, _identity(keepalive.name), keepalive)
 
 
-def _copy(source: str, target: str) -> None:
+def has_values(source: SavedModelSource) -> bool:
+    """Whether a SavedModel has a checkpoint."""
+    return tf.io.gfile.exists(_checkpoint(source) + ".index")
+
+
+def count_of_values(source: SavedModelSource) -> int:
+    """How many values the checkpoint of a SavedModel has.
+
+    One for each variable; then those of mutable tables, of an optimizer, and others.
+    """
+    entries = dict(tf.train.list_variables(_checkpoint(source)))
+    return len(entries.keys() - {_OBJECT_GRAPH})
+
+
+def write_values(source: SavedModelSource, model: RestoredModel) -> None:
+    """Gives a SavedModel a checkpoint with the values that its variables have now."""
+    tf.train.Checkpoint(root=model.restored).write(_checkpoint(source))
+
+
+def _checkpoint(source: SavedModelSource) -> str:
+    assert source.folder is not None
+    return os.path.join(source.folder, VARIABLES_PREFIX)
+
+
+def _copy(source: str, target: str, leave_out: Collection[str] = ()) -> None:
     for parent, _, files in tf.io.gfile.walk(source):
-        inside = os.path.join(target, os.path.relpath(parent, source))
+        place = os.path.relpath(parent, source)
+        if place in leave_out:
+            continue
+        inside = os.path.join(target, place)
         tf.io.gfile.makedirs(inside)
         for file in files:
             tf.io.gfile.copy(os.path.join(parent, file), os.path.join(inside, file), overwrite=True)
@@ -92,11 +136,12 @@ class Facts:
 
     Attributes:
         variables: in order, each under a name of its own.
-        input_dtypes: of the only input, or by name; None where they are nested.
+        input_dtypes: of the only input, or in the nest that the inputs are in,
+            with lists for tuples; None where that is not known.
     """
 
     variables: tuple[VariableFacts, ...]
-    input_dtypes: str | dict[str, str] | None
+    input_dtypes: Any
 
     def to_config(self) -> dict[str, Any]:
         """The facts, ready for JSON."""
@@ -115,13 +160,15 @@ class Facts:
 
 def facts_of(model: RestoredModel) -> Facts:
     """The facts of a SavedModel that is there."""
-    specs = model.input_specs
-    dtypes: str | dict[str, str] | None = None
+    return Facts(tuple(_variables(model)), _dtypes(model.input_specs))
+
+
+def _dtypes(specs: Any) -> Any:
     if isinstance(specs, tf.TypeSpec):
-        dtypes = specs.dtype.name
-    elif isinstance(specs, Mapping):
-        dtypes = {name: spec.dtype.name for name, spec in specs.items()}
-    return Facts(tuple(_variables(model)), dtypes)
+        return specs.dtype.name
+    if isinstance(specs, Mapping):
+        return {name: _dtypes(spec) for name, spec in specs.items()}
+    return list(map(_dtypes, specs)) if isinstance(specs, list | tuple) else None
 
 
 def _variables(model: RestoredModel) -> Iterator[VariableFacts]:

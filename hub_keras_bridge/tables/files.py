@@ -20,8 +20,10 @@ def require_free(path: str, overwrite: bool) -> None:
         raise TableError(
             f"Cannot write {path!r}: it exists.",
             expected="no file there",
-            found="a folder" if os.path.isdir(path) else "a file",
-            advice="choose another path, or allow to overwrite a file (overwrite, --overwrite)",
+            found=f"{'a folder' if os.path.isdir(path) else 'a file'} at {os.path.abspath(path)}",
+            advice="choose another path"
+            if os.path.isdir(path)
+            else "choose another path, or pass overwrite=True to replace the file",
         )
 
 

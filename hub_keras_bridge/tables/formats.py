@@ -71,5 +71,5 @@ def _by_end(path: str, name: str, formats: Mapping[str, str], doing: str, argume
         f"Cannot {doing} {path!r}: its name does not tell its format.",
         expected=f"a name in {show_ends(formats)}",
         found=repr(path),
-        advice=f"rename it, or say {argument} (one of {known})",
+        advice=f"rename it, or pass {argument}=... with one of {known}",
     )

@@ -22,6 +22,8 @@ from hub_keras_bridge.tensor_info import ParsedTensorInfo
 # Told how many more bytes of the file, as it lies on disk, were read.
 Progress = Callable[[int], None]
 
+_MEND = "mend the values, or remove the line"
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -149,12 +151,12 @@ class _File:
             return to_column(values, name, info, self.subject)
         except InputError as error:
             if numbers is None:
-                raise self._unfit("the array", name, error) from error
+                raise self._unfit("the array", name, error, error.advice or "") from error
             for number, value in zip(numbers, values, strict=True):
                 try:
                     to_column([value], name, info, self.subject)
                 except InputError as guilty:
-                    raise self._unfit(f"line {number}", name, guilty) from guilty
+                    raise self._unfit(f"line {number}", name, guilty, _MEND) from guilty
             # Each fits alone, so they differ in a dimension that is free.
             raise self.refused(
                 f"lines {numbers[0]} to {numbers[-1]}",
@@ -163,9 +165,9 @@ class _File:
                 "pad the rows to one length, or use batches of 1",
             ) from error
 
-    def _unfit(self, where: str, name: str, error: InputError) -> TableError:
+    def _unfit(self, where: str, name: str, error: InputError, advice: str) -> TableError:
         expected = f"rows of {error.expected} for input {name!r}"
-        return self.refused(where, expected, error.found or "", "mend the values")
+        return self.refused(where, expected, error.found or "", advice)
 
     def refused(self, where: str, expected: str, found: str, advice: str) -> TableError:
         return TableError(

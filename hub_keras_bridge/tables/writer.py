@@ -13,6 +13,7 @@ import numpy as np
 
 from hub_keras_bridge.errors import TableError
 from hub_keras_bridge.tables.files import new_file
+from hub_keras_bridge.tables.preflight import require_library
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
 
 # Output name -> array, results first; a list where they are ragged.
@@ -68,14 +69,13 @@ def require_holds(format: str, outputs: Mapping[str, ParsedTensorInfo]) -> None:
     Raises:
         TableError: it has not, or a library is missing.
     """
-    if format == "parquet":
-        _pyarrow()
+    require_library(format)
     if format == "npy" and len(outputs) != 1:
         raise TableError(
             "Cannot write several outputs to one .npy file.",
             expected="one output",
             found=", ".join(map(repr, outputs)),
-            advice="choose one (output_key, --output-key), or write .npz, .jsonl or .parquet",
+            advice="choose one with output_key=..., or write .npz, .jsonl or .parquet",
         )
     for name, info in outputs.items():
         reason = _refuses(format, info)
@@ -84,8 +84,8 @@ def require_holds(format: str, outputs: Mapping[str, ParsedTensorInfo]) -> None:
                 f"Cannot write output {name!r} in the format {format}.",
                 expected=reason,
                 found=str(info),
-                advice="choose another format or other outputs (output_key, --output-key); JSON "
-                "lines hold ragged outputs and text, Parquet holds any string",
+                advice="choose another format, or other outputs with output_key=...; JSON lines "
+                "hold ragged outputs and text, Parquet holds any string",
             )
 
 
@@ -261,15 +261,3 @@ def _require_same_shape(name: str, like: np.ndarray, rows: np.ndarray) -> None:
             found=f"shape {list(rows.shape[1:])}",
             advice="write JSON lines (.jsonl), or pad the inputs to one length",
         )
-
-
-def _pyarrow() -> None:
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise TableError(
-            "Cannot write Parquet: pyarrow is not installed.",
-            expected="the package pyarrow",
-            found=str(error),
-            advice="python -m pip install 'hub_keras_bridge[parquet]', or write another format",
-        ) from error

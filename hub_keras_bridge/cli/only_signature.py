@@ -1,0 +1,23 @@
+"""Which signature a command runs if none is named."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection
+
+from hub_keras_bridge.legible import legible
+from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.variant import DEFAULT_SIGNATURE
+
+
+def only_signature(spec: ModuleSpec, tags: Collection[str] | None) -> str | None:
+    """The only signature of a variant, told on stderr, or None if ``"default"`` is meant.
+
+    Raises:
+        TagsError: no such variant.
+    """
+    names = spec.get_signature_names(tags)
+    if DEFAULT_SIGNATURE in names or len(names) != 1:
+        return None
+    print(f"Takes the only signature there is, {legible(repr(names[0]))}.", file=sys.stderr)
+    return names[0]
