@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import SignatureError, TableError, choices
 from hub_keras_bridge.layer import ModuleLayer
+from hub_keras_bridge.spec import load_module_spec
 from hub_keras_bridge.tables.columns import to_columns
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
 
@@ -21,7 +22,7 @@ class BatchRunner:
     once.
 
     Args:
-        handle: what ``ModuleLayer`` takes.
+        handle: what :func:`load_module_spec` takes.
         signature: name of the signature; ``"default"`` if None.
         output_key: name or names of the outputs; all if None.
         tags: which variant; the empty set if None.
@@ -53,7 +54,8 @@ class BatchRunner:
         keys = [output_key] if isinstance(output_key, str) else output_key
         one = keys[0] if keys and len(keys) == 1 else None
         self._layer = ModuleLayer(
-            handle,
+            # Not the handle: it may lead to a TF2 SavedModel, whose signatures are others.
+            load_module_spec(handle),
             signature=signature,
             output_key=one,
             as_dict=one is None,

@@ -101,7 +101,7 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
         case "coo_sparse":
             sparse = proto.coo_sparse
             return ParsedTensorInfo(
-                tf.SparseTensorSpec(_shape(proto), tf.as_dtype(proto.dtype)),
+                tf.SparseTensorSpec(_shape(proto), _dtype(proto)),
                 (
                     sparse.indices_tensor_name,
                     sparse.values_tensor_name,
@@ -121,9 +121,12 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
                 )
             return ParsedTensorInfo(spec, names)
         case _:
-            return ParsedTensorInfo(
-                tf.TensorSpec(_shape(proto), tf.as_dtype(proto.dtype)), (proto.name,)
-            )
+            return ParsedTensorInfo(tf.TensorSpec(_shape(proto), _dtype(proto)), (proto.name,))
+
+
+def _dtype(proto: meta_graph_pb2.TensorInfo) -> tf.DType:
+    # A TF1 module may give out a reference variable; who reads it gets its value.
+    return tf.as_dtype(proto.dtype).base_dtype
 
 
 def build_tensor_info(value: Any) -> meta_graph_pb2.TensorInfo:

@@ -250,6 +250,13 @@ def test_a_file_that_is_there_is_told_of_before_the_module_is_loaded(tmp_path):
     assert "it exists" in refusal("/no/module", tmp_path / "in.txt", tmp_path / "out.npy")
 
 
+def test_tf2_saved_model(tmp_path):
+    tf.saved_model.save(tf.Module(), str(tmp_path / "m"))
+    (tmp_path / "in.txt").write_text("a\n")
+    with pytest.raises(hub.FormatError, match="a TF2 SavedModel"):
+        hub.apply_to_file(tmp_path / "m", tmp_path / "in.txt", tmp_path / "out.npy")
+
+
 def test_safe_mode(tmp_path, publish):
     def module_fn():
         x = v1.placeholder(tf.string, [None])

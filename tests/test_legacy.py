@@ -1,5 +1,6 @@
 """Reference variables and tables of early TensorFlow 1."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -321,3 +322,19 @@ def test_the_original_is_not_changed():
     copy = type(published).FromString(published.SerializeToString())
     assert modernize(published) != published
     assert published == copy
+
+
+def test_reference_as_an_output():
+    """The original library publishes such a module, and notes the reference's dtype."""
+
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None])
+        variable = v1.Variable([1.0, 2.0], use_resource=False)
+        hub.add_signature(inputs=x, outputs={"default": 2.0 * x, "value": variable._ref()})
+
+    spec = hub.create_module_spec(module_fn)
+    assert spec.get_output_info_dict()["value"].dtype == tf.float32
+    layer = hub.ModuleLayer(spec, output_key="value")
+    symbol = layer(keras.Input(()))
+    assert (symbol.shape, symbol.dtype) == ((2,), "float32")
+    np.testing.assert_array_equal(layer([5.0]), [1.0, 2.0])

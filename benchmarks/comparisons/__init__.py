@@ -20,6 +20,6 @@ COMPARISONS: dict[str, Callable[[bool], list[Result]]] = {
     "eager_call": eager_call.run,
     "predict": predict.run,
     "fine_tune": fine_tune.run,
-    "peak_memory": peak_memory.run,
     "size_sweep": size_sweep.run,
+    "peak_memory": peak_memory.run,
 }

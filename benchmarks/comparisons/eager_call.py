@@ -15,7 +15,7 @@ _AIMS = {BARE_FUNCTION: 1.3, KERAS_LAYER: 1.0}
 
 def run(quick: bool) -> list[Result]:
     """Measures all sides on all kinds of module."""
-    rounds, at_least = (5, 0.05) if quick else (25, 0.2)
+    rounds, at_least = (5, 0.05) if quick else (15, 0.2)
     cases = [
         Case.of(module.kind.title, measure(module, 1, rounds, at_least))
         for module in map(published, KINDS)

@@ -22,7 +22,7 @@ def run(quick: bool) -> list[Result]:
     cases = []
     for name in QUICK_KINDS if quick else KINDS:
         module, steps = published(name), max(4, _STEPS[name] // (4 if quick else 1))
-        seconds = measure(module, steps, rounds=3 if quick else 11)
+        seconds = measure(module, steps, rounds=3 if quick else 9)
         per_step = {side: [s / steps for s in found] for side, found in seconds.items()}
         cases.append(Case.of(module.kind.title, per_step, items=module.kind.batch_size))
     return [Result("A fine-tuning step in fit", "s", cases, _AIMS)]

@@ -22,7 +22,7 @@ AIMS = {KERAS_LAYER: 0.4}
 def run(quick: bool) -> list[Result]:
     """Measures all sides on the kinds of module that take long to load."""
     cases = [
-        Case.of(module.kind.title, measure(module, rounds=3 if quick else 15))
+        Case.of(module.kind.title, measure(module, rounds=3 if quick else 11))
         for module in map(published, _KINDS)
     ]
     return [Result("Load until the first result", "s", cases, AIMS)]

@@ -21,7 +21,7 @@ def run(quick: bool) -> list[Result]:
     for name in QUICK_KINDS if quick else KINDS:
         module, batches = published(name), max(2, _BATCHES[name] // (4 if quick else 1))
         size = module.kind.batch_size
-        seconds = measure(module, batches, size, rounds=3 if quick else 15)
+        seconds = measure(module, batches, size, rounds=3 if quick else 11)
         cases.append(Case.of(module.kind.title, seconds, items=batches * size))
     return [Result("predict", "s", cases, AIMS, rate=True)]
 

@@ -15,7 +15,7 @@ def run(quick: bool) -> list[Result]:
     kinds = _QUICK_KINDS if quick else _KINDS
     sizes = (1, 16) if quick else (1, 4, 16, 64, 256)
     megabytes = (1, 25) if quick else (1, 5, 25, 100, 500)
-    rounds = 3 if quick else 7
+    rounds = 3 if quick else 5
     return [
         Result(
             "predict, by size of the batch",

@@ -134,7 +134,7 @@ def _determinism_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _mutants(quick: bool) -> dict[str, Any]:
-    results = list(try_mutants(_SEED, range(20 if quick else 400), os.cpu_count() or 1))
+    results = list(try_mutants(_SEED, range(20 if quick else 1000), os.cpu_count() or 1))
     outcomes = Counter(result.outcome.value for result in results)
     findings = [asdict(result) for result in results if result.is_finding]
     return {"tried": len(results), "outcomes": dict(outcomes), "findings": findings}
