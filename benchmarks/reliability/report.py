@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
@@ -38,9 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Measures all parts, or those asked for; a report in Markdown, and the figures."""
     figures = {name: PARTS[name].measure(arguments.quick) for name in arguments.part or PARTS}
+    return table(figures), figures
+
+
+def table(figures: Mapping[str, Any]) -> str:
+    """Figures of parts in Markdown."""
     rows = [row for name, found in figures.items() for row in PARTS[name].rows(found)]
-    table = ["| what | how often | found |", "|---|---|---|"]
-    return "\n".join([*table, *(f"| {' | '.join(row)} |" for row in rows)]), figures
+    head = ["| what | how often | found |", "|---|---|---|"]
+    return "\n".join([*head, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
 # --- faults ---
@@ -52,14 +57,26 @@ def _faults(quick: bool) -> dict[str, Any]:
 
 
 def _fault_rows(figures: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    writers_of: dict[str, dict[str, dict[str, int]]] = {}
     for name, found in figures.items():
         for kind, counts in found.items():
-            seen = (
-                f"{counts['during a write']} left a hidden folder, removed by the next write"
-                if kind == "killed"
-                else f"{counts['refused']} told as an error, nothing left behind"
-            )
-            yield f"{name}: {kind}", f"{counts['rounds']} rounds", f"old state or new; {seen}"
+            writers_of.setdefault(kind, {})[name] = counts
+    for kind, by_writer in writers_of.items():
+        rounds = {counts["rounds"] for counts in by_writer.values()}
+        seen = (
+            f"{_sum(by_writer, 'during a write')} left a hidden folder, removed by the next write"
+            if kind == "killed"
+            else f"{_sum(by_writer, 'refused')} told as an error, nothing left behind"
+        )
+        yield (
+            f"{kind}: {', '.join(by_writer)}",
+            f"{'/'.join(map(str, sorted(rounds)))} rounds each",
+            f"old state or new; {seen}",
+        )
+
+
+def _sum(by_writer: Mapping[str, Mapping[str, int]], key: str) -> int:
+    return sum(counts[key] for counts in by_writer.values())
 
 
 # --- concurrency ---
@@ -134,7 +151,7 @@ def _determinism_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def _mutants(quick: bool) -> dict[str, Any]:
-    results = list(try_mutants(_SEED, range(20 if quick else 1000), os.cpu_count() or 1))
+    results = list(try_mutants(_SEED, range(20 if quick else 400), os.cpu_count() or 1))
     outcomes = Counter(result.outcome.value for result in results)
     findings = [asdict(result) for result in results if result.is_finding]
     return {"tried": len(results), "outcomes": dict(outcomes), "findings": findings}

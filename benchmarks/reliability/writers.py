@@ -228,8 +228,8 @@ WRITERS: dict[str, Callable[[str, str], Any]] = {
     "`ModuleSpec.export`": _ExportingSpec,
     "`pack`": _Packing,
     "`LatestModuleExporter`": _ExportingLatest,
-    "cache, from a server": _Caching,
-    "cache, from an archive": _CachingArchive,
+    "cache from a server": _Caching,
+    "cache from an archive": _CachingArchive,
 }
 # Where version 3 looks like version 0.
 CYCLES = {name: _ARCHIVES for name in WRITERS if name.startswith("cache")}
