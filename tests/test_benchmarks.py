@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import pathlib
 import sys
 
 import numpy as np
@@ -12,9 +13,12 @@ from benchmarks import agreement, compare, plots, report, timing
 from benchmarks.comparisons import eager_call, fine_tune, load, peak_memory, predict
 from benchmarks.figures import Case, Result
 from benchmarks.kinds import KINDS
+from benchmarks.reliability.report import table as reliability_table
 from benchmarks.sides import KERAS_LAYER, OURS, SESSION, TWIN, TWIN_WITHOUT_XLA
 from benchmarks.sides.trainers import TRAINERS, Examples
 from benchmarks.timing import Spread
+
+ROOT = pathlib.Path(__file__).parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -239,3 +243,9 @@ def test_peak_memory(embedding, monkeypatch):
     work = {"load": {OURS: lambda _: held.append(np.ones(200 * 2**20, np.uint8))}}
     monkeypatch.setattr(peak_memory, "_WORK", work)
     assert peak_memory.measure(embedding, "load", OURS) == pytest.approx(200, abs=40)
+
+
+def test_the_readme_has_the_last_figures():
+    readme = (ROOT / "README.md").read_text()
+    figures = json.loads((ROOT / "benchmarks" / "results" / "reliability.json").read_text())
+    assert reliability_table(figures) in readme

@@ -74,7 +74,7 @@ class TestAttachedMessage:
 
     def test_absent(self):
         assert self.spec().get_attached_message("other", wrappers_pb2.Int64Value) is None
-        with pytest.raises(KeyError, match="one of 'number'"):
+        with pytest.raises(KeyError, match="the key of an attached message: 'number'"):
             self.spec().get_attached_message("other", wrappers_pb2.Int64Value, required=True)
 
     def test_survives_export(self, tmp_path):

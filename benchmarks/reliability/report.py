@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, NamedTuple
 
+from benchmarks.hostile.exercise import Outcome
 from benchmarks.hostile.pool import try_mutants
 from benchmarks.reliability import writers
 from benchmarks.reliability.children import in_process
@@ -158,7 +159,7 @@ def _mutants(quick: bool) -> dict[str, Any]:
 
 
 def _mutant_rows(found: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    ended = "; ".join(f"{count} {outcome}" for outcome, count in sorted(found["outcomes"].items()))
+    ended = "; ".join(f"{found['outcomes'].get(each.value, 0)} {each.value}" for each in Outcome)
     yield "broken and hostile modules", f"{found['tried']} mutants", ended
 
 
