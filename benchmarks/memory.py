@@ -22,6 +22,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from benchmarks.resident import peak, resident
+from benchmarks.vocabulary import line_numbers
 
 v1 = tf.compat.v1
 
@@ -95,13 +96,7 @@ def _text(vocabulary: str, training: bool) -> None:
     """Words, a table, an embedding."""
     words = v1.placeholder(tf.string, [None])
     table = tf.lookup.StaticVocabularyTable(
-        tf.lookup.TextFileInitializer(
-            vocabulary,
-            tf.string,
-            tf.lookup.TextFileIndex.WHOLE_LINE,
-            tf.int64,
-            tf.lookup.TextFileIndex.LINE_NUMBER,
-        ),
+        line_numbers(vocabulary),
         num_oov_buckets=1,
     )
     rows = tf.gather(v1.get_variable("embedding", [1001, 8]), table.lookup(words))

@@ -12,13 +12,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge import compat, export, portable, precision, replicas, xla
+from hub_keras_bridge import call_checks, compat, export, portable, precision, replicas, xla
 from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import (
     BackendError,
     FormatError,
-    GraphModeError,
     HandleError,
     Subject,
 )
@@ -272,30 +271,11 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
             warn_of_unfed_losses(self._module.training_endpoint)
 
     def _need_eager_execution(self) -> None:
-        if tf.executing_eagerly() or tf.inside_function():
-            return
-        raise GraphModeError(
+        call_checks.need_eager_execution(
             "Cannot use a ModuleLayer in a TF1 graph.",
             self.spec.subject,
-            expected="eager execution, or a function of Keras or TensorFlow 2",
-            found="a TF1 graph that is being built",
             advice="use hub.Module there, or the layer outside the graph",
         )
-
-    def _need_own_values(self) -> None:
-        if compat.has_stand_ins(self):
-            raise BackendError(
-                "Cannot call a ModuleLayer in stateless form.",
-                self.spec.subject,
-                expected="a call with the values that the layer's weights hold",
-                found="other values, given to stateless_call or keras.StatelessScope",
-                advice="assign the values to layer.weights, then call the layer as usual",
-            )
-
-    def _need_own_strategy(self) -> None:
-        if tf.distribute.has_strategy():
-            trained = [compat.raw_variable(weight) for weight in self.trainable_weights]
-            replicas.need_own_strategy(trained, self.spec.subject)
 
     def _create_weights(self, values: Iterable[tuple[VariableFacts, Callable[[], Any]]]) -> None:
         trained = self._selection.trained(self.spec)
@@ -348,7 +328,9 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
         """
         self._need_eager_execution()
         self._need_graphs("run")
-        self._need_own_values()
+        call_checks.need_own_values(
+            "Cannot call a ModuleLayer in stateless form.", self, self.spec.subject
+        )
         learning = bool(training) and self.trainable
         module = self._module
         endpoint = module.training_endpoint if learning else module.endpoint
@@ -361,7 +343,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
         runtime = self._runtime
         assert runtime is not None, "Keras builds a layer before it calls it"
         if learning:
-            self._need_own_strategy()
+            call_checks.need_own_strategy(self, self.spec.subject)
         run = runtime.call_function(
             endpoint.variant,
             endpoint.signature,
@@ -430,7 +412,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
             InputError: the inputs can never fit the signature.
             StrategyError: a layer to be trained under a strategy made after it.
         """
-        self._need_own_strategy()
+        call_checks.need_own_strategy(self, self.spec.subject)
         return self._outputs_for(symbolic_inputs(self._module.endpoint, inputs))
 
     def _outputs_for(self, shapes: Mapping[str, tf.TensorShape]) -> Any:

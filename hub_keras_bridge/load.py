@@ -7,7 +7,8 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import GraphModeError, HandleError, Subject
+from hub_keras_bridge.call_checks import need_eager_execution
+from hub_keras_bridge.errors import HandleError, Subject
 from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.saved_models.loaded import LoadedModule
@@ -135,12 +136,9 @@ def _need_graphs(spec: ModuleSpec) -> None:
 
 
 def _need_eager_execution(subject: Subject) -> None:
-    if tf.executing_eagerly() or tf.inside_function():
-        return
-    raise GraphModeError(
+    need_eager_execution(
         "Cannot load a TF1 Hub module for TensorFlow 2 in a TF1 graph.",
         subject,
-        expected="eager execution, or a function of TensorFlow 2",
-        found="a TF1 graph that is being built",
+        functions="TensorFlow 2",
         advice="use hub.Module there, or load outside the graph",
     )

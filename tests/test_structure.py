@@ -66,7 +66,7 @@ FLOORS = [
     ["variant"],
     ["checkpoints.checkpoint", "plan", "pages.signature_table"],
     ["forking", "replicas", "resources", "seeds"],
-    ["spec", "runtime", "ops.reach", "asset_paths"],
+    ["spec", "runtime", "ops.reach", "asset_paths", "call_checks"],
     ["audit", "ops.rules"],
     ["initial", "endpoint", "portable", "authoring", "graph_state"],
     ["selection", "symbolic", "xla", "saved_models.inputs"],

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from benchmarks.kinds.kind import Kind, Twin
+from benchmarks.vocabulary import line_numbers
 
 v1 = tf.compat.v1
 
@@ -43,13 +44,7 @@ def _module_fn(megabytes: float, vocabulary: str) -> None:
     sentences = v1.placeholder(tf.string, [None])
     words = v1.string_split(sentences)
     table = tf.lookup.StaticHashTable(
-        tf.lookup.TextFileInitializer(
-            vocabulary,
-            tf.string,
-            tf.lookup.TextFileIndex.WHOLE_LINE,
-            tf.int64,
-            tf.lookup.TextFileIndex.LINE_NUMBER,
-        ),
+        line_numbers(vocabulary),
         default_value=_UNKNOWN - _FIRST,
     )
     ids = tf.SparseTensor(words.indices, table.lookup(words.values) + _FIRST, words.dense_shape)

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from benchmarks.resident import resident
+from benchmarks.vocabulary import line_numbers
 from hub_keras_bridge import runtime
 
 v1 = tf.compat.v1
@@ -52,13 +53,7 @@ def publish(path: str, seed: int = 0) -> str:
 def _module_fn(vocabulary: str, training: bool) -> None:
     words = v1.placeholder(tf.string, [None, None])
     table = tf.lookup.StaticVocabularyTable(
-        tf.lookup.TextFileInitializer(
-            vocabulary,
-            tf.string,
-            tf.lookup.TextFileIndex.WHOLE_LINE,
-            tf.int64,
-            tf.lookup.TextFileIndex.LINE_NUMBER,
-        ),
+        line_numbers(vocabulary),
         num_oov_buckets=1,
     )
     embedding = v1.get_variable("embedding", [_WORDS + 1, _FEATURES])

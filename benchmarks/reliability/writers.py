@@ -19,6 +19,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from benchmarks.reliability import hosting
+from benchmarks.vocabulary import line_numbers
 from hub_keras_bridge import archive
 from hub_keras_bridge.fetch import cache, cache_entries, integrity
 
@@ -66,13 +67,7 @@ def _module_fn(vocabulary: str) -> None:
     words = v1.placeholder(tf.string, [None])
     scale = v1.get_variable("scale", initializer=tf.zeros([_SIZE]))
     table = tf.lookup.StaticVocabularyTable(
-        tf.lookup.TextFileInitializer(
-            vocabulary,
-            tf.string,
-            tf.lookup.TextFileIndex.WHOLE_LINE,
-            tf.int64,
-            tf.lookup.TextFileIndex.LINE_NUMBER,
-        ),
+        line_numbers(vocabulary),
         num_oov_buckets=1,
     )
     hub.add_signature(inputs=words, outputs=tf.gather(scale, table.lookup(words)))

@@ -11,11 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge import compat, portable, precision, replicas, xla
+from hub_keras_bridge import call_checks, compat, portable, precision, xla
 from hub_keras_bridge.errors import (
-    BackendError,
     FormatError,
-    GraphModeError,
     HandleError,
     SignatureError,
     Subject,
@@ -228,7 +226,9 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses):
         """
         _need_eager_execution(self._subject)
         restored = self._need_restored("run")
-        self._need_own_values()
+        call_checks.need_own_values(
+            "Cannot call a SavedModelLayer in stateless form.", self, self._subject
+        )
         learning = bool(training) and self.trainable
         given = {} if inputs is None else inputs
         xla.need_ops(
@@ -237,7 +237,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses):
             self._subject,
         )
         if learning:
-            self._need_own_strategy()
+            call_checks.need_own_strategy(self, self._subject)
         outputs = self._chosen(restored(given, training=learning))
         return precision.to_output_dtypes(outputs, super().compute_dtype)
 
@@ -245,21 +245,6 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses):
         if self._restored is None:
             raise _not_here(self._model.source.name, purpose)
         return self._restored
-
-    def _need_own_values(self) -> None:
-        if compat.has_stand_ins(self):
-            raise BackendError(
-                "Cannot call a SavedModelLayer in stateless form.",
-                self._subject,
-                expected="a call with the values that the layer's weights hold",
-                found="other values, given to stateless_call or keras.StatelessScope",
-                advice="assign the values to layer.weights, then call the layer as usual",
-            )
-
-    def _need_own_strategy(self) -> None:
-        if tf.distribute.has_strategy():
-            trained = [compat.raw_variable(weight) for weight in self.trainable_weights]
-            replicas.need_own_strategy(trained, self._subject)
 
     def _chosen(self, outputs: Any) -> Any:
         by_name = outputs if isinstance(outputs, Mapping) else {DEFAULT_KEY: outputs}
@@ -323,7 +308,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses):
             SignatureError: the rank of an output is unknown.
             StrategyError: a layer to be trained under a strategy made after it.
         """
-        self._need_own_strategy()
+        call_checks.need_own_strategy(self, self._subject)
         specs = tf.nest.map_structure(_spec_of, {} if inputs is None else inputs)
         key = json.dumps(tf.nest.map_structure(_to_json, specs), sort_keys=True)
         known = self._model.outputs
@@ -501,13 +486,9 @@ def _symbols(dtypes: Any, shapes: Any) -> Any:
 
 
 def _need_eager_execution(subject: Subject) -> None:
-    if tf.executing_eagerly() or tf.inside_function():
-        return
-    raise GraphModeError(
+    call_checks.need_eager_execution(
         "Cannot use a SavedModelLayer in a TF1 graph.",
         subject,
-        expected="eager execution, or a function of Keras or TensorFlow 2",
-        found="a TF1 graph that is being built",
         advice="make and call the layer outside the graph",
     )
 
