@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 
 from hub_keras_bridge.graphs.graph import is_control, node_name, tensor_name
+from hub_keras_bridge.graphs.library import named_functions
 
 Nodes = Mapping[str, node_def_pb2.NodeDef]
 
@@ -33,6 +34,8 @@ def own_paths(
         such a path in every call; under None, ``paths``.
     """
     functions = {function.signature.name: function for function in graph_def.library.function}
+    if not functions:
+        return {None: frozenset(paths)}
     bodies: dict[str | None, Nodes] = {None: _by_name(graph_def.node)}
     bodies |= {name: _by_name(function.node_def) for name, function in functions.items()}
     own: dict[str | None, Collection[str]] = {None: frozenset(paths)}
@@ -69,20 +72,6 @@ def is_own_path(reference: str, nodes: Nodes, own: Collection[str]) -> bool:
         passed.add(node.name)  # A damaged graph may go in circles.
         reference = node.input[0]
     return True
-
-
-def named_functions(node: node_def_pb2.NodeDef) -> Iterator[str]:
-    """Functions that a node's attributes name, whether or not the graph has them.
-
-    An attribute may pass functions on to the one it names, at any depth.
-    """
-    waiting = list(node.attr.values())
-    while waiting:
-        attribute = waiting.pop()
-        for function in (attribute.func, *attribute.list.func):
-            waiting.extend(function.attr.values())
-            if function.name:
-                yield function.name
 
 
 def _calls(

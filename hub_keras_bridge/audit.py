@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from hub_keras_bridge.asset_paths import Nodes, is_own_path, named_functions, own_paths
+from hub_keras_bridge.asset_paths import Nodes, is_own_path, own_paths
 from hub_keras_bridge.errors import Subject, UnsafeModuleError
 from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.legible import legible
@@ -236,7 +236,7 @@ def _of_node(
 ) -> Iterator[Finding]:
     # TensorFlow would look for a name that is not among the module's functions
     # among those of the whole process.
-    for name in named_functions(node):
+    for name in library.named_functions(node):
         if name not in functions:
             yield Finding(Reach.UNKNOWN, node.name, name)
     if node.op in functions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 import inspect
 import os
 import threading
@@ -73,7 +74,7 @@ class _ByContent(abc.ABCMeta):
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
+class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=_ByContent):
     """Runs one signature of a TF1 Hub module, and fine-tunes it.
 
     The call returns the output named ``"default"``, or ``output_key``, or with
@@ -164,11 +165,14 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
         )
         self._safe_mode = safe_mode
         self._shapes = ShapeMemory()
-        self._runtime: Runtime | None = None
         self._module = self._read(spec)
+        self._runtime = self._make_runtime()
 
     def _read(self, spec: ModuleSpec) -> _Module:
         return _Module(spec, *self._selection.endpoints(spec, self._safe_mode, self.trainable))
+
+    def _make_runtime(self) -> Runtime:
+        return Runtime(self._module.variables, self.spec.files.assets)
 
     # --- the module ---
 
@@ -223,7 +227,6 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
         that know no asset files.
         """
         self._ensure_built()
-        assert self._runtime is not None, "there is one once the layer is built"
         self._runtime.hold_vocabularies()
 
     def _need_graphs(self, purpose: str) -> None:
@@ -251,7 +254,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
         self._need_eager_execution()
         needed = self._selection.needed(self.spec, self.trainable)
         with _BUILDING:
-            if self._runtime is not None:
+            if self._module.has_weights:
                 return
             try:
                 # Outside any graph that the first call happens to be in.
@@ -263,10 +266,10 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
                 ):
                     self._create_weights(first_values(self.spec, self._selection.tags, needed))
             except Exception:
-                self._module.weights.clear()
+                self._module.variables.clear()
                 compat.forget_weights(self)
                 raise
-            self._start_runtime()
+            self._module.has_weights = True
         if self.trainable and not self.spec.files.facts_only:
             warn_of_unfed_losses(self._module.training_endpoint)
 
@@ -288,25 +291,27 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
                 initializer=_initializer(value),
                 trainable=facts.node in trained,
             )
-            self._module.weights.append((facts, variable))
-            # An attribute, so that a tf.train.Checkpoint finds it. TensorFlow's own:
-            # in a SavedModel, Keras's has a copy that no function reads.
-            setattr(self, f"_weight:{facts.node}", compat.raw_variable(variable))
+            self._module.variables[facts.node] = variable
+            # So that a tf.train.Checkpoint finds it. TensorFlow's own: in a
+            # SavedModel, Keras's has a copy that no function reads.
+            compat.track_child(self, compat.raw_variable(variable), f"_weight:{facts.node}")
 
     def _ensure_built(self) -> None:
         if not self.built:
             self.build()
 
-    def _start_runtime(self) -> None:
-        self._runtime = Runtime(
-            {facts.node: variable for facts, variable in self._module.weights},
-            self.spec.files.assets,
-        )
+    def _filling_tables(self) -> contextlib.AbstractContextManager[None]:
+        """In a first call, fills the tables beside the reading of the weights."""
+        if self.built or self.spec.files.facts_only:
+            return contextlib.nullcontext()
+        endpoint = self._module.endpoint
+        return self._runtime.filling_tables(endpoint.variant, endpoint.signature, endpoint.outputs)
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As Keras does it, of inputs that Keras lets through."""
-        return super().__call__(self._module.endpoint.unmixed(inputs), *args, **kwargs)
+        with self._filling_tables():
+            return super().__call__(self._module.endpoint.unmixed(inputs), *args, **kwargs)
 
     @tf.autograph.experimental.do_not_convert
     def call(self, inputs: Any = None, training: bool | None = None) -> Any:
@@ -340,11 +345,9 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
             endpoint.subject,
         )
         flat = endpoint.bind(inputs)
-        runtime = self._runtime
-        assert runtime is not None, "Keras builds a layer before it calls it"
         if learning:
             call_checks.need_own_strategy(self, self.spec.subject)
-        run = runtime.call_function(
+        run = self._runtime.call_function(
             endpoint.variant,
             endpoint.signature,
             endpoint.outputs,
@@ -355,15 +358,16 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
             compat.announce_variables(run)
         outputs = run(*flat)
         if self.trainable and endpoint.variant.losses:
-            for loss in runtime.losses_function(endpoint.variant, endpoint.signature)(*flat):
+            for loss in self._runtime.losses_function(endpoint.variant, endpoint.signature)(*flat):
                 self.add_loss(loss)
         return precision.to_output_dtypes(endpoint.pack(outputs), super().compute_dtype)
 
     def standing_losses(self) -> list[tf.Tensor]:
         """REGULARIZATION_LOSSES of current weights; none when frozen."""
-        if self._runtime is None or not self.trainable or self.spec.files.facts_only:
+        module = self._module
+        if not module.has_weights or not self.trainable or module.spec.files.facts_only:
             return []
-        return self._runtime.standing_losses(self._module.training_endpoint.variant)
+        return self._runtime.standing_losses(module.training_endpoint.variant)
 
     # --- Keras: XLA ---
 
@@ -493,11 +497,11 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, metaclass=_ByContent):
                 found="graphs with other signatures or variables",
                 advice="save the model again; the archive is damaged",
             )
-        weights = self._module.weights
+        variables = self._module.variables
         self._module = self._read(spec)
-        self._module.weights = weights
-        if self.built:
-            self._start_runtime()
+        self._module.variables.update(variables)
+        self._module.has_weights = True
+        self._runtime = self._make_runtime()
 
 
 def _without_name_scope(create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
@@ -522,7 +526,15 @@ class _Module:
         self.spec = spec
         self.endpoint = endpoint
         self.training_endpoint = training_endpoint
-        self.weights: list[tuple[VariableFacts, keras.Variable]] = []
+        self.variables: dict[str, keras.Variable] = {}
+        self.has_weights = False  # All of them.
+
+    @property
+    def weights(self) -> list[tuple[VariableFacts, keras.Variable]]:
+        """The variables that there are, with what is known of them."""
+        return [
+            (f, self.variables[f.node]) for f in self.spec.variables if f.node in self.variables
+        ]
 
 
 def _check_backend() -> None:

@@ -236,6 +236,14 @@ def plan_call(
     )
 
 
+def tables_read(variant: Variant, signature_name: str, outputs: Sequence[str]) -> list[str]:
+    """Nodes of the tables that some outputs of a signature need."""
+    signature = variant.signature(signature_name)
+    fetches, _ = signature.fetches(outputs)
+    needed = graph.upstream(variant.nodes, fetches, signature.input_tensors, variant.subject)
+    return sorted(needed & variant.resources)
+
+
 def plan_initialization(
     variant: Variant, resource: str, *, for_session: bool = False
 ) -> Plan | None:

@@ -6,10 +6,12 @@ to the caller and are captured, so that all variants and signatures share them.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
 import keras
@@ -26,6 +28,7 @@ from hub_keras_bridge.plan import (
     plan_call,
     plan_initialization,
     standing_losses,
+    tables_read,
 )
 from hub_keras_bridge.resources import Function, ModuleFile, ReadFile, Table
 from hub_keras_bridge.seeds import following_global_seed
@@ -49,7 +52,8 @@ class Runtime(tf.Module):
 
     Args:
         variables: node of a variable -> what holds its value, a variable of
-            Keras or of TensorFlow.
+            Keras or of TensorFlow. All are there when the first function is
+            asked for.
         assets: file name below ``assets/`` -> path of the file.
     """
 
@@ -59,7 +63,7 @@ class Runtime(tf.Module):
         self.tables: list[Table] = []
         self.files: list[ReadFile] = []
         # Not tracked: dicts with keys that are no strings break an export.
-        self._kept = _Kept(dict(variables), dict(assets))
+        self._kept = _Kept(variables, dict(assets))
 
     def hold_vocabularies(self) -> None:
         """Lets what is saved from now on fill its tables with constants, not from files."""
@@ -67,6 +71,30 @@ class Runtime(tf.Module):
             self._kept.holds_vocabularies = True
             for table in self.tables:
                 table.hold_entries()
+
+    @contextlib.contextmanager
+    def filling_tables(
+        self, variant: Variant, signature: str, outputs: Sequence[str]
+    ) -> Iterator[None]:
+        """Fills the tables of a kind of call beside what is done meanwhile.
+
+        A large vocabulary takes about as long as large weights do to be read. What
+        fails here is tried again by the call, which says why.
+        """
+        needed = tables_read(variant, signature, outputs)
+        if not needed:
+            yield
+            return
+
+        def fill() -> None:
+            need_threads(variant.subject)
+            with self._kept.lock:
+                for node in needed:
+                    self._table(variant, node)
+
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(fill)
+            yield
 
     def call_function(
         self,
@@ -279,7 +307,7 @@ class Runtime(tf.Module):
 class _Kept:
     """What a Runtime holds that TensorFlow is not to track."""
 
-    def __init__(self, variables: dict[str, Variable], asset_paths: dict[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, Variable], asset_paths: dict[str, str]) -> None:
         self.variables = variables
         self.asset_paths = asset_paths
         self.files: dict[str, ModuleFile] = {}

@@ -1,9 +1,8 @@
 """Which tensors are paths of the module's own assets."""
 
-from google.protobuf import text_format
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge.asset_paths import is_own_path, named_functions, own_paths
+from hub_keras_bridge.asset_paths import is_own_path, own_paths
 
 
 def graph_of(*nodes, functions=()):
@@ -87,16 +86,3 @@ def test_what_a_loop_or_a_branch_passes_is_not_followed():
 def test_a_call_without_all_arguments_is_not_followed():
     graph_def = graph_of(("call", "load"), functions=[("load", ["path"], [])])
     assert own_paths(graph_def, {"vocab:0"})["load"] == set()
-
-
-def test_functions_that_attributes_pass_on():
-    node = text_format.Parse(
-        """
-        attr { key: "f"
-               value { func { name: "a" attr { key: "g" value { func { name: "b" } } } } } }
-        attr { key: "branches" value { list { func { name: "c" } func { name: "" } } } }
-        attr { key: "T" value { type: DT_FLOAT } }
-        """,
-        graph_pb2.GraphDef().node.add(),
-    )
-    assert sorted(named_functions(node)) == ["a", "b", "c"]

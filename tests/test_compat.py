@@ -342,6 +342,28 @@ def losses_of_current_weights():
     assert [float(loss) for loss in model.losses] == [2.0]
 
 
+@check_of("DirectCalls")
+def a_plain_call_is_not_prepared():
+    class Counts(compat.DirectCalls):
+        def call(self, inputs, training=None):
+            self.add_loss(tf.constant(1.0 if training else 0.0))
+            return inputs
+
+        def _open_name_scope(self):
+            prepared.append(self)
+            return super()._open_name_scope()
+
+    prepared, layer, x = [], Counts(), tf.ones([1])
+    layer(x)
+    assert prepared
+    prepared.clear()
+    layer(x, training=True)
+    assert not prepared
+    assert [float(loss) for loss in layer.losses] == [1.0]
+    layer(keras.Input((1,)))
+    assert prepared
+
+
 def public_names():
     return {
         name

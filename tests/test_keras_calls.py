@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import Golden
-from twins import X, Y, module, native
+from twins import X, Y, module, native, spec
 
 import hub_keras_bridge as hub
 from hub_keras_bridge import runtime
@@ -365,15 +365,16 @@ class TestSparseAndRaggedModels:
         assert keras.Model(x, layer(x))(rows).numpy().tolist() == [6, 0, 4]
 
 
+def doubling_fn(shape):
+    x = v1.placeholder(tf.float32, shape)
+    hub.add_signature(inputs=x, outputs=x * 2)
+
+
 class TestMasks:
     """A module knows of no masks, and Keras says so; who knows better tells the layer."""
 
     def doubling(self):
-        def module_fn():
-            x = v1.placeholder(tf.float32, [None, None, 2])
-            hub.add_signature(inputs=x, outputs=x * 2)
-
-        return hub.ModuleLayer(hub.create_module_spec(module_fn))
+        return hub.ModuleLayer(hub.create_module_spec(lambda: doubling_fn([None, None, 2])))
 
     def masked(self):
         return keras.layers.Masking()(np.float32([[[0, 0], [1, 2]]]))
@@ -388,6 +389,118 @@ class TestMasks:
         layer.supports_masking = True
         pooled = keras.layers.GlobalAveragePooling1D()(layer(self.masked()))
         assert pooled.numpy().tolist() == [[2.0, 4.0]]
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Counts the calls that Keras prepares."""
+    calls = []
+    through_keras = keras.layers.Layer.__call__
+
+    def count(self, *args, **kwargs):
+        calls.append(self)
+        return through_keras(self, *args, **kwargs)
+
+    monkeypatch.setattr(keras.layers.Layer, "__call__", count)
+    return calls
+
+
+class Dropping(hub.ModuleLayer):
+    """A layer inside must know whether this is a training call."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.drop = keras.layers.Dropout(0.5, seed=0)
+
+    def call(self, inputs, training=None):
+        return self.drop(super().call(inputs, training))
+
+
+class TestPlainCalls:
+    """Eager calls of a tensor, which take no longer than the module."""
+
+    @pytest.mark.parametrize("given", [tf.constant, np.asarray])
+    @pytest.mark.parametrize("options", [{}, {"training": True}, {"training": False}])
+    def test_give_what_other_calls_give(self, prepared, given, options):
+        one, other = module(trainable=True), module(trainable=True)
+        for layer in (one, other):
+            layer(X)
+        prepared.clear()
+        found = one(given(X), **options)
+        assert prepared == []
+        expected = other({"default": given(X)}, **options)
+        assert prepared == [other]
+        np.testing.assert_array_equal(found, expected)
+        for ours, theirs in zip(one.weights, other.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda layer: layer({"default": X}),
+            lambda layer: layer(X.tolist()),
+            lambda layer: layer(keras.Input((4,))),
+            lambda layer: tf.function(layer)(X),
+            lambda layer: keras.Sequential([layer])(X),
+        ],
+    )
+    def test_are_no_others(self, prepared, call):
+        layer = module()
+        layer(X)
+        prepared.clear()
+        call(layer)
+        assert layer in prepared
+
+    def test_a_mask_is_seen(self):
+        masked = TestMasks().masked()
+        layer = TestMasks().doubling()
+        layer(np.asarray(masked))
+        with pytest.warns(UserWarning, match="does not support masking"):
+            layer(masked)
+
+    def test_an_activity_regularizer_is_applied(self):
+        layer = hub.ModuleLayer(spec(), activity_regularizer=keras.regularizers.L2(0.1))
+        layer(X)
+        found = layer(X)
+        (loss,) = layer.losses
+        np.testing.assert_allclose(loss, 0.1 * np.sum(np.square(found)) / len(X), rtol=1e-5)
+
+    def test_losses_are_of_the_last_call(self):
+        def module_fn():
+            x = v1.placeholder(tf.float32, [None])
+            v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, tf.reduce_sum(x))
+            hub.add_signature(inputs=x, outputs=x + v1.get_variable("zero", initializer=0.0))
+
+        layer = hub.ModuleLayer(hub.create_module_spec(module_fn), trainable=True)
+        for value in (1.0, 2.0, 3.0):
+            layer(tf.constant([value]))
+            assert [float(loss) for loss in layer.losses] == [value]
+
+    def test_a_layer_inside_knows_of_training(self, prepared):
+        layer = Dropping(hub.create_module_spec(lambda: doubling_fn([None, 4])))
+        layer(X)
+        prepared.clear()
+        ones = tf.ones([10, 4])
+        assert set(np.unique(layer(ones, training=True))) == {0.0, 4.0}
+        assert set(np.unique(layer(ones))) == {2.0}
+        assert prepared == [layer.drop] * 2
+
+    def test_in_a_training_loop(self):
+        """Gradients and updates as of the same calls by way of Keras."""
+        one, other = module(trainable=True), module(trainable=True)
+        for layer, inputs in ((one, X), (other, {"default": X})):
+            for _ in range(3):
+                with tf.GradientTape() as tape:
+                    y = layer(inputs, training=True)
+                    loss = tf.reduce_sum((y[:, :2] - Y) ** 2) + tf.add_n(layer.losses)
+                for weight, slope in zip(
+                    layer.trainable_weights,
+                    tape.gradient(loss, layer.trainable_weights),
+                    strict=True,
+                ):
+                    weight.assign_sub(0.1 * slope)
+        for ours, theirs in zip(one.weights, other.weights, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
 
 
 class TestWeights:

@@ -3,6 +3,8 @@
 import abc
 import inspect
 import logging
+import threading
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +13,8 @@ import tensorflow as tf
 from conftest import Golden, scale_fn
 
 import hub_keras_bridge as hub
+from hub_keras_bridge import layer as layer_module
+from hub_keras_bridge import resources
 
 v1 = tf.compat.v1
 
@@ -498,6 +502,73 @@ class TestInsideFunctions:
             found = list(pool.map(lambda _: layer(tf.ones([1, 2])).numpy().tolist(), range(16)))
         assert found == [[[1.5, 2.5]]] * 16
         assert len(layer.weights) == 3
+
+
+class TestTables:
+    """Of a large vocabulary the layer is not to wait for its weights first."""
+
+    @pytest.fixture
+    def path(self, publish, tmp_path):
+        """Words by id, or the weight alone."""
+        vocabulary = tmp_path / "words.txt"
+        vocabulary.write_text("zero\none\n")
+
+        def module_fn():
+            ids = v1.placeholder(tf.int64, [None])
+            words = tf.lookup.StaticHashTable(
+                tf.lookup.TextFileInitializer(
+                    str(vocabulary),
+                    tf.int64,
+                    tf.lookup.TextFileIndex.LINE_NUMBER,
+                    tf.string,
+                    tf.lookup.TextFileIndex.WHOLE_LINE,
+                ),
+                "",
+            )
+            hub.add_signature("words", ids, words.lookup(ids))
+            weight = v1.get_variable("weight", initializer=[2.0])
+            hub.add_signature(inputs=ids, outputs=tf.cast(ids, tf.float32) * weight)
+
+        return publish(module_fn)
+
+    def test_are_filled_while_the_weights_are_read(self, path, monkeypatch):
+        """Each waits for the other to have begun."""
+        begun = {"table": threading.Event(), "weights": threading.Event()}
+
+        def meeting(run, own, other):
+            def wait(*args):
+                begun[own].set()
+                assert begun[other].wait(60), f"no {other} beside the {own}"
+                return run(*args)
+
+            return wait
+
+        fill, read = resources.Table.fill_from, layer_module.first_values
+        monkeypatch.setattr(resources.Table, "fill_from", meeting(fill, "table", "weights"))
+        monkeypatch.setattr(layer_module, "first_values", meeting(read, "weights", "table"))
+        layer = hub.ModuleLayer(path, signature="words")
+        assert layer([1, 0, 2]).numpy().tolist() == [b"one", b"zero", b""]
+        assert len(layer.weights) == 1
+        assert all(event.is_set() for event in begun.values())
+
+    def test_are_not_filled_for_a_signature_without(self, path, monkeypatch):
+        monkeypatch.setattr(resources.Table, "fill_from", None)
+        layer = hub.ModuleLayer(path)
+        assert layer([1, 0]).numpy().tolist() == [2.0, 0.0]
+
+    def test_are_not_filled_to_read_the_weights(self, path, monkeypatch):
+        monkeypatch.setattr(resources.Table, "fill_from", None)
+        layer = hub.ModuleLayer(path, signature="words")
+        assert layer.variable_map["weight"].numpy().tolist() == [2.0]
+
+    def test_fail_in_the_call_that_needs_them(self, path):
+        (vocabulary,) = (Path(path) / "assets").iterdir()
+        layer = hub.ModuleLayer(path, signature="words")
+        vocabulary.rename(vocabulary.with_suffix(".gone"))
+        with pytest.raises(hub.FormatError, match="Cannot make and fill table"):
+            layer([1])
+        vocabulary.with_suffix(".gone").rename(vocabulary)
+        assert layer([1]).numpy().tolist() == [b"one"]
 
 
 class TestTensorFlowsOwnTools:

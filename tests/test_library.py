@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from google.protobuf import text_format
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 from tensorflow.python.framework import function
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.graphs.library import reachable, rename_functions
+from hub_keras_bridge.graphs.library import named_functions, reachable, rename_functions
 
 v1 = tf.compat.v1
 
@@ -225,3 +226,16 @@ def test_functions_in_lists_are_called():
     for value, factor in ((0.0, 1.0), (0.5, 2.0), (1.0, 3.0)):
         x = np.float32([value, value])
         np.testing.assert_allclose(layer(x), x * factor)
+
+
+def test_functions_that_attributes_pass_on():
+    node = text_format.Parse(
+        """
+        attr { key: "f"
+               value { func { name: "a" attr { key: "g" value { func { name: "b" } } } } } }
+        attr { key: "branches" value { list { func { name: "c" } func { name: "" } } } }
+        attr { key: "T" value { type: DT_FLOAT } }
+        """,
+        graph_pb2.GraphDef().node.add(),
+    )
+    assert sorted(named_functions(node)) == ["a", "b", "c"]

@@ -10,21 +10,32 @@ from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, n
 
 def calls(nodes: Iterable[node_def_pb2.NodeDef], known: Collection[str]) -> Iterator[str]:
     """The functions that some nodes call themselves, as often as they name them."""
+    if not known:
+        return  # Most graphs are long, and have none.
     for node in nodes:
         if node.op in known:
             yield node.op
-        for attribute in node.attr.values():
-            yield from (f.name for f in _functions_in(attribute) if f.name in known)
+        yield from (name for name in named_functions(node) if name in known)
 
 
-def _functions_in(
-    attribute: attr_value_pb2.AttrValue,
-) -> Iterator[attr_value_pb2.NameAttrList]:
-    named = [attribute.func] if attribute.HasField("func") else attribute.list.func
-    for function in named:
-        yield function
-        for nested in function.attr.values():
-            yield from _functions_in(nested)
+def named_functions(node: node_def_pb2.NodeDef) -> Iterator[str]:
+    """Functions that a node's attributes name, whether or not the graph has them.
+
+    An attribute may pass functions on to the one it names, at any depth.
+    """
+    return (function.name for function in _references(node) if function.name)
+
+
+def _references(node: node_def_pb2.NodeDef) -> Iterator[attr_value_pb2.NameAttrList]:
+    waiting = list(node.attr.values())
+    while waiting:
+        attribute = waiting.pop()
+        kind = attribute.WhichOneof("value")
+        if kind not in ("func", "list"):
+            continue
+        for function in [attribute.func] if kind == "func" else attribute.list.func:
+            waiting.extend(function.attr.values())
+            yield function
 
 
 def reachable(
@@ -81,6 +92,5 @@ def rename_functions(graph_def: graph_pb2.GraphDef, salt: str = "") -> None:
 def _rename_calls(nodes: Iterable[node_def_pb2.NodeDef], renamed: Mapping[str, str]) -> None:
     for node in nodes:
         node.op = renamed.get(node.op, node.op)
-        for attribute in node.attr.values():
-            for function in _functions_in(attribute):
-                function.name = renamed.get(function.name, function.name)
+        for function in _references(node):
+            function.name = renamed.get(function.name, function.name)

@@ -44,7 +44,7 @@ from hub_keras_bridge.variant import DEFAULT_KEY, VariableFacts
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class SavedModelLayer(xla.JitByOps, compat.OwnLosses):
+class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
     """Runs a TF2 SavedModel, and fine-tunes it.
 
     ``ModuleLayer(handle, ...)`` makes one where the handle leads to a TF2
