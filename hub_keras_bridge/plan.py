@@ -22,6 +22,7 @@ from tensorflow.core.framework import graph_pb2, op_def_pb2
 from hub_keras_bridge import compat
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, UnknownOpError, choices
 from hub_keras_bridge.graphs import (
+    batch_norm,
     colocation,
     contexts,
     control_flow,
@@ -391,6 +392,7 @@ def _as_function(variant: Variant, pruned: Pruned, targets: Sequence[str]) -> _R
     shapes = {graph.node_name(found.get(f"{f.node}:0", f.node)): f.shape for f in variant.variables}
     sparse_lookup.keep(graph_def, shapes)
     if not control_flow.has_control_flow(graph_def):
+        batch_norm.fold(graph_def, shapes, targets)
         return _Rewritten(graph_def)
     handles = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
     undifferentiated = contexts.undifferentiated_loops(variant.meta_graph)

@@ -50,6 +50,7 @@ FLOORS = [
     [
         "graphs.legacy",
         "graphs.colocation",
+        "graphs.batch_norm",
         "graphs.sparse_lookup",
         "graphs.calls",
         "graphs.control_flow.subgraph",
