@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import agreement, compare, plots, report, timing
-from benchmarks.comparisons import eager_call, fine_tune, load, peak_memory, predict
+from benchmarks.comparisons import COMPARISONS, eager_call, fine_tune, load, peak_memory, predict
 from benchmarks.figures import Case, Result
 from benchmarks.kinds import KINDS
 from benchmarks.reliability.report import table as reliability_table
@@ -245,7 +245,20 @@ def test_peak_memory(embedding, monkeypatch):
     assert peak_memory.measure(embedding, "load", OURS) == pytest.approx(200, abs=40)
 
 
+def last_figures(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text())
+
+
 def test_the_readme_has_the_last_figures():
     readme = (ROOT / "README.md").read_text()
-    figures = json.loads((ROOT / "benchmarks" / "results" / "reliability.json").read_text())
-    assert reliability_table(figures) in readme
+    assert reliability_table(last_figures("reliability")) in readme
+    compared = last_figures("results")
+    found = {
+        name: [Result.from_json(each) for each in results]
+        for name, results in compared["results"].items()
+    }
+    assert list(found) == list(COMPARISONS), "the last run was not a full one"
+    assert compared["machine"]["rounds"] == "all"
+    assert report.summary(itertools.chain(*found.values())) in readme
+    for fact in ("TensorFlow", "Keras", "Python"):
+        assert f"{fact} {compared['machine'][fact]}" in readme
