@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Collection, Iterator
-from functools import partial
-from typing import Any
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -20,12 +19,15 @@ from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.variant import VariableFacts
 
 _GROUP_BYTES = 16 * 2**20
+_AHEAD = 2  # Groups that are being read at once.
 
 
 def first_values(
     spec: ModuleSpec, tags: Collection[str], needed: Collection[str]
-) -> list[tuple[VariableFacts, Callable[[], Any]]]:
-    """Each variable with what makes its value, so that one is made at a time.
+) -> Iterator[tuple[VariableFacts, tf.Tensor | np.ndarray]]:
+    """Each variable with its value, for the caller to keep and take the next.
+
+    What is read ahead is a part of what the caller will have in the end.
 
     Args:
         spec: the module. With a checkpoint, values come from there; a spec made
@@ -38,26 +40,36 @@ def first_values(
         CheckpointError: the checkpoint cannot be opened or lacks a variable.
     """
     if not spec.variables:
-        return []
+        return
     if spec.files.facts_only:
-        return [(f, partial(np.zeros, f.shape, f.dtype.as_numpy_dtype)) for f in spec.variables]
-    if spec.files.checkpoint is None:
+        for facts in spec.variables:
+            yield facts, np.zeros(facts.shape, facts.dtype.as_numpy_dtype)
+    elif spec.files.checkpoint is None:
         values = initial_values(spec, tags)
-        return [(f, partial(np.asarray, values[f.node])) for f in spec.variables]
-    checkpoint = Checkpoint(spec.files.checkpoint, spec.subject)
-    present = [f for f in spec.variables if f.node in needed or checkpoint.has(f)]
-    for facts in present:
-        checkpoint.check(facts)
-    return [
-        (facts, partial(_value, read, number))
-        for group in _groups(present)
-        for read in [functools.cache(partial(checkpoint.read_together, group))]
-        for number, facts in enumerate(group)
-    ]
+        for facts in spec.variables:
+            yield facts, np.asarray(values[facts.node])
+    else:
+        checkpoint = Checkpoint(spec.files.checkpoint, spec.subject)
+        present = [f for f in spec.variables if f.node in needed or checkpoint.has(f)]
+        for facts in present:
+            checkpoint.check(facts)
+        yield from _read_ahead(checkpoint, list(_groups(present)))
 
 
-def _value(read: Callable[[], list[tf.Tensor]], number: int) -> tf.Tensor:
-    return read()[number]
+def _read_ahead(
+    checkpoint: Checkpoint, groups: Sequence[list[VariableFacts]]
+) -> Iterator[tuple[VariableFacts, tf.Tensor]]:
+    """Reads groups while the caller makes variables of those before."""
+    if len(groups) == 1:
+        # Nothing to do meanwhile, and a thread takes its time, too.
+        yield from zip(groups[0], checkpoint.read_together(groups[0]), strict=True)
+        return
+    with ThreadPoolExecutor(_AHEAD) as readers:
+        reading: deque[Future[list[tf.Tensor]]] = deque()
+        for number, group in enumerate(groups):
+            for each in groups[number + len(reading) : number + _AHEAD + 1]:
+                reading.append(readers.submit(checkpoint.read_together, each))
+            yield from zip(group, reading.popleft().result(), strict=True)
 
 
 def _groups(several: list[VariableFacts]) -> Iterator[list[VariableFacts]]:

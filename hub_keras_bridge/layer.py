@@ -280,7 +280,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
             advice="use hub.Module there, or the layer outside the graph",
         )
 
-    def _create_weights(self, values: Iterable[tuple[VariableFacts, Callable[[], Any]]]) -> None:
+    def _create_weights(self, values: Iterable[tuple[VariableFacts, Any]]) -> None:
         trained = self._selection.trained(self.spec)
         for facts, value in values:
             variable = self.add_weight(
@@ -514,9 +514,9 @@ def _without_name_scope(create: Callable[..., tf.Variable], **kwargs: Any) -> tf
         return create(**kwargs)
 
 
-def _initializer(value: Callable[[], Any]) -> Callable[..., Any]:
+def _initializer(value: Any) -> Callable[..., Any]:
     """A Keras initializer that knows its value already."""
-    return lambda *_, **__: value()
+    return lambda *_, **__: value
 
 
 class _Module:

@@ -161,7 +161,7 @@ def _create_variables(spec: ModuleSpec, selection: Selection) -> dict[str, tf.Va
     with tf.name_scope(""):
         return {
             facts.node: tf.Variable(
-                value(), trainable=facts.node in trained, name=facts.node, dtype=facts.dtype
+                value, trainable=facts.node in trained, name=facts.node, dtype=facts.dtype
             )
             for facts, value in values
         }
