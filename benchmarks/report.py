@@ -108,7 +108,8 @@ def _measured(result: Result, case: Case, side: str) -> str:
 def _ratio(result: Result, case: Case, side: str) -> str:
     if side not in case.ratio:
         return ""
-    ratio = case.ratio[side].median
+    # Judged as shown: the next digit differs from run to run.
+    ratio = round(case.ratio[side].median, 2)
     aim = result.aims.get(side)
     if aim is None:
         return f"{ratio:.2f}"
