@@ -224,9 +224,10 @@ def track_child(parent: Any, child: Any, name: str) -> None:
     """Makes a trackable the child of another, as checkpoints and saved models count them.
 
     Resources do not track their attributes, and Keras's export follows
-    resources alone. Layers do, and look each up in all of their lists first.
+    resources alone. Layers do, and look each up in all of their lists first. One
+    of the same name, from a first try that failed, is replaced.
     """
-    parent._track_trackable(child, name)  # noqa: SLF001
+    parent._track_trackable(child, name, overwrite=True)  # noqa: SLF001
 
 
 def raw_variable(variable: keras.Variable) -> tf.Variable:
@@ -359,8 +360,9 @@ class OwnLosses(keras.layers.Layer):
 class DirectCalls(keras.layers.Layer):
     """A layer that does not prepare calls in which Keras would find nothing to do.
 
-    Keras takes some 0.2 ms for that, as long as many a text module takes to run.
-    It publishes no shorter way to ``call``.
+    For layers that take their inputs as they are. Keras takes some 0.2 ms to
+    prepare a call, as long as many a text module takes to run, and publishes no
+    shorter way to ``call``.
     """
 
     def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:

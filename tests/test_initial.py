@@ -1,5 +1,9 @@
 """The values that variables start from: which, in what order, and what is read ahead."""
 
+import contextlib
+import itertools
+from unittest import mock
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,9 +22,8 @@ def spec(publish):
 
     def module_fn():
         x = v1.placeholder(tf.float32, [None])
-        for number in range(COUNT):
-            x += v1.get_variable(f"v{number}", initializer=[float(number)])
-        hub.add_signature(inputs=x, outputs=x)
+        variables = [v1.get_variable(f"v{n}", initializer=[float(n)]) for n in range(COUNT)]
+        hub.add_signature(inputs=x, outputs=x + tf.add_n(variables))
 
     return hub.load_module_spec(publish(module_fn))
 
@@ -66,24 +69,44 @@ def test_who_stops_early_waits_for_nothing_more(spec, reads):
     assert len(reads) <= 1 + initial._AHEAD
 
 
-def test_an_unreadable_value_is_told_when_its_turn_comes(spec, reads, monkeypatch):
-    restoring = Checkpoint._restoring
+@pytest.fixture
+def unreadable():
+    """Within, a variable's value cannot be read."""
 
-    def fail(self, several):
-        if any(facts.name == "v4" for facts in several):
-            raise tf.errors.DataLossError(None, None, "bad checksum")
-        return restoring(self, several)
+    @contextlib.contextmanager
+    def make(name):
+        restoring = Checkpoint._restoring
 
-    monkeypatch.setattr(Checkpoint, "_restoring", fail)
-    values = initial.first_values(spec, (), needed(spec))
-    assert [facts.name for _, (facts, _) in zip(range(4), values, strict=False)] == [
-        "v0",
-        "v1",
-        "v2",
-        "v3",
-    ]
-    with pytest.raises(hub.CheckpointError, match=r"variable 'v4'[\s\S]*bad checksum"):
-        next(values)
+        def fail(self, several):
+            if any(facts.name == name for facts in several):
+                raise tf.errors.DataLossError(None, None, "bad checksum")
+            return restoring(self, several)
+
+        with mock.patch.object(Checkpoint, "_restoring", fail):
+            yield
+
+    return make
+
+
+def test_an_unreadable_value_is_told_when_its_turn_comes(spec, reads, unreadable):
+    with unreadable("v4"):
+        values = initial.first_values(spec, (), needed(spec))
+        found = [facts.name for facts, _ in itertools.islice(values, 4)]
+        assert found == ["v0", "v1", "v2", "v3"]
+        with pytest.raises(hub.CheckpointError, match=r"variable 'v4'[\s\S]*bad checksum"):
+            next(values)
+
+
+def test_a_layer_that_could_not_be_built_can_be_later(spec, reads, unreadable, tmp_path):
+    """With each weight once, in checkpoints too."""
+    layer, zero = hub.ModuleLayer(spec), np.zeros(1, np.float32)
+    with unreadable("v4"), pytest.raises(hub.CheckpointError, match="'v4'"):
+        layer(zero)
+    assert layer(zero).numpy().tolist() == [sum(range(COUNT))]
+    assert len(layer.weights) == COUNT
+    layer.variable_map["v2"].assign([100.0])
+    saved = tf.train.load_checkpoint(tf.train.Checkpoint(layer).save(tmp_path / "saved"))
+    assert saved.get_tensor("_weight:v2/.ATTRIBUTES/VARIABLE_VALUE").tolist() == [100.0]
 
 
 def test_a_variable_that_is_absent_and_not_needed_is_left_out(spec, reads, monkeypatch):
