@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 
-from hub_keras_bridge.graphs.graph import is_control, node_name, tensor_name
+from hub_keras_bridge.graphs.graph import is_control, same_value, tensor_name
 from hub_keras_bridge.graphs.library import named_functions
 
 Nodes = Mapping[str, node_def_pb2.NodeDef]
@@ -64,14 +64,7 @@ def is_own_path(reference: str, nodes: Nodes, own: Collection[str]) -> bool:
         nodes: the graph or the function's body that the node is in, by name.
         own: what :func:`own_paths` says of that body.
     """
-    passed: set[str] = set()
-    while tensor_name(reference) not in own:
-        node = nodes.get(node_name(reference))
-        if node is None or node.op != "Identity" or not node.input or node.name in passed:
-            return False
-        passed.add(node.name)  # A damaged graph may go in circles.
-        reference = node.input[0]
-    return True
+    return any(tensor_name(same) in own for same in same_value(nodes, reference))
 
 
 def _calls(

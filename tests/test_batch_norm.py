@@ -80,6 +80,13 @@ def as_published(monkeypatch):
     return make
 
 
+def two_in_a_row(x):
+    with v1.variable_scope("one"):
+        x = normalized(full(x)).y
+    with v1.variable_scope("two"):
+        return normalized(depthwise(x)).y
+
+
 FOLDED = {
     "full": lambda x: tf.nn.relu6(normalized(full(x)).y),
     "depthwise": lambda x: normalized(depthwise(x)).y,
@@ -89,15 +96,8 @@ FOLDED = {
     "kernel behind identities": lambda x: (
         normalized(tf.nn.conv2d(x, tf.identity(tf.identity(weight("k", 3, 3, 3, 2))), 1, "SAME")).y
     ),
-    "two in a row": lambda x: twice(x),
+    "two in a row": two_in_a_row,
 }
-
-
-def twice(x):
-    with v1.variable_scope("one"):
-        x = normalized(full(x)).y
-    with v1.variable_scope("two"):
-        return normalized(depthwise(x)).y
 
 
 @pytest.mark.parametrize("body", FOLDED.values(), ids=FOLDED)
@@ -211,12 +211,8 @@ SHAPE = RECORDED % ("shape { dim { size: -1 } dim { size: 8 } dim { size: %d } d
         ("", SHAPE % (8, 1), True),  # 64 positions, 8 channels
         (NCHW, SHAPE % (8, 8), True),
         (NCHW, SHAPE % (8, 1), False),  # 8 positions
-        (
-            "",
-            'attr { key: "_output_shapes" value { list { shape { unknown_rank: true } } } }',
-            True,
-        ),
-        ("", 'attr { key: "_output_shapes" value { list { } } }', True),
+        ("", RECORDED % "shape { unknown_rank: true }", True),
+        ("", RECORDED % "", True),
     ],
 )
 def test_layouts_and_recorded_shapes(of_both, recorded, folded):
@@ -231,6 +227,14 @@ def test_layouts_and_recorded_shapes(of_both, recorded, folded):
 
 def test_other_layouts_of_the_two():
     graph_def = graph_of(PUBLISHED % (NCHW, ""))
+    batch_norm.fold(graph_def, {"handle": (1, 1, 4, 8)}, ["norm:0"])
+    assert nodes_by_name(graph_def)["norm"].op == "FusedBatchNormV3"
+
+
+def test_a_kernel_that_goes_in_circles():
+    graph_def = graph_of(PUBLISHED % ("", ""))
+    kernel = nodes_by_name(graph_def)["kernel"]
+    kernel.op, kernel.input[:] = "Identity", ["kernel"]
     batch_norm.fold(graph_def, {"handle": (1, 1, 4, 8)}, ["norm:0"])
     assert nodes_by_name(graph_def)["norm"].op == "FusedBatchNormV3"
 

@@ -69,26 +69,21 @@ def test_who_stops_early_waits_for_nothing_more(spec, reads):
     assert len(reads) <= 1 + initial._AHEAD
 
 
-@pytest.fixture
-def unreadable():
-    """Within, a variable's value cannot be read."""
+@contextlib.contextmanager
+def unreadable(name):
+    """Within, the value of a variable of this name cannot be read."""
+    restoring = Checkpoint._restoring
 
-    @contextlib.contextmanager
-    def make(name):
-        restoring = Checkpoint._restoring
+    def fail(self, several):
+        if any(facts.name == name for facts in several):
+            raise tf.errors.DataLossError(None, None, "bad checksum")
+        return restoring(self, several)
 
-        def fail(self, several):
-            if any(facts.name == name for facts in several):
-                raise tf.errors.DataLossError(None, None, "bad checksum")
-            return restoring(self, several)
-
-        with mock.patch.object(Checkpoint, "_restoring", fail):
-            yield
-
-    return make
+    with mock.patch.object(Checkpoint, "_restoring", fail):
+        yield
 
 
-def test_an_unreadable_value_is_told_when_its_turn_comes(spec, reads, unreadable):
+def test_an_unreadable_value_is_told_when_its_turn_comes(spec, reads):
     with unreadable("v4"):
         values = initial.first_values(spec, (), needed(spec))
         found = [facts.name for facts, _ in itertools.islice(values, 4)]
@@ -97,7 +92,7 @@ def test_an_unreadable_value_is_told_when_its_turn_comes(spec, reads, unreadable
             next(values)
 
 
-def test_a_layer_that_could_not_be_built_can_be_later(spec, reads, unreadable, tmp_path):
+def test_a_layer_that_could_not_be_built_can_be_later(spec, reads, tmp_path):
     """With each weight once, in checkpoints too."""
     layer, zero = hub.ModuleLayer(spec), np.zeros(1, np.float32)
     with unreadable("v4"), pytest.raises(hub.CheckpointError, match="'v4'"):

@@ -19,7 +19,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, types_pb2
 
-from hub_keras_bridge.graphs.graph import is_control, node_name, nodes_by_name, tensor_name
+from hub_keras_bridge.graphs.graph import (
+    is_control,
+    node_name,
+    nodes_by_name,
+    same_value,
+    tensor_name,
+)
 
 _NORMALIZATIONS = frozenset({"FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"})
 _FULL, _DEPTHWISE = "Conv2D", "DepthwiseConv2dNative"
@@ -95,9 +101,8 @@ def _variable_shape(
     nodes: Mapping[str, node_def_pb2.NodeDef], reference: str, shapes: Mapping[str, Sequence[int]]
 ) -> Sequence[int] | None:
     """The shape of the variable that a tensor is the value of; None if it is not one's."""
-    node = nodes[node_name(reference)]
-    while node.op == "Identity":
-        node = nodes[node_name(node.input[0])]
+    *_, origin = same_value(nodes, reference)
+    node = nodes[node_name(origin)]
     return shapes.get(node_name(node.input[0])) if node.op == "ReadVariableOp" else None
 
 

@@ -8,7 +8,7 @@ In a GraphDef an op's input is written ``node`` or ``node:index`` for a tensor,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
@@ -42,6 +42,24 @@ def is_control(reference: str) -> bool:
 def nodes_by_name(graph_def: graph_pb2.GraphDef) -> dict[str, node_def_pb2.NodeDef]:
     """The nodes themselves, not copies."""
     return {node.name: node for node in graph_def.node}
+
+
+def same_value(nodes: Mapping[str, node_def_pb2.NodeDef], reference: str) -> Iterator[str]:
+    """A node's input, and what it has the value of, back through each ``Identity``.
+
+    Ends where a damaged graph goes in circles or names a node that is not there.
+
+    Args:
+        nodes: the graph or the function's body, by name.
+        reference: the input, as the node has it.
+    """
+    yield reference
+    passed: set[str] = set()
+    node = nodes.get(node_name(reference))
+    while node is not None and node.op == "Identity" and node.input and node.name not in passed:
+        passed.add(node.name)
+        yield node.input[0]
+        node = nodes.get(node_name(node.input[0]))
 
 
 def upstream(
