@@ -206,6 +206,15 @@ def inside_v1_loop() -> bool:
     return context is not None and context.GetWhileContext() is not None
 
 
+def enter_v1_context(tensor: tf.Tensor) -> tf.Tensor:
+    """A tensor as the v1 loop or branch that is being built, if any, sees it.
+
+    Ops do so with their inputs by themselves; those that are imported do not.
+    """
+    context = tf.compat.v1.get_default_graph()._get_control_flow_context()  # noqa: SLF001
+    return tensor if context is None else context.AddValue(tensor)
+
+
 def colocate(op: tf.Operation, others: Sequence[tf.Operation]) -> None:
     """Makes an op that exists share the devices of others, at least one.
 

@@ -1,36 +1,39 @@
-"""The state of a module in a TF1 graph: variables, tables, assets, losses."""
+"""A module in a session's graph: its state, and the applications that share it."""
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from collections.abc import Mapping
 
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge import compat
 from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
-from hub_keras_bridge.graphs import graph, library
-from hub_keras_bridge.plan import Plan, plan, plan_initialization, standing_losses
-from hub_keras_bridge.resources import make_resource
-from hub_keras_bridge.runtime import import_graph
+from hub_keras_bridge.endpoint import Endpoint
+from hub_keras_bridge.errors import GraphModeError, choices
+from hub_keras_bridge.function_call import add_call
+from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
+from hub_keras_bridge.graphs.calls import check_calls
+from hub_keras_bridge.plan import Plan, check_registered
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
-from hub_keras_bridge.variant import VariableFacts, Variant
-
-_KEYS = tf.compat.v1.GraphKeys
+from hub_keras_bridge.variant import VariableFacts, Variant, by_name
 
 
 class GraphState:
-    """Adds a variant's state to the current graph, and graphs that use it.
+    """A variant's whole graph in the current one, and again for each application.
 
     Args:
         spec: the module.
-        variant: whose state.
-        scope: absolute name scope for it, with its slash.
-        trainable: whether variables and losses join the collections that
-            training reads.
+        variant: which graph.
+        scope: absolute name scope for the state, with its slash; unused.
+        trainable: whether variables, losses and update ops join the collections
+            that training reads.
+
+    Raises:
+        UnknownOpError: TensorFlow lacks an op of the graph.
+        CheckpointError: a variable has no value.
+        FormatError: TensorFlow does not accept the graph.
     """
 
     def __init__(self, spec: ModuleSpec, variant: Variant, scope: str, trainable: bool) -> None:
@@ -38,142 +41,175 @@ class GraphState:
         self._spec = spec
         self._variant = variant
         self._trainable = trainable
-        files = spec.files
-        self._checkpoint = Checkpoint(files.checkpoint, spec.subject) if files.checkpoint else None
-        if self._checkpoint is not None:
-            self._checkpoint.keep_for(tf.compat.v1.get_default_graph())
-        self._by_node: dict[str, tf.Variable] = {}
-        self._tables: dict[str, tf.Tensor] = {}
-        self._paths: dict[str, tf.Tensor] = {}
-        # All of it now, while no loop or branch is being built.
-        for name in sorted(set(variant.assets.values())):
-            self._path(name)
-        for facts in variant.variables:
-            self._variable(facts)
-        for node in sorted(variant.resources):
-            self._table(node)
-        if trainable:
-            chosen = plan(variant, standing_losses(variant), for_session=True)
-            losses, _ = self.add(chosen, {}, scope)
-            for loss in losses:
-                tf.compat.v1.add_to_collection(_KEYS.REGULARIZATION_LOSSES, loss)
+        self._graph = tf.compat.v1.get_default_graph()
+        check_registered(variant.published.graph_def, variant.subject)
+        self._require_free_names()
+        with refusing(variant.subject):
+            check_calls(variant.published.graph_def)
+            paths = {tensor: spec.files.assets[name] for tensor, name in variant.assets.items()}
+            self._published = published.with_files(variant.published, paths)
+            self._import(published.state(self._published, scope, trainable=trainable), {}, scope)
+            self._tensors = {
+                f"{node}:0": self._graph.get_tensor_by_name(f"{scope}{node}:0")
+                for node in sorted(published.state_nodes(self._published.graph_def))
+            }
+        self.variables = self._made_variables()
+        self._by_name = by_name(self.variables)
+        self._restore()
+        # Made now: when the module is exported, the graph may be final.
+        self._saver = (
+            tf.compat.v1.train.Saver(self._by_name, sharded=True)
+            if self._by_name
+            else None
+        )
 
-    @property
-    def variables(self) -> list[tuple[VariableFacts, tf.Variable]]:
-        """Each variable, in the order of the module's collection."""
-        return [(facts, self._by_node[facts.node]) for facts in self._variant.variables]
+    def save(self, session: tf.compat.v1.Session, prefix: str) -> None:
+        """Writes a checkpoint of the module's variables, under their published names."""
+        if session.graph is not self._graph:
+            raise GraphModeError(
+                "Cannot export a hub.Module: the session is of another graph.",
+                self._variant.subject,
+                expected="a session of the graph that the module was made in",
+                found="one of another graph",
+                advice="pass the session that runs the module",
+            )
+        with self._graph.as_default():
+            self._saver.save(session, prefix, write_meta_graph=False, write_state=False)
 
-    def add(
-        self, chosen: Plan, given: Mapping[str, tf.Tensor], scope: str
-    ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
-        """Adds a plan to the current graph.
+    def apply(self, endpoint: Endpoint, given: Mapping[str, tf.Tensor], name: str) -> list[tf.Tensor]:
+        """Adds an application to the current graph.
 
         Args:
-            chosen: what to add.
-            given: tensor of a signature -> tensor of the current graph.
-            scope: absolute name scope, with its slash.
+            endpoint: which outputs of which signature.
+            given: tensor of the signature -> tensor of the current graph.
+            name: of the name scope, in the current one; numbered if it is taken.
 
         Returns:
-            What the plan fetches, and its update ops.
+            The outputs, flat.
         """
-        facts = {each.node: each for each in self._variant.variables}
-        outside = {
-            **{p: self._variable(facts[n]).handle for n, p in chosen.variables.items()},
-            **{p: self._table(node) for node, p in chosen.resources.items()},
-            **{p: self._path(name) for name, ps in chosen.assets.items() for p in ps},
-        }
-        given = {name: _known_here(tensor) for name, tensor in given.items()}
-        input_map = {p: _known_here(tensor) for p, tensor in outside.items()}
-        input_map |= {placeholder: given[t] for t, placeholder in chosen.inputs.items()}
-        added = import_graph(_with_own_functions(chosen), input_map, given, scope)
-        if chosen.beside:
-            self._colocate(chosen, given, scope)
-        return added
+        self._require_own_graph()
+        if self._needs_functions():
+            return self._apply_in_function(endpoint, given, name)
+        fetches, _ = self._variant.published_signature(endpoint.signature).fetches(endpoint.outputs)
+        fed = {**self._tensors, **given}
+        # What stands outside of a loop or a branch has to enter it.
+        fed = {tensor: compat.enter_v1_context(fed[tensor]) for tensor in sorted(fed)}
+        scope = _scope_for(name)
+        with refusing(endpoint.subject):
+            part = published.application(self._published, scope, trainable=self._trainable)
+            self._import(part, fed, scope)
+            return [
+                fed[t] if t in fed else self._graph.get_tensor_by_name(scope + t)
+                for t in map(graph.tensor_name, fetches)
+            ]
 
-    def _colocate(self, chosen: Plan, given: Mapping[str, tf.Tensor], scope: str) -> None:
-        """Puts ops where the plan says: beside inputs, variables and tables."""
-        current = tf.compat.v1.get_default_graph()
-        outside = {
-            **{node: variable.handle for node, variable in self._by_node.items()},
-            **self._tables,
-            **{graph.node_name(tensor): here for tensor, here in given.items()},
-        }
-        for node, names in chosen.beside.items():
-            # What was pruned has no place to share.
-            others = [outside[name].op for name in names if name in outside]
-            if others:
-                compat.colocate(current.get_operation_by_name(scope + node), others)
-
-    def _variable(self, facts: VariableFacts) -> tf.Variable:
-        if facts.node in self._by_node:
-            return self._by_node[facts.node]
-        initial = self._initial_value(facts)
-        collections = [_KEYS.GLOBAL_VARIABLES]
-        if facts.is_model_variable:
-            collections.append(_KEYS.MODEL_VARIABLES)
-        with refusing(self._variant.subject), tf.name_scope(self.scope):
-            variable = tf.compat.v1.Variable(
-                initial,
-                trainable=self._trainable and facts.trainable,
-                collections=collections,
-                name=facts.node,
-                use_resource=True,
+    def _require_own_graph(self) -> None:
+        with tf.init_scope():
+            current = tf.compat.v1.get_default_graph()
+        if current is not self._graph:
+            raise GraphModeError(
+                "Cannot apply a hub.Module: it was made in another graph.",
+                self._variant.subject,
+                expected="a call while the module's own graph is the default graph",
+                found="another default graph",
+                advice="make the module in each graph that applies it",
             )
-        if facts.full_shape is not None and facts.offset is not None:
-            around = self.scope + facts.name
-            compat.set_save_slice(variable, around, facts.full_shape, facts.offset)
-        self._by_node[facts.node] = variable
-        return variable
 
-    def _initial_value(self, facts: VariableFacts) -> tf.Tensor:
-        if self._checkpoint is not None:
-            self._checkpoint.check(facts)
-            name = f"{self.scope}{facts.node}/restore/"
-            with refusing(self._variant.subject), tf.name_scope(name):
-                return self._checkpoint.restoring(facts)
-        chosen = plan(self._variant, [facts.initial_value], for_session=True)
-        with tf.name_scope(f"{self.scope}{facts.node}/initial/") as scope:
-            (value,), _ = self.add(chosen, {}, scope)
-        return value
+    def _needs_functions(self) -> bool:
+        """Whether the published graph cannot become a part of the current one.
 
-    def _table(self, node: str) -> tf.Tensor:
-        if node in self._tables:
-            return self._tables[node]
-        name = self.scope + node
-        with refusing(self._variant.subject), tf.name_scope(f"{name}/"), tf.device("CPU"):
-            self._tables[node] = make_resource(self._variant.nodes[node], shared_name=name)
-        filling = plan_initialization(self._variant, node, for_session=True)
-        if filling is not None:
-            with tf.name_scope(f"{name}/fill/") as scope:
-                _, initializers = self.add(filling, {}, scope)
-            for initializer in initializers:
-                tf.compat.v1.add_to_collection(_KEYS.TABLE_INITIALIZERS, initializer)
-        return self._tables[node]
+        A branch or body of If and While is a function, which may run all of its
+        ops. Loops in loops cannot be imported into a v1 loop: TensorFlow takes
+        the inner ones' constants into the wrong one.
+        """
+        if tf.compat.v1.get_default_graph() is not self._graph:
+            return True
+        return compat.inside_v1_loop() and contexts.has_nested_loops(self._published)
 
-    def _path(self, name: str) -> tf.Tensor:
-        if name not in self._paths:
-            with tf.name_scope(f"{self.scope}assets/"):
-                path = tf.constant(self._spec.files.assets[name], name="path")
-            tf.compat.v1.add_to_collection(_KEYS.ASSET_FILEPATHS, path)
-            self._paths[name] = path
-        return self._paths[name]
+    def _require_free_names(self) -> None:
+        """Checks that names below the scope are as unused as variables are.
+
+        They are not where a variable scope is entered again, to reuse what is in
+        it, or where something was named in full.
+        """
+        name = self.scope.split("/")[-2]
+        free = self._graph.unique_name(name, mark_as_used=False)
+        here = {op.name for op in self._graph.get_operations() if op.name.startswith(self.scope)}
+        published = {self.scope + node.name for node in self._variant.published.graph_def.node}
+        if f"{free}/" == self.scope and not here & published:
+            return
+        raise GraphModeError(
+            f"Cannot make a hub.Module: its name scope {self.scope!r} is in use.",
+            self._variant.subject,
+            expected="a name scope as unused as the variable scope of this name",
+            found=f"the ops {choices(sorted(here)[:5])}" if here else "a scope without ops",
+            advice="make the module once and apply it wherever it is needed, since its variables "
+            "cannot be had again by variable_scope(..., reuse=True); or pass another name=...",
+        )
+
+    def _import(self, part: published.MetaGraph, fed: Mapping[str, tf.Tensor], scope: str) -> None:
+        inside = {node.name for node in part.graph_def.node} - set(map(graph.node_name, fed))
+        beside = colocation.take_out(part.graph_def, inside)
+        # Each import's functions are its own: two of one name may come to differ
+        # when they are differentiated, and those of other modules differ.
+        library.rename_functions(part.graph_def, uuid.uuid4().hex, kept=library.called_as_ops(part.graph_def))
+        tf.compat.v1.train.import_meta_graph(
+            part, input_map=dict(fed), import_scope=scope.rstrip("/").rpartition("/")[2]
+        )
+        outside = {graph.node_name(tensor): here.op for tensor, here in fed.items()}
+        for node, names in beside.items():
+            compat.colocate(
+                self._graph.get_operation_by_name(scope + node), [outside[n] for n in names]
+            )
+
+    def _made_variables(self) -> list[tuple[VariableFacts, tf.Variable]]:
+        made = {v.op.name: v for v in tf.compat.v1.global_variables()}
+        pairs = [(facts, made.get(self.scope + facts.node)) for facts in self._variant.variables]
+        return [(facts, variable) for facts, variable in pairs if variable is not None]
+
+    def _restore(self) -> None:
+        """Makes the variables' initializers restore the published values."""
+        prefix = self._spec.files.checkpoint
+        if prefix is None or not self.variables:
+            return
+        checkpoint = Checkpoint(prefix, self._spec.subject)
+        checkpoint.keep_for(self._graph)
+        for facts, _ in self.variables:
+            checkpoint.check(facts)
+        tf.compat.v1.train.init_from_checkpoint(checkpoint.prefix, self._by_name)
+
+    def _apply_in_function(
+        self, endpoint: Endpoint, given: Mapping[str, tf.Tensor], name: str
+    ) -> list[tf.Tensor]:
+        if references := [t for t, here in self._tensors.items() if _is_reference(here)]:
+            raise GraphModeError(
+                "Cannot apply a hub.Module inside a function: its state is held by reference.",
+                endpoint.subject,
+                expected="resource variables and tables, which functions can capture",
+                found=f"{references[0].removesuffix(':0')!r}, a reference",
+                advice="apply it outside of tf.cond, tf.while_loop and Dataset.map; or call "
+                "tf.compat.v1.disable_control_flow_v2() first; or use hub.ModuleLayer",
+            )
+        return add_call(endpoint, given, name, self._outside, training=self._trainable)
+
+    def _outside(self, chosen: Plan) -> dict[str, tf.Tensor]:
+        """Placeholder of a plan -> the tensor of this graph that it stands for."""
+        nodes = {**chosen.variables, **chosen.resources}
+        tensors = {file: tensor for tensor, file in self._variant.assets.items()}
+        paths = {
+            placeholder: self._graph.get_tensor_by_name(self.scope + tensors[file])
+            for file, placeholders in chosen.assets.items()
+            for placeholder in placeholders
+        }
+        return {p: self._tensors[f"{node}:0"] for node, p in nodes.items()} | paths
 
 
-def _with_own_functions(chosen: Plan) -> Plan:
-    """The plan with function names of its own.
-
-    Applications of one module may be differentiated in different ways; a
-    session's graph would then have two functions of one name.
-    """
-    if not chosen.graph_def.library.function:
-        return chosen
-    graph_def = graph_pb2.GraphDef()
-    graph_def.CopyFrom(chosen.graph_def)
-    library.rename_functions(graph_def, salt=uuid.uuid4().hex)
-    return dataclasses.replace(chosen, graph_def=graph_def)
+def _scope_for(name: str) -> str:
+    """The absolute name scope, with its slash, that an import will open."""
+    free = tf.compat.v1.get_default_graph().unique_name(name, mark_as_used=False)
+    return f"{free}/"
 
 
-def _known_here(tensor: tf.Tensor) -> tf.Tensor:
-    """A tensor of the outermost graph, captured if a function is being built."""
-    current = tf.compat.v1.get_default_graph()
-    return tensor if tensor.graph is current else compat.capture(tensor)
+def _is_reference(tensor: tf.Tensor) -> bool:
+    return bool(tensor.dtype != tensor.dtype.base_dtype)
+

@@ -38,7 +38,7 @@ from hub_keras_bridge.symbolic import (
     symbolic_inputs,
     symbolic_outputs,
 )
-from hub_keras_bridge.variant import VariableFacts
+from hub_keras_bridge.variant import VariableFacts, by_name
 
 # Two threads may make the first call of a layer at once.
 _BUILDING = threading.RLock()
@@ -191,13 +191,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
     def variable_map(self) -> dict[str, keras.Variable | list[keras.Variable]]:
         """TF1 name -> variable, or the list of a partitioned one's slices."""
         self._ensure_built()
-        found: dict[str, keras.Variable | list[keras.Variable]] = {}
-        for facts, variable in self._module.weights:
-            if facts.full_shape is None:
-                found[facts.name] = variable
-            else:
-                found.setdefault(facts.name, []).append(variable)
-        return found
+        return by_name(self._module.weights)
 
     def export_module(self, path: str | os.PathLike[str]) -> None:
         """Writes a TF1 Hub module with the current weights.

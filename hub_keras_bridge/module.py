@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
@@ -11,17 +12,16 @@ from typing import Any
 import tensorflow as tf
 
 from hub_keras_bridge import compat, export
-from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import GraphModeError, InputError
 from hub_keras_bridge.graph_state import GraphState
-from hub_keras_bridge.graphs import contexts
-from hub_keras_bridge.plan import plan_call
+from hub_keras_bridge.lifted_state import LiftedState
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.variant import by_name
 
 # What TensorFlow takes for the name of an outermost scope.
-_SCOPE_NAME = r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*"
+_SCOPE_NAME = r"[A-Za-z0-9.][A-Za-z0-9_.\\>-]*(/[A-Za-z0-9_.\\>-]+)*"
 
 
 class Module:
@@ -71,19 +71,26 @@ class Module:
         self._spec = load_module_spec(spec)
         self._trainable = trainable
         self._variant = self._spec.variant(tags)
-        # State lies outside whatever loop or branch the module is made in.
+        self._tags = set(self._variant.tags)
+        # State lies outside whatever loop, branch or function the module is made in.
         with tf.init_scope():
-            if tf.executing_eagerly():
-                raise GraphModeError(
-                    "Cannot make a hub.Module: TensorFlow executes eagerly here.",
-                    self._variant.subject,
-                    expected="a TF1 graph that is being built",
-                    found="eager execution",
-                    advice="make it inside `with tf.Graph().as_default():`; begin a TF1 script "
-                    "with tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer",
-                )
-            self._graph = tf.compat.v1.get_default_graph()
-            with _unused_scope(name, self._graph) as scope:
+            lifted = tf.executing_eagerly()
+        if lifted and not tf.inside_function():
+            raise GraphModeError(
+                "Cannot make a hub.Module: TensorFlow executes eagerly here.",
+                self._variant.subject,
+                expected="a TF1 graph that is being built",
+                found="eager execution",
+                advice="make it inside `with tf.Graph().as_default():`; begin a TF1 script with "
+                "tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer",
+            )
+        scope = _unused_scope(name)
+        self._name = scope.split("/")[-2]
+        self._state: GraphState | LiftedState
+        if lifted:
+            self._state = LiftedState(self._spec, self._variant, scope, trainable)
+        else:
+            with tf.init_scope(), tf.name_scope(scope.removesuffix(f"{self._name}/")):
                 self._state = GraphState(self._spec, self._variant, scope, trainable)
 
     def __repr__(self) -> str:
@@ -113,46 +120,9 @@ class Module:
             GraphModeError: another graph is being built than the module is in.
         """
         endpoint = Endpoint(self._variant, signature, None, bool(as_dict))
-        self._require_own_graph()
-        own = self._state.scope.rstrip("/").rpartition("/")[2]
-        name = f"{own}_apply_{endpoint.signature}"
-        with tf.name_scope(re.sub(r"[^A-Za-z0-9_.-]", "_", name)) as scope:
-            flat = endpoint.bind(inputs)
-            chosen = plan_call(
-                self._variant,
-                endpoint.signature,
-                endpoint.outputs,
-                training=self._trainable,
-                for_session=self._joins_the_graph(),
-            )
-            given = dict(zip(endpoint.facts.input_tensors, flat, strict=True))
-            found, updates = self._state.add(chosen, given, scope)
-            for update in updates:
-                tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, update)
-        return endpoint.pack(found)
-
-    def _joins_the_graph(self) -> bool:
-        """Whether ops become a part of the session's graph as published.
-
-        A branch or body of If and While is a function. Loops in loops cannot be
-        imported into a v1 loop: TensorFlow takes the inner ones' constants into
-        the wrong one.
-        """
-        if tf.inside_function():
-            return False
-        return not (compat.inside_v1_loop() and contexts.has_nested_loops(self._variant.meta_graph))
-
-    def _require_own_graph(self) -> None:
-        with tf.init_scope():
-            current = tf.compat.v1.get_default_graph()
-        if current is not self._graph:
-            raise GraphModeError(
-                "Cannot apply a hub.Module: it was made in another graph.",
-                self._variant.subject,
-                expected="a call while the module's own graph is the default graph",
-                found="another default graph",
-                advice="make the module in each graph that applies it",
-            )
+        given = dict(zip(endpoint.facts.input_tensors, endpoint.bind(inputs), strict=True))
+        name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{self._name}_apply_{endpoint.signature}")
+        return endpoint.pack(self._state.apply(endpoint, given, name))
 
     @property
     def spec(self) -> ModuleSpec:
@@ -169,15 +139,7 @@ class Module:
     @property
     def variable_map(self) -> dict[str, tf.Variable | list[tf.Variable]]:
         """TF1 name -> variable, or the list of a partitioned one's slices."""
-        found: dict[str, tf.Variable | list[tf.Variable]] = {}
-        for facts, variable in self._state.variables:
-            if facts.full_shape is None:
-                found[facts.name] = variable
-            else:
-                slices = found.setdefault(facts.name, [])
-                assert isinstance(slices, list), "slices share a name with slices alone"
-                slices.append(variable)
-        return found
+        return by_name(self._state.variables)
 
     def export(self, path: str | os.PathLike[str], session: tf.compat.v1.Session) -> None:
         """Writes the module with the variables' values in a session.
@@ -205,15 +167,9 @@ class Module:
         >>> hub.ModuleLayer(path)([1.0]).numpy().tolist()
         [5.0]
         """
-        facts = [facts for facts, _ in self._state.variables]
-        # A session runs nothing in a graph without ops, not even nothing.
-        values = session.run([v for _, v in self._state.variables]) if facts else []
-        pairs = list(zip(facts, values, strict=True))
-        export.write_module(
-            os.fspath(path),
-            self._spec.files,
-            (lambda prefix: write_checkpoint(prefix, pairs)) if pairs else None,
-        )
+        save = functools.partial(self._state.save, session)
+        has_variables = bool(self._state.variables)
+        export.write_module(os.fspath(path), self._spec.files, save if has_variables else None)
 
     def get_signature_names(self) -> list[str]:
         """Names of the signatures of the module's variant."""
@@ -321,7 +277,7 @@ def _applied(module: Module, endpoint: Endpoint) -> tuple[list[tf.Tensor], Any]:
 
 def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not re.fullmatch(_SCOPE_NAME, name):
-        raise GraphModeError(
+        raise InputError(
             "Cannot make a hub.Module: its name cannot be a scope's.",
             expected="letters, digits and _.-/ , the first a letter, digit or dot",
             found=repr(name),
@@ -329,20 +285,12 @@ def _check_name(name: Any) -> None:
         )
 
 
-@contextmanager
-def _unused_scope(name: str, graph: tf.Graph) -> Iterator[str]:
-    """An absolute scope, with its slash, that neither names nor variables use."""
+def _unused_scope(name: str) -> str:
+    """An absolute scope, with its slash, that no other variables use."""
     around = tf.compat.v1.get_variable_scope().name
-    prefix = f"{around}/" if around else ""
-    with tf.compat.v1.name_scope(None):
-        free = graph.unique_name(prefix + name)
-        # A scope may be in use though nobody asked for its name: by a variable
-        # that was named in full.
-        while any(op.name.startswith(f"{free}/") for op in graph.get_operations()):
-            free = graph.unique_name(prefix + name)
-    # Entered once as a variable scope too, so that no other one takes it.
     with (
-        tf.compat.v1.variable_scope(free.removeprefix(prefix), auxiliary_name_scope=False),
-        tf.name_scope(f"{free}/") as scope,
+        tf.name_scope(f"{around}/" if around else ""),
+        # Entered, so that no other one takes it.
+        tf.compat.v1.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope,
     ):
-        yield scope
+        return f"{scope.name}/"

@@ -161,7 +161,8 @@ def _plan(
         )
     pruned = prune(variant.meta_graph.graph_def, targets, cut, variant.subject)
     found = pruned.placeholders
-    _check_ops(pruned.graph_def, variant.subject)
+    check_registered(pruned.graph_def, variant.subject)
+    _check_references(pruned.graph_def, variant.subject)
     rewritten = (
         _as_published(variant, pruned) if for_session else _as_function(variant, pruned, targets)
     )
@@ -414,6 +415,7 @@ def _finish(graph_def: graph_pb2.GraphDef) -> None:
         node.attr.pop("_output_shapes", None)
     graph_def.library.CopyFrom(library.reachable(graph_def.library, graph_def.node))
     check_calls(graph_def)
+    library.forget_places(graph_def.library)
     library.rename_functions(graph_def)
     _raise_version(graph_def)
 
@@ -431,13 +433,17 @@ def _raise_version(graph_def: graph_pb2.GraphDef) -> None:
         graph_def.versions.producer = max(graph_def.versions.producer, today)
 
 
-def _check_ops(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+def check_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+    """Checks that TensorFlow knows all ops that a graph uses.
+
+    Raises:
+        UnknownOpError: it does not; the message names the package that brings them.
+    """
     used = library.reachable(graph_def.library, graph_def.node)
     functions = {function.signature.name for function in used.function}
     nodes = [*graph_def.node, *(n for f in used.function for n in f.node_def)]
     ops = {node.op for node in nodes} - functions
-    known = {op: compat.op_def(op) for op in ops}
-    unknown = sorted(op for op, definition in known.items() if definition is None)
+    unknown = sorted(op for op in ops if compat.op_def(op) is None)
     if unknown:
         packages = {
             package
@@ -454,8 +460,12 @@ def _check_ops(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
             if packages
             else "import the package that brings these ops before loading the module",
         )
+
+
+def _check_references(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+    ops = {node.op for node in graph_def.node}
     by_reference = sorted(
-        name for name, op in known.items() if op and any(arg.is_ref for arg in op.input_arg)
+        op for op in ops if (d := compat.op_def(op)) and any(arg.is_ref for arg in d.input_arg)
     )
     if by_reference:
         raise UnknownOpError(

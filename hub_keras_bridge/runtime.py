@@ -203,10 +203,7 @@ class Runtime(tf.Module):
         watch: bool = True,
     ) -> Function:
         facts = variant.signature(signature) if signature else None
-        handles = {
-            placeholder: self._table(variant, node).resource_handle
-            for node, placeholder in chosen.resources.items()
-        }
+        handles = self._handles(variant, chosen)
         inputs = facts.input_tensors if facts else []
         specs = facts.input_specs if facts else []
         for name in chosen.assets:
@@ -220,6 +217,36 @@ class Runtime(tf.Module):
 
         return following_global_seed(chosen, build)
 
+    def outside(self, variant: Variant, chosen: Plan) -> dict[str, tf.Tensor]:
+        """What a plan's placeholders stand for, captured in the function being built."""
+        with self._kept.lock, tf.init_scope():
+            handles = self._handles(variant, chosen)
+        return self._captured(chosen, handles, watch=True)
+
+    def _handles(self, variant: Variant, chosen: Plan) -> dict[str, tf.Tensor]:
+        return {
+            placeholder: self._table(variant, node).resource_handle
+            for node, placeholder in chosen.resources.items()
+        }
+
+    def _captured(
+        self,
+        chosen: Plan,
+        handles: Mapping[str, tf.Tensor],
+        watch: bool,
+        replica: int | None = None,
+    ) -> dict[str, tf.Tensor]:
+        paths = {
+            placeholder: self._file(name, chosen.subject).asset.asset_path
+            for name, placeholders in chosen.assets.items()
+            for placeholder in placeholders
+        }
+        found = {p: compat.capture(value) for p, value in {**handles, **paths}.items()}
+        for node, placeholder in chosen.variables.items():
+            variable = replicas.copy_for(self._variable(node, chosen), replica)
+            found[placeholder] = compat.capture_variable(variable, watch)
+        return found
+
     def _body(
         self,
         chosen: Plan,
@@ -229,20 +256,11 @@ class Runtime(tf.Module):
         replica: int | None = None,
     ) -> Function:
         """A Python function that adds a plan to the current graph."""
-        paths = {
-            placeholder: self._file(name, chosen.subject).asset.asset_path
-            for name, placeholders in chosen.assets.items()
-            for placeholder in placeholders
-        }
 
         def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
             given = dict(zip(inputs, arguments, strict=True))
-            input_map = {p: given[tensor] for tensor, p in chosen.inputs.items()}
-            for node, placeholder in chosen.variables.items():
-                variable = replicas.copy_for(self._variable(node, chosen), replica)
-                input_map[placeholder] = compat.capture_variable(variable, watch)
-            for placeholder, value in {**handles, **paths}.items():
-                input_map[placeholder] = compat.capture(value)
+            input_map = self._captured(chosen, handles, watch, replica)
+            input_map |= {p: given[tensor] for tensor, p in chosen.inputs.items()}
             return import_plan(chosen, input_map, given)
 
         return body

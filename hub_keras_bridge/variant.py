@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -23,6 +24,8 @@ from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.graphs.legacy import modernize
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.tensor_info import ParsedTensorInfo, parse_tensor_info
+
+V = TypeVar("V")
 
 _KEYS = tf.compat.v1.GraphKeys
 _VARIABLE_COLLECTIONS = (
@@ -82,6 +85,19 @@ class VariableFacts:
         full = " ".join(map(str, self.full_shape))
         extent = ":".join(f"{o},{s}" for o, s in zip(self.offset, self.shape, strict=True))
         return f"{full} {extent}"
+
+
+def by_name(variables: Iterable[tuple[VariableFacts, V]]) -> dict[str, V | list[V]]:
+    """TF1 name -> variable, or the list of a partitioned one's slices."""
+    found: dict[str, V | list[V]] = {}
+    for facts, variable in variables:
+        if facts.full_shape is None:
+            found[facts.name] = variable
+        else:
+            slices = found.setdefault(facts.name, [])
+            assert isinstance(slices, list), "slices share a name with slices alone"
+            slices.append(variable)
+    return found
 
 
 @dataclass(frozen=True)
@@ -157,7 +173,13 @@ class Variant:
                 advice="pass signature=... with a name from this list",
             )
         # The rewritten graph, since outputs may have moved to new nodes.
-        definition = self.meta_graph.signature_def[name]
+        return self._parse(name, self.meta_graph.signature_def[name])
+
+    def published_signature(self, name: str) -> SignatureFacts:
+        """A signature that is there, with the tensors of the graph as published."""
+        return self._parse(name, self.published.signature_def[name])
+
+    def _parse(self, name: str, definition: meta_graph_pb2.SignatureDef) -> SignatureFacts:
         with refusing(
             self.subject.with_signature(name),
             "Cannot read a signature of a TF1 Hub module.",

@@ -31,7 +31,7 @@ def module_fn():
 
 
 def test_groups_and_devices_follow_to_where_the_module_is_applied():
-    """The original library gives the same, but for what pruning leaves out."""
+    """The original library gives the same."""
     spec = hub.create_module_spec(module_fn)
     with tf.Graph().as_default() as graph:
         source = tf.constant([1.0, 2.0], name="source")
@@ -51,7 +51,7 @@ def test_groups_and_devices_follow_to_where_the_module_is_applied():
         by_inner, _ = placed("by_inner")
         assert by_inner == [b"loc:@module_apply_default/inner"]
         by_unneeded, _ = placed("by_unneeded")
-        assert by_unneeded == [b"loc:@module_apply_default/by_unneeded"]
+        assert by_unneeded == [b"loc:@module_apply_default/unneeded"]
         _, device = placed("on_device")
         assert device == "/job:worker/device:CPU:1"
 

@@ -23,6 +23,9 @@ class Checkpoint:
         subject: the module, for messages.
         key: TF1 name -> name in the checkpoint.
 
+    Attributes:
+        prefix: the same, or a way to it without wildcard characters.
+
     Raises:
         CheckpointError: it cannot be opened.
     """
@@ -31,16 +34,16 @@ class Checkpoint:
         self, prefix: str, subject: Subject, key: Callable[[str], str] = lambda name: name
     ) -> None:
         # TensorFlow takes the prefix for a pattern; an alias has no wildcards.
-        self._alias, self._prefix = _without_wildcards(prefix)
+        self._alias, self.prefix = _without_wildcards(prefix)
         self._subject = subject
         self._key = key
         try:
             # Not there in TensorFlow's first format, which a Saver still writes.
-            if tf.io.gfile.exists(f"{self._prefix}.index"):
-                check_index(self._prefix)
+            if tf.io.gfile.exists(f"{self.prefix}.index"):
+                check_index(self.prefix)
             # Not tf.train.load_checkpoint, which takes any prefix on some remote
             # file systems for a folder.
-            reader = tf.compat.v1.train.NewCheckpointReader(self._prefix)
+            reader = tf.compat.v1.train.NewCheckpointReader(self.prefix)
             self._shapes = reader.get_variable_to_shape_map()
             self._dtypes = reader.get_variable_to_dtype_map()
         except (tf.errors.OpError, ValueError) as error:
@@ -72,7 +75,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
                 self._subject,
-                expected=f"an entry {key!r} in {self._prefix}",
+                expected=f"an entry {key!r} in {self.prefix}",
                 found=f"entries {choices(self._shapes)}",
                 advice="fetch the module again, or publish it from a checkpoint that has all "
                 "its variables; name_transform_fn maps names that differ",
@@ -83,7 +86,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
                 self._subject,
-                expected=f"{facts.dtype.name} {list(shape)} in {self._prefix}",
+                expected=f"{facts.dtype.name} {list(shape)} in {self.prefix}",
                 found=f"{found[1].name} {list(found[0])}",
                 advice="use the checkpoint that belongs to this graph",
             )
@@ -102,7 +105,7 @@ class Checkpoint:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
                 self._subject,
-                expected=f"readable data in {self._prefix}",
+                expected=f"readable data in {self.prefix}",
                 found=error.message,
                 advice="fetch the module again; the copy is damaged",
             ) from error
@@ -125,7 +128,7 @@ class Checkpoint:
     def _restoring(self, several: Sequence[VariableFacts]) -> list[tf.Tensor]:
         with tf.device("CPU"):
             values = tf.raw_ops.RestoreV2(
-                prefix=self._prefix,
+                prefix=self.prefix,
                 tensor_names=[self._key(facts.name) for facts in several],
                 shape_and_slices=[facts.slice_spec for facts in several],
                 dtypes=[facts.dtype for facts in several],

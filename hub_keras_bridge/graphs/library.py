@@ -59,7 +59,16 @@ def reachable(
     return kept
 
 
-def rename_functions(graph_def: graph_pb2.GraphDef, salt: str = "") -> None:
+def called_as_ops(graph_def: graph_pb2.GraphDef) -> set[str]:
+    """The functions that nodes call by having them for an op, and all that these call."""
+    functions = {function.signature.name for function in graph_def.library.function}
+    nodes = [node for node in graph_def.node if node.op in functions]
+    return {f.signature.name for f in reachable(graph_def.library, nodes).function}
+
+
+def rename_functions(
+    graph_def: graph_pb2.GraphDef, salt: str = "", kept: Collection[str] = ()
+) -> None:
     """Gives each library function a name that tells the whole graph.
 
     A process has one name space for functions; modules out of one script have
@@ -70,23 +79,30 @@ def rename_functions(graph_def: graph_pb2.GraphDef, salt: str = "") -> None:
     Args:
         graph_def: changed in place.
         salt: what else the names are to tell apart.
+        kept: functions that keep their names.
     """
     library = graph_def.library
     if not library.function:
         return
     told = graph_def.SerializeToString(deterministic=True) + salt.encode()
     digest = hashlib.sha256(told).hexdigest()[:16]
-    renamed = {f.signature.name: f"{f.signature.name}_{digest}" for f in library.function}
+    names = [f.signature.name for f in library.function if f.signature.name not in kept]
+    renamed = {name: f"{name}_{digest}" for name in names}
     for function in library.function:
-        function.signature.name = renamed[function.signature.name]
+        function.signature.name = renamed.get(function.signature.name, function.signature.name)
         _rename_calls(function.node_def, renamed)
+    for gradient in library.gradient:
+        gradient.function_name = renamed.get(gradient.function_name, gradient.function_name)
+        gradient.gradient_func = renamed.get(gradient.gradient_func, gradient.gradient_func)
+    _rename_calls(graph_def.node, renamed)
+
+
+def forget_places(library: function_pb2.FunctionDefLibrary) -> None:
+    """Takes devices and colocations out of functions; changes the library."""
+    for function in library.function:
         for node in function.node_def:
             node.device = ""
             node.attr.pop("_class", None)
-    for gradient in library.gradient:
-        gradient.function_name = renamed[gradient.function_name]
-        gradient.gradient_func = renamed.get(gradient.gradient_func, gradient.gradient_func)
-    _rename_calls(graph_def.node, renamed)
 
 
 def _rename_calls(nodes: Iterable[node_def_pb2.NodeDef], renamed: Mapping[str, str]) -> None:
