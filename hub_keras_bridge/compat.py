@@ -26,7 +26,6 @@ from tensorflow.python.ops import (
     control_flow_ops,
     control_flow_util,
     resource_variable_ops,
-    variables,
 )
 from tensorflow.python.saved_model import nested_structure_coder
 from tensorflow.python.util import pywrap_xla_ops
@@ -88,18 +87,12 @@ def global_seed() -> int | None:
     return tf_context.global_seed()
 
 
-def set_save_slice(
-    variable: tf.Variable, name: str, full_shape: Sequence[int], offset: Sequence[int]
-) -> None:
-    """Marks a TF1 variable as a slice of a partitioned one, as a Saver reads it.
+def set_initializer(variable: tf.Variable, op: tf.Operation) -> None:
+    """Says what op of a TF1 graph initializes a variable that lies outside of it.
 
-    TensorFlow sets it where it partitions itself; a restored slice needs it too.
+    ``tf.compat.v1.global_variables_initializer`` asks each variable for one.
     """
-    variable._set_save_slice_info(  # noqa: SLF001
-        variables.Variable.SaveSliceInfo(
-            name, list(full_shape), list(offset), variable.shape.as_list()
-        )
-    )
+    variable._initializer_op = op  # noqa: SLF001
 
 
 def capture(tensor: tf.Tensor) -> tf.Tensor:

@@ -58,9 +58,7 @@ class GraphState:
         self._restore()
         # Made now: when the module is exported, the graph may be final.
         self._saver = (
-            tf.compat.v1.train.Saver(self._by_name, sharded=True)
-            if self._by_name
-            else None
+            tf.compat.v1.train.Saver(self._by_name, sharded=True) if self._by_name else None
         )
 
     def save(self, session: tf.compat.v1.Session, prefix: str) -> None:
@@ -76,7 +74,9 @@ class GraphState:
         with self._graph.as_default():
             self._saver.save(session, prefix, write_meta_graph=False, write_state=False)
 
-    def apply(self, endpoint: Endpoint, given: Mapping[str, tf.Tensor], name: str) -> list[tf.Tensor]:
+    def apply(
+        self, endpoint: Endpoint, given: Mapping[str, tf.Tensor], name: str
+    ) -> list[tf.Tensor]:
         """Adds an application to the current graph.
 
         Args:
@@ -152,7 +152,9 @@ class GraphState:
         beside = colocation.take_out(part.graph_def, inside)
         # Each import's functions are its own: two of one name may come to differ
         # when they are differentiated, and those of other modules differ.
-        library.rename_functions(part.graph_def, uuid.uuid4().hex, kept=library.called_as_ops(part.graph_def))
+        library.rename_functions(
+            part.graph_def, uuid.uuid4().hex, kept=library.called_as_ops(part.graph_def)
+        )
         tf.compat.v1.train.import_meta_graph(
             part, input_map=dict(fed), import_scope=scope.rstrip("/").rpartition("/")[2]
         )
@@ -212,4 +214,3 @@ def _scope_for(name: str) -> str:
 
 def _is_reference(tensor: tf.Tensor) -> bool:
     return bool(tensor.dtype != tensor.dtype.base_dtype)
-

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import NoReturn
 
 import tensorflow as tf
 
+from hub_keras_bridge import compat
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import GraphModeError
 from hub_keras_bridge.function_call import add_call, add_plan
@@ -43,22 +45,23 @@ class LiftedState:
         self.scope = scope
         self._variant = variant
         self._trainable = trainable
-        made = {}
-        with tf.init_scope(), tf.name_scope(""):
-            for facts, value in first_values(spec, variant.tags, _nodes(variant)):
-                made[facts.node] = tf.Variable(
+        with tf.init_scope(), _creators(trainable):
+            values = first_values(spec, variant.tags, {f.node for f in variant.variables})
+            made = {
+                facts.node: tf.Variable(
                     value,
                     trainable=trainable and facts.trainable,
                     name=scope + facts.node,
                     dtype=facts.dtype,
                 )
+                for facts, value in values
+            }
             self._runtime = Runtime(made, spec.files.assets)
         self.variables = [(facts, made[facts.node]) for facts in variant.variables]
         # A function does not keep what it captures.
         tf.compat.v1.add_to_collection(_KEPT, self)
-        for facts, variable in self.variables:
-            for key in _collections(facts.is_model_variable, variable.trainable):
-                _add_to_own_collection(key, variable)
+        if _has_own_collections(tf.compat.v1.get_default_graph()):
+            self._join_collections()
         if trainable and (losses := standing_losses(variant)):
             with tf.name_scope(scope) as own:
                 found, _ = add_plan(plan(variant, losses), {}, own, self._outside)
@@ -89,12 +92,33 @@ class LiftedState:
             advice="use hub.ModuleLayer and its export_module(path)",
         )
 
+    def _join_collections(self) -> None:
+        """Makes the variables known as those that the function itself makes are."""
+        for facts, variable in self.variables:
+            with tf.name_scope(f"{self.scope}{facts.node}/"):
+                compat.set_initializer(variable, tf.no_op("Assign"))
+            for key in _collections(facts.is_model_variable, variable.trainable):
+                # A creator of variables may have added it.
+                if all(known is not variable for known in tf.compat.v1.get_collection(key)):
+                    tf.compat.v1.add_to_collection(key, variable)
+
     def _outside(self, chosen: Plan) -> dict[str, tf.Tensor]:
         return self._runtime.outside(self._variant, chosen)
 
 
-def _nodes(variant: Variant) -> set[str]:
-    return {facts.node for facts in variant.variables}
+@contextlib.contextmanager
+def _creators(trainable: bool) -> Iterator[None]:
+    """Lets the creators of variables around, if any, see those that will be trained.
+
+    A ``tf.function`` refuses new ones when it is traced again: each trace would
+    train its own. Of variables that keep their values, there may be several.
+    """
+    if trainable:
+        with tf.name_scope(""):
+            yield
+    else:
+        with tf.Graph().as_default(), compat.eager_mode():
+            yield
 
 
 def _collections(is_model_variable: bool, trained: bool) -> list[str]:
@@ -102,13 +126,10 @@ def _collections(is_model_variable: bool, trained: bool) -> list[str]:
     return [_KEYS.GLOBAL_VARIABLES, *(key for key, holds in keys.items() if holds)]
 
 
-def _add_to_own_collection(key: str, variable: tf.Variable) -> None:
-    """Adds a variable where the function has a collection of its own.
+def _has_own_collections(function: tf.Graph) -> bool:
+    """Whether the function keeps its variables to itself.
 
-    That of a ``tf.function`` is the whole process's, as are its variables.
+    Those of a ``tf.function`` are the whole process's, and so is the collection.
     """
-    own = tf.compat.v1.get_collection_ref(key)
-    with tf.init_scope():
-        shared = tf.compat.v1.get_collection_ref(key)
-    if own is not shared:
-        own.append(variable)
+    key = _KEYS.GLOBAL_VARIABLES
+    return function.get_collection_ref(key) is not function.outer_graph.get_collection_ref(key)

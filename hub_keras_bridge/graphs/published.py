@@ -30,9 +30,7 @@ _OF_TRAINED_STATE = (_KEYS.TRAINABLE_VARIABLES, _KEYS.REGULARIZATION_LOSSES)
 _OF_TRAINED_APPLICATIONS = (_KEYS.UPDATE_OPS,)
 
 
-def with_files(
-    meta_graph: MetaGraph, paths: Mapping[str, str]
-) -> MetaGraph:
+def with_files(meta_graph: MetaGraph, paths: Mapping[str, str]) -> MetaGraph:
     """A copy that names its files by their paths, and lists them.
 
     Args:
@@ -51,9 +49,7 @@ def with_files(
     return result
 
 
-def state(
-    meta_graph: MetaGraph, scope: str, *, trainable: bool
-) -> MetaGraph:
+def state(meta_graph: MetaGraph, scope: str, *, trainable: bool) -> MetaGraph:
     """What to import for the state of a module.
 
     Args:
@@ -65,9 +61,7 @@ def state(
     return _part(meta_graph, keys, scope)
 
 
-def application(
-    meta_graph: MetaGraph, scope: str, *, trainable: bool
-) -> MetaGraph:
+def application(meta_graph: MetaGraph, scope: str, *, trainable: bool) -> MetaGraph:
     """What to import for an application, its state fed in; see :func:`state`."""
     keys = (*_EVERYWHERE, *(_OF_TRAINED_APPLICATIONS if trainable else ()))
     result = _part(meta_graph, keys, scope)
@@ -93,9 +87,7 @@ def state_nodes(graph_def: graph_pb2.GraphDef) -> set[str]:
     }
 
 
-def _part(
-    meta_graph: MetaGraph, keys: Collection[str], scope: str
-) -> MetaGraph:
+def _part(meta_graph: MetaGraph, keys: Collection[str], scope: str) -> MetaGraph:
     result = MetaGraph()
     result.CopyFrom(meta_graph)
     for key in set(result.collection_def) - set(keys):

@@ -1,0 +1,35 @@
+"""In a TF1 graph, a module's nodes have the names, types and inputs that the original gives them."""
+
+import functools
+import json
+import lzma
+import pathlib
+
+import published_graphs
+import pytest
+from conftest import ZOO
+
+import hub_keras_bridge as hub
+
+RECORDED = pathlib.Path(__file__).parent / "golden" / "published_graphs.json.xz"
+SLOW = ("bert_tiny", "nested")
+
+
+@functools.cache
+def recorded():
+    return json.loads(lzma.decompress(RECORDED.read_bytes()))
+
+
+def variants():
+    for name in sorted(path.name for path in ZOO.iterdir()):
+        for tags in published_graphs.variants(hub, str(ZOO / name / "module")):
+            marks = [pytest.mark.slow] if name in SLOW else []
+            yield pytest.param(name, tags, id="-".join([name, *tags]), marks=marks)
+
+
+@pytest.mark.parametrize(("name", "tags"), list(variants()))
+def test_nodes_in_five_positions(name, tags):
+    (expected,) = [r["nodes"] for r in recorded() if (r["module"], r["tags"]) == (name, tags)]
+    found = published_graphs.graph_in_five_positions(hub, str(ZOO / name / "module"), tags)
+    assert set(found) == set(expected)
+    assert found == expected
