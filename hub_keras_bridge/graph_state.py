@@ -10,7 +10,7 @@ import tensorflow as tf
 from hub_keras_bridge import compat
 from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
 from hub_keras_bridge.endpoint import Endpoint
-from hub_keras_bridge.errors import GraphModeError, choices
+from hub_keras_bridge.errors import GraphModeError, InputError, choices
 from hub_keras_bridge.function_call import add_call
 from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
 from hub_keras_bridge.graphs.calls import check_calls
@@ -46,6 +46,7 @@ class GraphState:
         self._require_free_names()
         with refusing(variant.subject):
             check_calls(variant.published.graph_def)
+            self._has_nested_loops = contexts.has_nested_loops(variant.published)
             paths = {tensor: spec.files.assets[name] for tensor, name in variant.assets.items()}
             self._published = published.with_files(variant.published, paths)
             self._import(published.state(self._published, scope, trainable=trainable), {}, scope)
@@ -71,6 +72,8 @@ class GraphState:
                 found="one of another graph",
                 advice="pass the session that runs the module",
             )
+        if self._saver is None:
+            return
         with self._graph.as_default():
             self._saver.save(session, prefix, write_meta_graph=False, write_state=False)
 
@@ -124,7 +127,7 @@ class GraphState:
         """
         if tf.compat.v1.get_default_graph() is not self._graph:
             return True
-        return compat.inside_v1_loop() and contexts.has_nested_loops(self._published)
+        return compat.inside_v1_loop() and self._has_nested_loops
 
     def _require_free_names(self) -> None:
         """Checks that names below the scope are as unused as variables are.
@@ -158,11 +161,25 @@ class GraphState:
         tf.compat.v1.train.import_meta_graph(
             part, input_map=dict(fed), import_scope=scope.rstrip("/").rpartition("/")[2]
         )
-        outside = {graph.node_name(tensor): here.op for tensor, here in fed.items()}
-        for node, names in beside.items():
-            compat.colocate(
-                self._graph.get_operation_by_name(scope + node), [outside[n] for n in names]
+        for node, others in beside.items():
+            op = self._graph.get_operation_by_name(scope + node)
+            compat.colocate(op, [self._place_of(other, fed, scope) for other in others])
+
+    def _place_of(self, node: str, fed: Mapping[str, tf.Tensor], scope: str) -> tf.Operation:
+        """Beside which op those belong that were published beside a node that is fed."""
+        outputs = self._graph.get_operation_by_name(scope + node).outputs
+        names = [f"{node}:{number}" for number in range(len(outputs))]
+        ops = [fed[name].op for name in names if name in fed]
+        if len(ops) < len(names) or len({tuple(op.colocation_groups()) for op in ops}) > 1:
+            raise InputError(
+                "Cannot apply a hub.Module: it is not clear beside what some of its ops belong.",
+                self._variant.subject,
+                expected=f"tensors of one place for the outputs of {node!r}, which they stand by",
+                found=f"{choices(op.name for op in ops)} for {len(names)} outputs",
+                advice="pass outputs of one op; or publish the module with a placeholder for each "
+                "input",
             )
+        return ops[0]
 
     def _made_variables(self) -> list[tuple[VariableFacts, tf.Variable]]:
         made = {v.op.name: v for v in tf.compat.v1.global_variables()}

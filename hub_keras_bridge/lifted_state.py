@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import tensorflow as tf
 
@@ -82,7 +82,7 @@ class LiftedState:
             )
         return add_call(endpoint, given, name, self._outside, training=self._trainable)
 
-    def save(self, session: tf.compat.v1.Session, prefix: str) -> NoReturn:
+    def save(self, *_: Any) -> NoReturn:
         """Refuses: the values are in no session."""
         raise GraphModeError(
             "Cannot export a hub.Module that was made in a function of TensorFlow 2.",

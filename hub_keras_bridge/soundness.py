@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from hub_keras_bridge.errors import FormatError, HubError, Subject
 
@@ -19,6 +20,7 @@ from hub_keras_bridge.errors import FormatError, HubError, Subject
 _TOLD = (
     ArithmeticError,
     AttributeError,
+    DecodeError,
     LookupError,
     MemoryError,
     NotImplementedError,

@@ -1,8 +1,8 @@
 """What a module adds to a TF1 graph, in five positions: runs with the original library, too.
 
-``python published_graphs.py LIBRARY MODULE ...`` prints, as JSON, a list of nodes for each variant of
-each module, as the library of this name builds it. Nothing here imports this package or anything
-that the original's environment lacks.
+``python published_graphs.py LIBRARY MODULE ...`` prints, as JSON, a list of nodes for each variant
+of each module, as the library of this name builds it. Nothing here imports this package or
+anything that the original's environment lacks.
 """
 
 import importlib

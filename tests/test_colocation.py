@@ -1,6 +1,7 @@
 """Which ops share a device with which: in the graph, and where a module is applied."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
@@ -77,3 +78,29 @@ def test_take_out():
     left = {node.name: list(node.attr["_class"].list.s) for node in graph_def.node}
     assert left["b"] == left["c"] == [b"loc:@a"]
     assert left["d"] == []
+
+
+def beside_parts():
+    x = v1.placeholder(tf.float32, [4], name="x")
+    first, second = tf.split(x, 2)
+    with v1.colocate_with(first):
+        y = tf.add(first, second, name="beside")
+    hub.add_signature(inputs={"first": first, "second": second}, outputs=y)
+
+
+def test_ops_beside_parts_of_an_op():
+    """As with the original: what is fed for the parts has to have one place."""
+    spec = hub.create_module_spec(beside_parts)
+    with tf.Graph().as_default() as graph:
+        module = hub.Module(spec)
+        parts = tf.split([1.0, 2.0, 3.0, 4.0], 2, name="parts")
+        module({"first": parts[0], "second": parts[1]})
+        op = graph.get_operation_by_name("module_apply_default/beside")
+        assert op.colocation_groups() == [b"loc:@parts"]
+        with pytest.raises(ValueError, match="not clear beside what") as caught:
+            module({"first": parts[0], "second": tf.constant([1.0, 2.0], name="other")})
+    assert (
+        caught.value.expected == "tensors of one place for the outputs of 'split', which they "
+        "stand by"
+    )
+    assert caught.value.found == "'other', 'parts' for 2 outputs"

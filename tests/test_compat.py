@@ -48,15 +48,35 @@ def eager_inside_a_graph():
         assert tf.constant(1.0).numpy() == 1.0
 
 
-@check_of("set_save_slice")
-def slices_are_saved_as_one(folder):
-    with tf.Graph().as_default(), v1.Session() as session:
-        parts = [v1.Variable([float(i)], name=f"v/part_{i}", use_resource=True) for i in (0, 1)]
-        for number, part in enumerate(parts):
-            compat.set_save_slice(part, "v", [2], [number])
-        session.run(v1.global_variables_initializer())
-        prefix = v1.train.Saver(parts).save(session, str(folder / "model"))
-    assert tf.train.load_variable(prefix, "v").tolist() == [0.0, 1.0]
+@check_of("set_initializer")
+def initialized_by_an_op():
+    variable = tf.Variable(3.0)
+    with tf.Graph().as_default() as graph, v1.Session() as session:
+        compat.set_initializer(variable, tf.no_op("start"))
+        initializer = v1.variables_initializer([variable])
+        assert [op.name for op in initializer.control_inputs] == ["start"]
+        session.run(initializer)
+    assert graph.get_operation_by_name("start") is variable.initializer
+
+
+@check_of("enter_v1_context")
+def tensors_enter_loops():
+    def body(i):
+        entered.append(compat.enter_v1_context(outside))
+        return i + 1
+
+    entered = []
+    v1.disable_control_flow_v2()
+    try:
+        with tf.Graph().as_default():
+            outside = tf.constant(1.0)
+            assert compat.enter_v1_context(outside) is outside
+            v1.while_loop(lambda i: i < 2, body, [0])
+    finally:
+        v1.enable_control_flow_v2()
+    assert [(tensor.op.type, tensor.op.inputs[0] is outside) for tensor in entered] == [
+        ("Enter", True)
+    ]
 
 
 @check_of("capture", "capture_variable", "wrap_function")

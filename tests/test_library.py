@@ -8,7 +8,13 @@ from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 from tensorflow.python.framework import function
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.graphs.library import named_functions, reachable, rename_functions
+from hub_keras_bridge.graphs.library import (
+    called_as_ops,
+    forget_places,
+    named_functions,
+    reachable,
+    rename_functions,
+)
 
 v1 = tf.compat.v1
 
@@ -149,10 +155,29 @@ def test_devices_and_colocation_inside_functions_go():
     inside.device = "/device:GPU:7"
     inside.attr["_class"].list.s.append(b"loc:@gone")
     graph_def = graph_with(library_of(function_def("a", inside)))
-    rename_functions(graph_def)
+    forget_places(graph_def.library)
     (node,) = graph_def.library.function[0].node_def
     assert node.device == ""
     assert "_class" not in node.attr
+
+
+def test_functions_that_are_called_as_ops_can_keep_their_names():
+    """Their names are the types of nodes."""
+    graph_def = graph_with(
+        library_of(
+            function_def("a", call("If", attribute="b")), function_def("b"), function_def("c")
+        ),
+        call("a"),
+        call("While", attribute="c"),
+    )
+    kept = called_as_ops(graph_def)
+    assert kept == {"a", "b"}
+    rename_functions(graph_def, kept=kept)
+    by_op, loop = graph_def.node
+    assert by_op.op == "a"
+    assert loop.attr["f"].func.name.startswith("c_")
+    assert [name.split("_")[0] for name in names(graph_def.library)] == ["a", "b", "c"]
+    assert graph_def.library.function[0].node_def[0].attr["f"].func.name == "b"
 
 
 def test_graph_without_functions_is_left_alone():

@@ -1,4 +1,4 @@
-"""In a TF1 graph, a module's nodes have the names, types and inputs that the original gives them."""
+"""A module's nodes in a TF1 graph have the names, types and inputs that the original gives."""
 
 import functools
 import json
