@@ -45,18 +45,8 @@ class LiftedState:
         self.scope = scope
         self._variant = variant
         self._trainable = trainable
-        with tf.init_scope(), _creators(trainable):
-            values = first_values(spec, variant.tags, {f.node for f in variant.variables})
-            made = {
-                facts.node: tf.Variable(
-                    value,
-                    trainable=trainable and facts.trainable,
-                    name=scope + facts.node,
-                    dtype=facts.dtype,
-                )
-                for facts, value in values
-            }
-            self._runtime = Runtime(made, spec.files.assets)
+        made = self._made_variables(spec)
+        self._runtime = Runtime(made, spec.files.assets)
         self.variables = [(facts, made[facts.node]) for facts in variant.variables]
         # A function does not keep what it captures.
         tf.compat.v1.add_to_collection(_KEPT, self)
@@ -91,6 +81,31 @@ class LiftedState:
             found="one whose variables are no session's",
             advice="use hub.ModuleLayer and its export_module(path)",
         )
+
+    def _made_variables(self, spec: ModuleSpec) -> dict[str, tf.Variable]:
+        with tf.init_scope(), _creators(self._trainable):
+            values = first_values(
+                spec, self._variant.tags, {facts.node for facts in self._variant.variables}
+            )
+            try:
+                return {
+                    facts.node: tf.Variable(
+                        value,
+                        trainable=self._trainable and facts.trainable,
+                        name=self.scope + facts.node,
+                        dtype=facts.dtype,
+                    )
+                    for facts, value in values
+                }
+            except ValueError as error:
+                raise GraphModeError(
+                    "Cannot make a trainable hub.Module each time that a tf.function is traced.",
+                    self._variant.subject,
+                    expected="a module that is made in the first trace and kept",
+                    found=str(error),
+                    advice="keep it: `if self.module is None: self.module = hub.Module(...)`; or "
+                    "use hub.load, or hub.ModuleLayer, outside",
+                ) from error
 
     def _join_collections(self) -> None:
         """Makes the variables known as those that the function itself makes are."""
