@@ -126,7 +126,7 @@ class KerasLayer(tf_keras.layers.Layer):
                 expected=f"output_key=... with one of {choices(vectors)}"
                 if by_name
                 else "a tensor of vectors",
-                found="no output_key" if by_name else f"{vectors}",
+                found="no output_key" if by_name else f"a {type(vectors).__name__}",
                 advice="name the output that is the vectors"
                 if by_name
                 else "use the module in a layer or function of your own",
