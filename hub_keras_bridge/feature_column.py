@@ -175,8 +175,8 @@ def image_embedding_column(
     return _ImageEmbeddingColumn(key, module_spec, size)
 
 
-class _ModuleColumn(compat.DenseColumn):
-    """What the columns have in common.
+class KeyColumn:
+    """What a column has in common with others of one feature.
 
     Each is a tuple of what it was made of, as TensorFlow's own are: so columns
     are compared, and found in a dict. Classes and fields are called as in the
@@ -184,16 +184,6 @@ class _ModuleColumn(compat.DenseColumn):
     """
 
     key: Any
-    trainable: bool
-    module_spec: ModuleSpec
-    dtype = tf.float32
-
-    def _embed(self, module: Module, value: Any) -> tf.Tensor:
-        """A vector for each example."""
-        raise NotImplementedError
-
-    def _make_module(self, trainable: bool | None) -> Module:
-        return Module(self.module_spec, trainable=bool(self.trainable and trainable))
 
     @property
     def name(self) -> str:
@@ -207,15 +197,44 @@ class _ModuleColumn(compat.DenseColumn):
         return [self.key]
 
     @property
+    def _is_v2_column(self) -> bool:
+        return True
+
+    def transform_feature(self, transformation_cache: Any, state_manager: Any) -> Any:
+        """What the module is given."""
+        return transformation_cache.get(self.key, state_manager)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        custom_objects: Any = None,  # noqa: ARG003
+        columns_by_name: Any = None,  # noqa: ARG003
+    ) -> Any:
+        """The inverse of ``get_config``."""
+        return cls(**config)
+
+
+class _ModuleColumn(KeyColumn, compat.DenseColumn):
+    """A column that applies a TF1 Hub module."""
+
+    trainable: bool
+    module_spec: ModuleSpec
+    dtype = tf.float32
+
+    def _embed(self, module: Module, value: Any) -> tf.Tensor:
+        """A vector for each example."""
+        raise NotImplementedError
+
+    def _make_module(self, trainable: bool | None) -> Module:
+        return Module(self.module_spec, trainable=bool(self.trainable and trainable))
+
+    @property
     def variable_shape(self) -> tf.TensorShape:
         """The shape of what there is of an example."""
         return self.module_spec.get_output_info_dict()[DEFAULT_KEY].get_shape()[1:]
 
     # --- the old interface ---
-
-    @property
-    def _is_v2_column(self) -> bool:
-        return True
 
     @property
     def _parse_example_spec(self) -> Mapping[Any, Any]:
@@ -244,10 +263,6 @@ class _ModuleColumn(compat.DenseColumn):
         module = self._make_module(compat.trains_columns(state_manager))
         state_manager.add_resource(self, _RESOURCE, module)
 
-    def transform_feature(self, transformation_cache: Any, state_manager: Any) -> Any:
-        """What the module is given."""
-        return transformation_cache.get(self.key, state_manager)
-
     def get_dense_tensor(self, transformation_cache: Any, state_manager: Any) -> tf.Tensor:
         """A vector for each example."""
         value = transformation_cache.get(self, state_manager)
@@ -274,16 +289,6 @@ class _OfHandle(_ModuleColumn):
                 advice="export the module, and make the column of the path",
             )
         return {**self._asdict(), "module_spec_path": os.fspath(self.module_spec_path)}
-
-    @classmethod
-    def from_config(
-        cls,
-        config: Mapping[str, Any],
-        custom_objects: Any = None,  # noqa: ARG003
-        columns_by_name: Any = None,  # noqa: ARG003
-    ) -> _OfHandle:
-        """The inverse of :meth:`get_config`."""
-        return cls(**config)
 
 
 class _TextFields(NamedTuple):

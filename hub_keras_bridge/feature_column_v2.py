@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
 from hub_keras_bridge import compat
 from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.feature_column import KeyColumn
 from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.load import load
 
@@ -64,21 +64,8 @@ class _TextFields(NamedTuple):
     trainable: bool
 
 
-class _TextEmbeddingColumnV2(compat.DenseColumnV2, _TextFields):
-    """A tuple of what it was made of; see the columns of TF1 Hub modules."""
-
+class _TextEmbeddingColumnV2(KeyColumn, compat.DenseColumnV2, _TextFields):
     _shape: tf.TensorShape | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the column's scope."""
-        key = self.key if isinstance(self.key, str) else self.key.name
-        return f"{key}_hub_module_embedding"
-
-    @property
-    def parents(self) -> list[Any]:
-        """What the column is computed from."""
-        return [self.key]
 
     @property
     def parse_example_spec(self) -> dict[Any, Any]:
@@ -93,10 +80,6 @@ class _TextEmbeddingColumnV2(compat.DenseColumnV2, _TextFields):
         return self._shape
 
     @property
-    def _is_v2_column(self) -> bool:
-        return True
-
-    @property
     def _resource_name(self) -> str:
         """By which a layer keeps the column's state, in checkpoints too."""
         return f"hub_text_column_{self.key}"
@@ -105,8 +88,8 @@ class _TextEmbeddingColumnV2(compat.DenseColumnV2, _TextFields):
         """Loads the SavedModel, which the calls of a layer share."""
         trains = compat.trains_columns(state_manager)
         layer = self._make_layer(trainable=self.trainable and trains)
-        state_manager.add_resource(self, self._resource_name, layer)
         self._shape = layer.vector_shape()
+        state_manager.add_resource(self, self._resource_name, layer)
 
     def _make_layer(self, *, trainable: bool) -> Any:
         # Where there is a layer with feature columns, there is Keras 2.
@@ -119,10 +102,6 @@ class _TextEmbeddingColumnV2(compat.DenseColumnV2, _TextFields):
             subject=Subject(redact(os.fspath(self.module_path))),
         )
 
-    def transform_feature(self, transformation_cache: Any, state_manager: Any) -> Any:
-        """What the SavedModel is given."""
-        return transformation_cache.get(self.key, state_manager)
-
     def get_dense_tensor(self, transformation_cache: Any, state_manager: Any) -> tf.Tensor:
         """A vector for each example."""
         texts = transformation_cache.get(self, state_manager)
@@ -132,13 +111,3 @@ class _TextEmbeddingColumnV2(compat.DenseColumnV2, _TextFields):
     def get_config(self) -> dict[str, Any]:
         """What the column was made of."""
         return {**self._asdict(), "module_path": os.fspath(self.module_path)}
-
-    @classmethod
-    def from_config(
-        cls,
-        config: Mapping[str, Any],
-        custom_objects: Any = None,  # noqa: ARG003
-        columns_by_name: Any = None,  # noqa: ARG003
-    ) -> _TextEmbeddingColumnV2:
-        """The inverse of :meth:`get_config`."""
-        return cls(**config)

@@ -358,6 +358,13 @@ def test_eager_execution(texts):
 # --- the columns themselves ---
 
 
+def test_paths_of_old_code():
+    for name in ("text", "sparse_text", "image"):
+        made_by = f"{name}_embedding_column"
+        assert getattr(hub.feature_column, made_by) is getattr(hub, made_by)
+    assert hub.feature_column_v2.text_embedding_column_v2 is hub.text_embedding_column_v2
+
+
 @pytest.fixture
 def of_text(publish):
     return hub.text_embedding_column("text", publish(texts_fn), trainable=True)
