@@ -26,6 +26,7 @@ if not _IS_COMMAND_LINE:
         BackendError,
         CacheError,
         CheckpointError,
+        ConfigError,
         ConversionError,
         DownloadError,
         ExportError,
@@ -46,6 +47,12 @@ if not _IS_COMMAND_LINE:
         UnsafeModuleError,
         XlaError,
     )
+    from hub_keras_bridge.feature_column import (
+        image_embedding_column,
+        sparse_text_embedding_column,
+        text_embedding_column,
+    )
+    from hub_keras_bridge.feature_column_v2 import text_embedding_column_v2
     from hub_keras_bridge.fetch.archived import cached_archive
     from hub_keras_bridge.image_info import (
         ImageModuleInfo,
@@ -69,6 +76,7 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "BackendError",
     "CacheError",
     "CheckpointError",
+    "ConfigError",
     "ConversionError",
     "DownloadError",
     "ExportError",
@@ -108,11 +116,15 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "eval_function_for_module",
     "get_expected_image_size",
     "get_num_image_channels",
+    "image_embedding_column",
     "load",
     "load_module_spec",
     "publish_text_embedding",
     "register_module_for_export",
     "resolve",
+    "sparse_text_embedding_column",
+    "text_embedding_column",
+    "text_embedding_column_v2",
 ]
 
 # For a type checker it would make every name an attribute.

@@ -21,6 +21,7 @@ from tensorflow.core.protobuf import control_flow_pb2, struct_pb2
 from tensorflow.python.distribute import values_util
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.eager import record
+from tensorflow.python.feature_column import feature_column, feature_column_v2
 from tensorflow.python.framework import kernels, op_def_registry
 from tensorflow.python.ops import (
     control_flow_ops,
@@ -399,6 +400,27 @@ class DirectCalls(keras.layers.Layer):
 
     def _takes_training(self, kwargs: Mapping[str, Any]) -> bool:
         return kwargs.keys() == {"training"} and "training" in self._call_signature.parameters
+
+
+class DenseColumn(feature_column._DenseColumn, feature_column_v2.DenseColumn):  # noqa: SLF001
+    """A feature column for a dense tensor, by TensorFlow's old interface and its newer one.
+
+    ``input_layer`` and ``linear_model`` take subclasses of the one alone, Keras 2's
+    ``DenseFeatures`` of the other; both bases are private.
+    """
+
+
+class DenseColumnV2(feature_column_v2.DenseColumn):
+    """As :class:`DenseColumn`, by the newer interface alone."""
+
+
+def trains_columns(state_manager: Any) -> bool:
+    """Whether a layer of feature columns was made to be trained.
+
+    A column learns it from the manager of the layer's state, which has no public
+    name for it.
+    """
+    return bool(state_manager._trainable)  # noqa: SLF001
 
 
 def wrap_function(

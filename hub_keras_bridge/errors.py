@@ -167,6 +167,10 @@ class TableError(HubError, OSError, ValueError):
     """A file of examples cannot be read or run, or its results not be written."""
 
 
+class ConfigError(HubError, NotImplementedError):
+    """Something cannot be made again from a config, so that it has none."""
+
+
 class ConversionError(HubError, ValueError, RuntimeError):
     """A module cannot become what it is to be converted to."""
 

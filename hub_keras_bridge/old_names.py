@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-_ON_AN_INPUT = "hub.ModuleLayer on a keras.Input"
-
 SUCCESSORS = {
     "KerasLayer": "hub.ModuleLayer(handle)",
-    "text_embedding_column": f'{_ON_AN_INPUT}((), dtype="string")',
-    "text_embedding_column_v2": f'{_ON_AN_INPUT}((), dtype="string")',
-    "sparse_text_embedding_column": "hub.ModuleLayer and tf.math.unsorted_segment_mean",
-    "image_embedding_column": f"{_ON_AN_INPUT}((height, width, 3))",
     "image_util": "hub.get_expected_image_size(spec) and hub.get_num_image_channels(spec)",
 }
 
