@@ -85,7 +85,7 @@ class GraphState:
         given = {name: _known_here(tensor) for name, tensor in given.items()}
         input_map = {p: _known_here(tensor) for p, tensor in outside.items()}
         input_map |= {placeholder: given[t] for t, placeholder in chosen.inputs.items()}
-        added = import_graph(_with_own_functions(chosen), input_map, given, scope)
+        added = import_graph(_with_own_functions(chosen), input_map, scope)
         if chosen.beside:
             self._colocate(chosen, given, scope)
         return added

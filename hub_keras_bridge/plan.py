@@ -61,11 +61,11 @@ class Plan:
             functions.
         producer_ops: the ops as the publisher's TensorFlow had them.
         inputs: tensor of the signature -> its placeholder; without those that
-            nothing reads.
+            nothing reads and nobody fetches.
         variables: node of a variable -> placeholder for its handle.
         resources: node of a table -> placeholder for its handle.
         assets: file name below ``assets/`` -> placeholders for its path.
-        fetches: tensors to return.
+        fetches: tensors to return; of what comes from outside, the placeholder.
         shapes: what the signature says of them; may be shorter.
         updates: ops to run besides.
         differentiable: whether the graph's gradient can be trusted in a
@@ -161,6 +161,7 @@ def _plan(
         )
     pruned = prune(variant.meta_graph.graph_def, targets, cut, variant.subject)
     found = pruned.placeholders
+    targets = [found.get(graph.tensor_name(target), target) for target in targets]
     _check_ops(pruned.graph_def, variant.subject)
     rewritten = (
         _as_published(variant, pruned) if for_session else _as_function(variant, pruned, targets)
@@ -183,7 +184,7 @@ def _plan(
             node: found[f"{node}:0"] for node in sorted(variant.resources) if f"{node}:0" in found
         },
         assets=assets,
-        fetches=tuple(map(graph.tensor_name, fetches)),
+        fetches=tuple(map(graph.tensor_name, targets[: len(fetches)])),
         shapes=tuple(shapes),
         updates=tuple(rewritten.moved.get(op, op) for op in updates),
         # TensorFlow 2 does not ask a library what gradient a function has.
