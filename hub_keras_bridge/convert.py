@@ -63,6 +63,7 @@ def to_saved_model(
         HubError: what :func:`load` raises.
     """
     spec = load_module_spec(handle)
+    spec.variant(tags).signature(signature)
     with export.new_directory(os.fspath(path), spec.subject) as folder:
         module = load(spec, tags, signature=signature, safe_mode=safe_mode)
         tf.saved_model.save(module, folder, {_SERVING: module.serve, **module.signatures})
@@ -151,6 +152,7 @@ def to_tflite(
         HubError: what :func:`load` raises.
     """
     spec = load_module_spec(handle)
+    spec.variant(tags).signature(signature)
     with export.new_file(path, spec.subject, _CANNOT_WRITE) as file:
         module = load(spec, tags, signature=signature, safe_mode=safe_mode)
         model = tflite_model(

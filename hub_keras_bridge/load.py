@@ -22,12 +22,13 @@ from hub_keras_bridge.saved_models.restored import (
 )
 from hub_keras_bridge.selection import select
 from hub_keras_bridge.spec import ModuleSpec, read_module_spec
-from hub_keras_bridge.variant import DEFAULT_KEY
+from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 
 
 def load(
     handle: str | os.PathLike[str] | ModuleSpec,
-    tags: Collection[str] | None = None,
+    tags: str | Collection[str] | None = None,
+    options: tf.saved_model.LoadOptions | None = None,
     *,
     signature: str | None = None,
     training_tags: Collection[str] | None = None,
@@ -62,11 +63,14 @@ def load(
     Args:
         handle: what :func:`resolve` takes, of a TF1 Hub module or a SavedModel; or
             a :class:`ModuleSpec`.
-        tags: which variant runs; the empty set if None, of a SavedModel
-            ``{"serve"}``.
+        tags: which variant runs, a collection of tags or its only one; the empty
+            set if None, of a SavedModel ``{"serve"}``.
+        options: TensorFlow's, of how it loads a TF2 SavedModel. Without effect on
+            what TensorFlow does not load: a TF1 Hub module or TF1 SavedModel.
         signature: what ``__call__`` runs; ``"default"`` if None, of a TF1
             SavedModel ``"serving_default"``, of a TF2 SavedModel its own
-            ``__call__``, if it has one.
+            ``__call__``, if it has one. Without any of these there is nothing to
+            call, only ``signatures``.
         training_tags: which variant runs in a call with ``training=True``;
             ``tags | {"train"}`` if None and there is such a variant, else
             ``tags``.
@@ -83,12 +87,13 @@ def load(
         DownloadError, ArchiveError, CacheError: the module could not be fetched.
         FormatError: what it leads to is neither a TF1 Hub module nor a SavedModel.
         TagsError: no variant has these tags.
-        SignatureError: no such signature, or nothing to call.
+        SignatureError: no such signature.
         CheckpointError: a variable has no value.
         UnsafeModuleError: safe mode refuses an op.
         UnknownOpError: TensorFlow lacks an op of the module.
         GraphModeError: a TF1 graph is being built.
     """
+    tags = {tags} if isinstance(tags, str) else tags
     if isinstance(handle, ModuleSpec):
         spec = handle
     else:
@@ -100,28 +105,44 @@ def load(
             _need_eager_execution(subject)
             with tf.init_scope():
                 return restore(
-                    path, tags, signature=signature, safe_mode=safe_mode, subject=subject
+                    path,
+                    tags,
+                    signature=signature,
+                    safe_mode=safe_mode,
+                    subject=subject,
+                    options=options,
                 )
         if is_saved_model(path):
             spec = create_module_spec_from_saved_model(path)
             tags = {tf.saved_model.SERVING} if tags is None else tags
-            signature = signature or tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+            signature = signature or _served(spec, tags)
         else:
             spec = read_module_spec(path, name)
     _need_graphs(spec)
     _need_eager_execution(spec.subject)
-    facts = spec.variant(tags).signature(signature)
     selection = select(
         spec,
         signature=signature,
         output_key=None,
-        as_dict=DEFAULT_KEY not in facts.outputs,
+        as_dict=not _has_default_output(spec.variant(tags), signature),
         trainable_patterns=None,
         tags=tags,
         training_tags=training_tags,
     )
     with tf.init_scope():
         return LoadedModule(spec, selection, safe_mode)
+
+
+def _served(spec: ModuleSpec, tags: Collection[str]) -> str | None:
+    """The signature that TensorFlow serves of a TF1 SavedModel, if it has that."""
+    name = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+    return name if name in spec.get_signature_names(tags) else None
+
+
+def _has_default_output(variant: Variant, signature: str | None) -> bool:
+    if signature is None and DEFAULT_SIGNATURE not in variant.signature_names:
+        return False
+    return DEFAULT_KEY in variant.signature(signature).outputs
 
 
 def _need_graphs(spec: ModuleSpec) -> None:

@@ -158,7 +158,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
                 signature=self._choice.signature,
                 safe_mode=self._choice.safe_mode,
                 subject=Subject(source.name),
-                has_values=with_values,
+                options=tf.saved_model.LoadOptions(experimental_skip_checkpoint=not with_values),
             )
 
     def _hold(self) -> list[compat.HeldVariable]:

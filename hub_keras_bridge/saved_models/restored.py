@@ -68,10 +68,13 @@ class RestoredModel(tf.Module):
     trainable_variables: Sequence[tf.Variable] = ()
 
     def __init__(
-        self, path: str, signature: str | None, subject: Subject, *, has_values: bool = True
+        self,
+        path: str,
+        signature: str | None,
+        subject: Subject,
+        options: tf.saved_model.LoadOptions | None = None,
     ) -> None:
         super().__init__(name="saved_model")
-        options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=not has_values)
         restored = tf.saved_model.load(path, options=options)
         self.restored = restored
         self.variables = list(getattr(restored, "variables", None) or _tracked(restored))
@@ -205,7 +208,7 @@ def restore(
     signature: str | None,
     safe_mode: bool,
     subject: Subject,
-    has_values: bool = True,
+    options: tf.saved_model.LoadOptions | None = None,
 ) -> RestoredModel:
     """Loads a TF2 SavedModel.
 
@@ -216,8 +219,7 @@ def restore(
             if it has none, ``serving_default`` or the only signature.
         safe_mode: whether to refuse one that reaches outside its own graph.
         subject: for messages.
-        has_values: whether it has a checkpoint; else the caller is to give the
-            variables their values.
+        options: TensorFlow's, of how it loads.
 
     Raises:
         FormatError: it is damaged, or an asset's name leads outside its folder.
@@ -239,7 +241,7 @@ def restore(
         safe_asset_name(asset.filename, subject)
     if safe_mode:
         audit.require_safe([plan_of_calls(meta_graph, subject)], subject, {})
-    return RestoredModel(path, signature, subject, has_values=has_values)
+    return RestoredModel(path, signature, subject, options)
 
 
 def no_variants(subject: Subject, training_tags: Collection[str]) -> TagsError:
