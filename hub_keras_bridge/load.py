@@ -7,9 +7,9 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.call_checks import need_eager_execution
 from hub_keras_bridge.errors import HandleError, Subject
 from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.loaded_in_graph import GraphModule
 from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.saved_models.loaded import LoadedModule
 from hub_keras_bridge.saved_models.publishing import create_module_spec_from_saved_model
@@ -33,7 +33,7 @@ def load(
     signature: str | None = None,
     training_tags: Collection[str] | None = None,
     safe_mode: bool = True,
-) -> LoadedModule | RestoredModel:
+) -> LoadedModule | RestoredModel | GraphModule:
     """Loads a TF1 Hub module as a reusable object of TensorFlow 2.
 
     ``tf.saved_model.save(load(handle), path)`` converts the module to TF2: the
@@ -80,7 +80,9 @@ def load(
     Returns:
         A ``tf.Module`` with ``__call__(inputs, training=False)``, ``variables``,
         ``trainable_variables``, ``regularization_losses`` and ``signatures``
-        (name -> function). Dtypes and shapes are those of the signatures.
+        (name -> function). Dtypes and shapes are those of the signatures. While a
+        TF1 graph is being built, what belongs to it: of a TF1 Hub module a
+        ``GraphModule``, which has ``signatures`` and ``variables`` alone.
 
     Raises:
         HandleError: the handle leads nowhere.
@@ -91,7 +93,6 @@ def load(
         CheckpointError: a variable has no value.
         UnsafeModuleError: safe mode refuses an op.
         UnknownOpError: TensorFlow lacks an op of the module.
-        GraphModeError: a TF1 graph is being built.
     """
     tags = {tags} if isinstance(tags, str) else tags
     if isinstance(handle, ModuleSpec):
@@ -102,7 +103,6 @@ def load(
         if is_tf2_saved_model(path, subject):
             if training_tags is not None:
                 raise no_variants(subject, training_tags)
-            _need_eager_execution(subject)
             with tf.init_scope():
                 return restore(
                     path,
@@ -119,7 +119,6 @@ def load(
         else:
             spec = read_module_spec(path, name)
     _need_graphs(spec)
-    _need_eager_execution(spec.subject)
     selection = select(
         spec,
         signature=signature,
@@ -130,7 +129,8 @@ def load(
         training_tags=training_tags,
     )
     with tf.init_scope():
-        return LoadedModule(spec, selection, safe_mode)
+        in_graph = not tf.executing_eagerly()
+        return (GraphModule if in_graph else LoadedModule)(spec, selection, safe_mode)
 
 
 def _served(spec: ModuleSpec, tags: Collection[str]) -> str | None:
@@ -154,12 +154,3 @@ def _need_graphs(spec: ModuleSpec) -> None:
             found="the spec of a layer that was made from a config alone",
             advice="pass the path of the module's folder",
         )
-
-
-def _need_eager_execution(subject: Subject) -> None:
-    need_eager_execution(
-        "Cannot load a TF1 Hub module for TensorFlow 2 in a TF1 graph.",
-        subject,
-        functions="TensorFlow 2",
-        advice="use hub.Module there, or load outside the graph",
-    )

@@ -152,7 +152,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
     def _restore(self, source: SavedModelSource, *, with_values: bool = True) -> RestoredModel:
         assert source.folder is not None
         with tf.init_scope():
-            return restore(
+            restored = restore(
                 source.folder,
                 self._choice.tags,
                 signature=self._choice.signature,
@@ -160,6 +160,8 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
                 subject=Subject(source.name),
                 options=tf.saved_model.LoadOptions(experimental_skip_checkpoint=not with_values),
             )
+        restored.need_call()
+        return restored
 
     def _hold(self) -> list[compat.HeldVariable]:
         """A Keras variable for each of the SavedModel's."""

@@ -10,6 +10,7 @@ with ``tf.saved_model.save``, and what is saved needs nothing of this package.
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ from hub_keras_bridge.errors import SignatureError, choices
 from hub_keras_bridge.initial import first_values
 from hub_keras_bridge.plan import losses_fed_by
 from hub_keras_bridge.runtime import Runtime
-from hub_keras_bridge.saved_models.signatures import Signatures
+from hub_keras_bridge.saved_models.signatures import Signatures, signature_function
 from hub_keras_bridge.selection import Selection, warn_of_unfed_losses
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.variant import DEFAULT_SIGNATURE
@@ -67,7 +68,8 @@ class LoadedModule(tf.Module):
         self.trainable_variables = [v for node, v in by_node.items() if node in trained]
         self._runtime = Runtime(by_node, spec.files.assets)
         self.regularization_losses: list[Callable[[], tf.Tensor]] = []
-        self.signatures = Signatures(spec, selection, safe_mode, self._runtime)
+        make = functools.partial(signature_function, self._runtime)
+        self.signatures = Signatures(spec, selection, safe_mode, make)
         if self._modes is None:
             return
         self.regularization_losses += _loss_functions(self._runtime, self._modes.training)
