@@ -32,24 +32,9 @@ from hub_keras_bridge.graphs import (
 )
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.prune import Placeholder, Pruned, prune
+from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.variant import SignatureFacts, Variant
-
-# Prefix of an op's name -> the package whose import registers it.
-_OP_PACKAGES = {
-    "Sentencepiece": "tensorflow_text (or tf_sentencepiece for SentencepieceOp)",
-    "WhitespaceTokenize": "tensorflow_text",
-    "WordpieceTokenize": "tensorflow_text",
-    "UnicodeScriptTokenize": "tensorflow_text",
-    "NormalizeUTF8": "tensorflow_text",
-    "CaseFoldUTF8": "tensorflow_text",
-    "RegexSplitWithOffsets": "tensorflow_text",
-    "ConstrainedSequence": "tensorflow_text",
-    "SentenceFragments": "tensorflow_text",
-    "Addons>": "tensorflow_addons",
-    "IO>": "tensorflow_io",
-    "SimpleMLInferenceOp": "tensorflow_decision_forests",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -433,28 +418,10 @@ def _raise_version(graph_def: graph_pb2.GraphDef) -> None:
 
 
 def _check_ops(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+    need_registered(graph_def, subject)
     used = library.reachable(graph_def.library, graph_def.node)
-    functions = {function.signature.name for function in used.function}
     nodes = [*graph_def.node, *(n for f in used.function for n in f.node_def)]
-    ops = {node.op for node in nodes} - functions
-    known = {op: compat.op_def(op) for op in ops}
-    unknown = sorted(op for op, definition in known.items() if definition is None)
-    if unknown:
-        packages = {
-            package
-            for op in unknown
-            for prefix, package in _OP_PACKAGES.items()
-            if op.startswith(prefix)
-        }
-        raise UnknownOpError(
-            "Cannot run a TF1 Hub module: it uses ops that are not registered.",
-            subject,
-            expected=f"ops of TensorFlow {tf.__version__} and of the packages imported so far",
-            found=choices(unknown),
-            advice=f"install and import {' and '.join(sorted(packages))} before loading the module"
-            if packages
-            else "import the package that brings these ops before loading the module",
-        )
+    known = {op: compat.op_def(op) for op in {node.op for node in nodes}}
     by_reference = sorted(
         name for name, op in known.items() if op and any(arg.is_ref for arg in op.input_arg)
     )

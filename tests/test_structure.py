@@ -15,6 +15,7 @@ FLOORS = [
     [
         "version",
         "errors",
+        "ops.packages",
         "messages",
         "fetch.urls",
         "fetch.progress",
@@ -45,7 +46,7 @@ FLOORS = [
     ["fetch.remote"],
     ["fetch.hosting"],
     ["resolve", "embedding_file", "format", "graphs.graph", "ops.facts", "graphs.library"],
-    ["targets"],
+    ["targets", "ops.unregistered"],
     ["graphs.prune", "tensor_info", "graphs.contexts", "export", "convert_preflight"],
     [
         "graphs.legacy",
