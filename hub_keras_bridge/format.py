@@ -30,6 +30,7 @@ from hub_keras_bridge.layout import (
     modules_in,
     safe_asset_name,
 )
+from hub_keras_bridge.tf_errors import AbsentModuleError
 
 _LOOK_ELSEWHERE = "point to the folder that holds the module's own files"
 
@@ -214,7 +215,7 @@ def _check_module_def(path: str, subject: Subject) -> None:
     file = os.path.join(path, MODULE_FILE)
     if not tf.io.gfile.exists(file):
         found, advice = _diagnose(path)
-        raise FormatError(
+        raise AbsentModuleError(
             f"Cannot read a TF1 Hub module: {MODULE_FILE} is missing.",
             subject,
             expected=f"{MODULE_FILE} and {SAVED_MODEL_FILE}",

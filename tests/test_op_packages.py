@@ -10,7 +10,7 @@ import hub_keras_bridge as hub
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.ops.packages import CONTRIB, advice_about, package_of
 from hub_keras_bridge.ops.reach import reviewed_ops
-from hub_keras_bridge.ops.unregistered import UnregisteredOpError
+from hub_keras_bridge.tf_errors import UnregisteredOpError
 
 v1 = tf.compat.v1
 

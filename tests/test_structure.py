@@ -27,6 +27,7 @@ FLOORS = [
         "unfinished",
     ],
     [
+        "tf_errors",
         "compat",
         "legible",
         "pages.style",

@@ -3,35 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge import compat
-from hub_keras_bridge.errors import Subject, UnknownOpError, choices
+from hub_keras_bridge.errors import Subject, choices
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.ops.packages import advice_about
-
-
-class UnregisteredOpError(UnknownOpError, tf.errors.NotFoundError):
-    """The error for these, which TensorFlow's own importer reports as ``NotFoundError``.
-
-    Not in errors.py, which needs no TensorFlow.
-    """
-
-    def __init__(self, problem: str, subject: Subject | None = None, **parts: str | None) -> None:
-        tf.errors.NotFoundError.__init__(self, None, None, problem)
-        UnknownOpError.__init__(self, problem, subject, **parts)
-
-    @property
-    def message(self) -> str:
-        """All of it, as OpError's would be."""
-        return str(self)
-
-    def __reduce__(self) -> Any:
-        # OpError would take the arguments of its own constructor from attributes.
-        return type(self), self.args, self.__dict__
+from hub_keras_bridge.tf_errors import UnregisteredOpError
 
 
 def unregistered(graph_def: graph_pb2.GraphDef) -> list[str]:
