@@ -1,6 +1,7 @@
 """Errors that are TensorFlow's, too: those that the original library let through from it.
 
-Apart from errors.py, which needs no TensorFlow.
+Apart from errors.py, which needs no TensorFlow. Each has the name of the error
+there that it is one of, since that is what a user looks up.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import FormatError, Subject, UnknownOpError
+from hub_keras_bridge import errors
 
 
 class _NotFound:
     """Makes of a class of both families one that is made and shown as a HubError."""
 
-    def __init__(self, problem: str, subject: Subject | None = None, **parts: str | None) -> None:
+    def __init__(
+        self, problem: str, subject: errors.Subject | None = None, **parts: str | None
+    ) -> None:
         tf.errors.NotFoundError.__init__(self, None, None, problem)
         super().__init__(problem, subject, **parts)  # type: ignore[call-arg]  # HubError's
 
@@ -29,9 +32,9 @@ class _NotFound:
         return type(self), self.args, self.__dict__  # type: ignore[attr-defined]
 
 
-class UnregisteredOpError(_NotFound, UnknownOpError, tf.errors.NotFoundError):
+class UnknownOpError(_NotFound, errors.UnknownOpError, tf.errors.NotFoundError):
     """An op is not registered; TensorFlow's importer has no other error for that."""
 
 
-class AbsentModuleError(_NotFound, FormatError, tf.errors.NotFoundError):
+class FormatError(_NotFound, errors.FormatError, tf.errors.NotFoundError):
     """A folder has no module file, which the original library tries to open."""

@@ -114,10 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print_as_json(error: HubError) -> None:
     facts = {
-        # Of the family; what is an error of TensorFlow's, too, has a name of its own.
-        "kind": next(
-            c.__name__ for c in type(error).__mro__ if c.__module__ == HubError.__module__
-        ),
+        "kind": type(error).__name__,
         "problem": error.problem,
         "in": str(error.subject),
         "expected": error.expected,

@@ -7,11 +7,10 @@ from collections.abc import Iterable
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from hub_keras_bridge import compat
+from hub_keras_bridge import compat, tf_errors
 from hub_keras_bridge.errors import Subject, choices
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.ops.packages import advice_about
-from hub_keras_bridge.tf_errors import UnregisteredOpError
 
 
 def unregistered(graph_def: graph_pb2.GraphDef) -> list[str]:
@@ -30,10 +29,10 @@ def need_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
     """Checks that TensorFlow has all ops of a graph.
 
     Raises:
-        UnregisteredOpError: it has not; the package is named that has.
+        UnknownOpError: it has not; the package is named that has.
     """
     if unknown := unregistered(graph_def):
-        raise UnregisteredOpError(
+        raise tf_errors.UnknownOpError(
             "Cannot run a TF1 Hub module: it uses ops that are not registered.",
             subject,
             expected=f"ops of TensorFlow {tf.__version__} and of the packages imported so far",
