@@ -17,7 +17,9 @@ from hub_keras_bridge.asset_paths import Nodes, is_own_path, own_paths
 from hub_keras_bridge.errors import Subject, UnsafeModuleError
 from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.legible import legible
+from hub_keras_bridge.ops.packages import package_of
 from hub_keras_bridge.ops.reach import Reach, reach_of
+from hub_keras_bridge.ops.unregistered import unregistered
 from hub_keras_bridge.plan import Plan, losses_fed_by, standing_losses, unfed_placeholders
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.variant import Variant
@@ -58,16 +60,36 @@ class Finding:
 
 
 @dataclass(frozen=True)
+class MissingOp:
+    """An op that this process does not have, whatever it may touch.
+
+    Attributes:
+        op: its name.
+        package: what to import, which registers it; None if that is not known.
+        tags: the variant.
+        needed_by: signatures whose calls run it, and cannot be made; empty where
+            nothing does.
+    """
+
+    op: str
+    package: str | None
+    tags: tuple[str, ...] = ()
+    needed_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Audit:
     """All that a module may touch outside itself.
 
     Attributes:
         module: its name.
         findings: by variant, then in the graph's order.
+        missing: ops that are not registered here, by variant, then by name.
     """
 
     module: str
     findings: tuple[Finding, ...]
+    missing: tuple[MissingOp, ...] = ()
 
     @property
     def is_safe(self) -> bool:
@@ -98,7 +120,8 @@ def audit_module(spec: ModuleSpec) -> Audit:
         for variant in map(spec.variant, spec.get_tags())
         for finding, needed_by in _by_signature(variant)
     ]
-    return Audit(spec.files.name, tuple(found))
+    missing = [op for tags in spec.get_tags() for op in _missing(spec.variant(tags))]
+    return Audit(spec.files.name, tuple(found), tuple(missing))
 
 
 def require_safe(
@@ -177,6 +200,13 @@ class _Run:
             return finding.node in self.nodes
         return finding.function in self.functions
 
+    def has_op(self, op: str, graph_def: graph_pb2.GraphDef) -> bool:
+        functions = graph_def.library.function
+        bodies = (f.node_def for f in functions if f.signature.name in self.functions)
+        return any(node.op == op for node in graph_def.node if node.name in self.nodes) or any(
+            node.op == op for body in bodies for node in body
+        )
+
 
 def _run_by(variant: Variant, signature_name: str) -> _Run:
     """What calls of a signature run, training ones too, and what fills its tables."""
@@ -194,6 +224,16 @@ def _run_by(variant: Variant, signature_name: str) -> _Run:
         if filling & nodes & variant.resources:
             nodes |= filling
     return _Run.of(variant, nodes)
+
+
+def _missing(variant: Variant) -> Iterator[MissingOp]:
+    # The graph that would run, since names that TensorFlow gave up are rewritten there.
+    graph_def = variant.meta_graph.graph_def
+    ops = unregistered(graph_def)
+    runs = {name: _run_by(variant, name) for name in variant.signature_names} if ops else {}
+    for op in ops:
+        needed_by = tuple(name for name, run in runs.items() if run.has_op(op, graph_def))
+        yield MissingOp(op, package_of(op), tuple(sorted(variant.tags)), needed_by)
 
 
 def _in_graph(

@@ -14,6 +14,7 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge import compat, export
+from hub_keras_bridge.call_checks import need_eager_execution
 from hub_keras_bridge.convert_preflight import KERAS_ENDING, require_all, require_keras_ending
 from hub_keras_bridge.errors import (
     ConversionError,
@@ -24,6 +25,7 @@ from hub_keras_bridge.errors import (
 )
 from hub_keras_bridge.layer import ModuleLayer
 from hub_keras_bridge.load import load
+from hub_keras_bridge.saved_models.loaded import LoadedModule
 from hub_keras_bridge.saved_models.tflite import select_ops, tflite_model
 from hub_keras_bridge.selection import select
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
@@ -64,7 +66,7 @@ def to_saved_model(
     """
     spec = load_module_spec(handle)
     with export.new_directory(os.fspath(path), spec.subject) as folder:
-        module = load(spec, tags, signature=signature, safe_mode=safe_mode)
+        module = _load(spec, tags, signature, safe_mode)
         tf.saved_model.save(module, folder, {_SERVING: module.serve, **module.signatures})
 
 
@@ -152,7 +154,7 @@ def to_tflite(
     """
     spec = load_module_spec(handle)
     with export.new_file(path, spec.subject, _CANNOT_WRITE) as file:
-        module = load(spec, tags, signature=signature, safe_mode=safe_mode)
+        module = _load(spec, tags, signature, safe_mode)
         model = tflite_model(
             module, signature or DEFAULT_SIGNATURE, _subject(spec, tags, signature)
         )
@@ -203,6 +205,22 @@ CONVERSIONS: dict[str, Callable[..., list[str] | None]] = {
     "tflite": to_tflite,
     "hub": to_hub,
 }
+
+
+def _load(
+    spec: ModuleSpec, tags: Collection[str] | None, signature: str | None, safe_mode: bool
+) -> LoadedModule:
+    need_eager_execution(
+        "Cannot convert a TF1 Hub module in a TF1 graph.",
+        spec.subject,
+        functions="TensorFlow 2",
+        advice="convert it outside the graph",
+    )
+    # What a call runs must be there, while load() does without.
+    spec.variant(tags).signature(signature)
+    module = load(spec, tags, signature=signature, safe_mode=safe_mode)
+    assert isinstance(module, LoadedModule)
+    return module
 
 
 def _subject(spec: ModuleSpec, tags: Collection[str] | None, signature: str | None) -> Subject:

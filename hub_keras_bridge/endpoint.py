@@ -189,7 +189,7 @@ class Endpoint:
                 for tensor, spec in zip(tensors, specs, strict=True)
             }
             input_map = {chosen.inputs[t]: given[t] for t in tensors if t in chosen.inputs}
-            found = import_plan(chosen, input_map, given)
+            found = import_plan(chosen, input_map)
         return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in found]
 
     def declared(self) -> list[tf.TensorSpec]:

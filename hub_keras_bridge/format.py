@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
+from hub_keras_bridge import tf_errors
 from hub_keras_bridge.errors import FormatError, HandleError, Subject
 from hub_keras_bridge.layout import (
     ASSETS_COLLECTION,
@@ -214,7 +215,7 @@ def _check_module_def(path: str, subject: Subject) -> None:
     file = os.path.join(path, MODULE_FILE)
     if not tf.io.gfile.exists(file):
         found, advice = _diagnose(path)
-        raise FormatError(
+        raise tf_errors.FormatError(
             f"Cannot read a TF1 Hub module: {MODULE_FILE} is missing.",
             subject,
             expected=f"{MODULE_FILE} and {SAVED_MODEL_FILE}",

@@ -60,10 +60,9 @@ def add_plan(
     Returns:
         What the plan fetches, and its update ops.
     """
-    captured = {p: _known_here(tensor) for p, tensor in outside(chosen).items()}
-    given = {tensor: _known_here(here) for tensor, here in given.items()}
     fed = {placeholder: given[tensor] for tensor, placeholder in chosen.inputs.items()}
-    return import_graph(_with_own_functions(chosen), {**captured, **fed}, given, scope)
+    fed = {p: _known_here(tensor) for p, tensor in {**outside(chosen), **fed}.items()}
+    return import_graph(_with_own_functions(chosen), fed, scope)
 
 
 def _with_own_functions(chosen: Plan) -> Plan:

@@ -14,7 +14,8 @@ from hub_keras_bridge.errors import GraphModeError, InputError, choices
 from hub_keras_bridge.function_call import add_call
 from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
 from hub_keras_bridge.graphs.calls import check_calls
-from hub_keras_bridge.plan import Plan, check_registered
+from hub_keras_bridge.ops.unregistered import need_registered
+from hub_keras_bridge.plan import Plan
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.variant import VariableFacts, Variant, by_name
@@ -42,7 +43,7 @@ class GraphState:
         self._variant = variant
         self._trainable = trainable
         self._graph = tf.compat.v1.get_default_graph()
-        check_registered(variant.published.graph_def, variant.subject)
+        need_registered(variant.published.graph_def, variant.subject)
         self._require_free_names()
         with refusing(variant.subject):
             check_calls(variant.published.graph_def)

@@ -7,9 +7,9 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.call_checks import need_eager_execution
 from hub_keras_bridge.errors import HandleError, Subject
 from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.loaded_in_graph import GraphModule
 from hub_keras_bridge.resolve import resolve
 from hub_keras_bridge.saved_models.loaded import LoadedModule
 from hub_keras_bridge.saved_models.publishing import create_module_spec_from_saved_model
@@ -22,17 +22,18 @@ from hub_keras_bridge.saved_models.restored import (
 )
 from hub_keras_bridge.selection import select
 from hub_keras_bridge.spec import ModuleSpec, read_module_spec
-from hub_keras_bridge.variant import DEFAULT_KEY
+from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 
 
 def load(
     handle: str | os.PathLike[str] | ModuleSpec,
-    tags: Collection[str] | None = None,
+    tags: str | Collection[str] | None = None,
+    options: tf.saved_model.LoadOptions | None = None,
     *,
     signature: str | None = None,
     training_tags: Collection[str] | None = None,
     safe_mode: bool = True,
-) -> LoadedModule | RestoredModel:
+) -> LoadedModule | RestoredModel | GraphModule:
     """Loads a TF1 Hub module as a reusable object of TensorFlow 2.
 
     ``tf.saved_model.save(load(handle), path)`` converts the module to TF2: the
@@ -62,11 +63,14 @@ def load(
     Args:
         handle: what :func:`resolve` takes, of a TF1 Hub module or a SavedModel; or
             a :class:`ModuleSpec`.
-        tags: which variant runs; the empty set if None, of a SavedModel
-            ``{"serve"}``.
+        tags: which variant runs, a collection of tags or its only one; the empty
+            set if None, of a SavedModel ``{"serve"}``.
+        options: TensorFlow's, of how it loads a TF2 SavedModel. Without effect on
+            what TensorFlow does not load: a TF1 Hub module or TF1 SavedModel.
         signature: what ``__call__`` runs; ``"default"`` if None, of a TF1
             SavedModel ``"serving_default"``, of a TF2 SavedModel its own
-            ``__call__``, if it has one.
+            ``__call__``, if it has one. Without any of these there is nothing to
+            call, only ``signatures``.
         training_tags: which variant runs in a call with ``training=True``;
             ``tags | {"train"}`` if None and there is such a variant, else
             ``tags``.
@@ -76,19 +80,21 @@ def load(
     Returns:
         A ``tf.Module`` with ``__call__(inputs, training=False)``, ``variables``,
         ``trainable_variables``, ``regularization_losses`` and ``signatures``
-        (name -> function). Dtypes and shapes are those of the signatures.
+        (name -> function). Dtypes and shapes are those of the signatures. While a
+        TF1 graph is being built, what belongs to it: of a TF1 Hub module a
+        ``GraphModule``, which has ``signatures`` and ``variables`` alone.
 
     Raises:
         HandleError: the handle leads nowhere.
         DownloadError, ArchiveError, CacheError: the module could not be fetched.
         FormatError: what it leads to is neither a TF1 Hub module nor a SavedModel.
         TagsError: no variant has these tags.
-        SignatureError: no such signature, or nothing to call.
+        SignatureError: no such signature.
         CheckpointError: a variable has no value.
         UnsafeModuleError: safe mode refuses an op.
         UnknownOpError: TensorFlow lacks an op of the module.
-        GraphModeError: a TF1 graph is being built.
     """
+    tags = {tags} if isinstance(tags, str) else tags
     if isinstance(handle, ModuleSpec):
         spec = handle
     else:
@@ -97,31 +103,46 @@ def load(
         if is_tf2_saved_model(path, subject):
             if training_tags is not None:
                 raise no_variants(subject, training_tags)
-            _need_eager_execution(subject)
             with tf.init_scope():
                 return restore(
-                    path, tags, signature=signature, safe_mode=safe_mode, subject=subject
+                    path,
+                    tags,
+                    signature=signature,
+                    safe_mode=safe_mode,
+                    subject=subject,
+                    options=options,
                 )
         if is_saved_model(path):
             spec = create_module_spec_from_saved_model(path)
             tags = {tf.saved_model.SERVING} if tags is None else tags
-            signature = signature or tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+            signature = signature or _served(spec, tags)
         else:
             spec = read_module_spec(path, name)
     _need_graphs(spec)
-    _need_eager_execution(spec.subject)
-    facts = spec.variant(tags).signature(signature)
     selection = select(
         spec,
         signature=signature,
         output_key=None,
-        as_dict=DEFAULT_KEY not in facts.outputs,
+        as_dict=not _has_default_output(spec.variant(tags), signature),
         trainable_patterns=None,
         tags=tags,
         training_tags=training_tags,
     )
     with tf.init_scope():
-        return LoadedModule(spec, selection, safe_mode)
+        in_graph = not tf.executing_eagerly()
+        return (GraphModule if in_graph else LoadedModule)(spec, selection, safe_mode)
+
+
+def _served(spec: ModuleSpec, tags: Collection[str]) -> str | None:
+    """The signature that TensorFlow serves of a TF1 SavedModel, if it has that."""
+    name = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+    return name if name in spec.get_signature_names(tags) else None
+
+
+def _has_default_output(variant: Variant, signature: str | None) -> bool:
+    if signature is None and DEFAULT_SIGNATURE not in variant.signature_names:
+        return False
+    return DEFAULT_KEY in variant.signature(signature).outputs
 
 
 def _need_graphs(spec: ModuleSpec) -> None:
@@ -133,12 +154,3 @@ def _need_graphs(spec: ModuleSpec) -> None:
             found="the spec of a layer that was made from a config alone",
             advice="pass the path of the module's folder",
         )
-
-
-def _need_eager_execution(subject: Subject) -> None:
-    need_eager_execution(
-        "Cannot load a TF1 Hub module for TensorFlow 2 in a TF1 graph.",
-        subject,
-        functions="TensorFlow 2",
-        advice="use hub.Module there, or load outside the graph",
-    )

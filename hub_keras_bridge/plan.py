@@ -32,24 +32,9 @@ from hub_keras_bridge.graphs import (
 )
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.prune import Placeholder, Pruned, prune
+from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.variant import SignatureFacts, Variant
-
-# Prefix of an op's name -> the package whose import registers it.
-_OP_PACKAGES = {
-    "Sentencepiece": "tensorflow_text (or tf_sentencepiece for SentencepieceOp)",
-    "WhitespaceTokenize": "tensorflow_text",
-    "WordpieceTokenize": "tensorflow_text",
-    "UnicodeScriptTokenize": "tensorflow_text",
-    "NormalizeUTF8": "tensorflow_text",
-    "CaseFoldUTF8": "tensorflow_text",
-    "RegexSplitWithOffsets": "tensorflow_text",
-    "ConstrainedSequence": "tensorflow_text",
-    "SentenceFragments": "tensorflow_text",
-    "Addons>": "tensorflow_addons",
-    "IO>": "tensorflow_io",
-    "SimpleMLInferenceOp": "tensorflow_decision_forests",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +46,11 @@ class Plan:
             functions.
         producer_ops: the ops as the publisher's TensorFlow had them.
         inputs: tensor of the signature -> its placeholder; without those that
-            nothing reads.
+            nothing reads and nobody fetches.
         variables: node of a variable -> placeholder for its handle.
         resources: node of a table -> placeholder for its handle.
         assets: file name below ``assets/`` -> placeholders for its path.
-        fetches: tensors to return.
+        fetches: tensors to return; of what comes from outside, the placeholder.
         shapes: what the signature says of them; may be shorter.
         updates: ops to run besides.
         differentiable: whether the graph's gradient can be trusted in a
@@ -161,8 +146,8 @@ def _plan(
         )
     pruned = prune(variant.meta_graph.graph_def, targets, cut, variant.subject)
     found = pruned.placeholders
-    check_registered(pruned.graph_def, variant.subject)
-    _check_references(pruned.graph_def, variant.subject)
+    targets = [found.get(graph.tensor_name(target), target) for target in targets]
+    _check_ops(pruned.graph_def, variant.subject)
     rewritten = (
         _as_published(variant, pruned) if for_session else _as_function(variant, pruned, targets)
     )
@@ -184,7 +169,7 @@ def _plan(
             node: found[f"{node}:0"] for node in sorted(variant.resources) if f"{node}:0" in found
         },
         assets=assets,
-        fetches=tuple(map(graph.tensor_name, fetches)),
+        fetches=tuple(map(graph.tensor_name, targets[: len(fetches)])),
         shapes=tuple(shapes),
         updates=tuple(rewritten.moved.get(op, op) for op in updates),
         # TensorFlow 2 does not ask a library what gradient a function has.
@@ -433,39 +418,13 @@ def _raise_version(graph_def: graph_pb2.GraphDef) -> None:
         graph_def.versions.producer = max(graph_def.versions.producer, today)
 
 
-def check_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
-    """Checks that TensorFlow knows all ops that a graph uses.
-
-    Raises:
-        UnknownOpError: it does not; the message names the package that brings them.
-    """
+def _check_ops(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+    need_registered(graph_def, subject)
     used = library.reachable(graph_def.library, graph_def.node)
-    functions = {function.signature.name for function in used.function}
     nodes = [*graph_def.node, *(n for f in used.function for n in f.node_def)]
-    ops = {node.op for node in nodes} - functions
-    unknown = sorted(op for op in ops if compat.op_def(op) is None)
-    if unknown:
-        packages = {
-            package
-            for op in unknown
-            for prefix, package in _OP_PACKAGES.items()
-            if op.startswith(prefix)
-        }
-        raise UnknownOpError(
-            "Cannot run a TF1 Hub module: it uses ops that are not registered.",
-            subject,
-            expected=f"ops of TensorFlow {tf.__version__} and of the packages imported so far",
-            found=choices(unknown),
-            advice=f"install and import {' and '.join(sorted(packages))} before loading the module"
-            if packages
-            else "import the package that brings these ops before loading the module",
-        )
-
-
-def _check_references(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
-    ops = {node.op for node in graph_def.node}
+    known = {op: compat.op_def(op) for op in {node.op for node in nodes}}
     by_reference = sorted(
-        op for op in ops if (d := compat.op_def(op)) and any(arg.is_ref for arg in d.input_arg)
+        name for name, op in known.items() if op and any(arg.is_ref for arg in op.input_arg)
     )
     if by_reference:
         raise UnknownOpError(

@@ -261,7 +261,7 @@ class Runtime(tf.Module):
             given = dict(zip(inputs, arguments, strict=True))
             input_map = self._captured(chosen, handles, watch, replica)
             input_map |= {p: given[tensor] for tensor, p in chosen.inputs.items()}
-            return import_plan(chosen, input_map, given)
+            return import_plan(chosen, input_map)
 
         return body
 
@@ -336,18 +336,14 @@ class _Kept:
 
 
 def import_graph(
-    chosen: Plan,
-    input_map: Mapping[str, tf.Tensor],
-    given: Mapping[str, tf.Tensor],
-    scope: str = _SCOPE,
+    chosen: Plan, input_map: Mapping[str, tf.Tensor], scope: str = _SCOPE
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     """Imports a plan into the current graph.
 
     Args:
         chosen: the plan.
-        input_map: placeholder -> tensor of the current graph.
-        given: tensor of a signature -> tensor of the current graph; an output
-            may be one of them.
+        input_map: placeholder -> tensor of the current graph; an output may be
+            one of them.
         scope: absolute name scope to import into, with its slash.
 
     Returns:
@@ -357,14 +353,11 @@ def import_graph(
         FormatError: TensorFlow does not accept the graph.
     """
     with refusing(chosen.subject):
-        return _import_graph(chosen, input_map, given, scope)
+        return _import_graph(chosen, input_map, scope)
 
 
 def _import_graph(
-    chosen: Plan,
-    input_map: Mapping[str, tf.Tensor],
-    given: Mapping[str, tf.Tensor],
-    scope: str,
+    chosen: Plan, input_map: Mapping[str, tf.Tensor], scope: str
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     current = tf.compat.v1.get_default_graph()
     if chosen.graph_def.node:
@@ -377,7 +370,7 @@ def _import_graph(
     for context in chosen.contexts:
         compat.restore_context(context, scope)
     fetched = [
-        given[tensor] if tensor in given else current.get_tensor_by_name(f"{scope}{tensor}")
+        input_map[tensor] if tensor in input_map else current.get_tensor_by_name(scope + tensor)
         for tensor in chosen.fetches
     ]
     for tensor, shape in zip(fetched, chosen.shapes, strict=False):
@@ -387,11 +380,9 @@ def _import_graph(
     return fetched, [current.get_operation_by_name(f"{scope}{op}") for op in chosen.updates]
 
 
-def import_plan(
-    chosen: Plan, input_map: Mapping[str, tf.Tensor], given: Mapping[str, tf.Tensor]
-) -> list[tf.Tensor]:
+def import_plan(chosen: Plan, input_map: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
     """As :func:`import_graph`, with outputs that wait for the updates."""
-    fetched, updates = import_graph(chosen, input_map, given)
+    fetched, updates = import_graph(chosen, input_map)
     if not updates:
         return fetched
     with tf.control_dependencies(updates):

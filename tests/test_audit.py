@@ -10,7 +10,7 @@ from conftest import Golden, golden_names
 
 import hub_keras_bridge as hub
 from hub_keras_bridge import audit
-from hub_keras_bridge.audit import Finding, audit_module
+from hub_keras_bridge.audit import Finding, MissingOp, audit_module
 from hub_keras_bridge.ops.reach import Reach
 from hub_keras_bridge.plan import plan_all
 
@@ -50,6 +50,32 @@ def changed(spec, change):
     """The spec again, after a change to its graph that no exporter makes."""
     change(spec.files.saved_model.meta_graphs[0])
     return hub.ModuleSpec(spec.files)
+
+
+def test_missing_ops_in_functions_and_unread_nodes():
+    @tf.function
+    def inner(x):
+        return tf.exp(x)
+
+    def module_fn():
+        x = v1.placeholder(tf.float32, [])
+        hub.add_signature(inputs=x, outputs=inner(x))
+        hub.add_signature("plain", inputs=x, outputs=tf.negative(x))
+        tf.sin(x)
+
+    names = {"Exp": "TFText>Unheard", "Sin": "FrobnicateV7"}
+
+    def change(meta_graph):
+        graph_def = meta_graph.graph_def
+        bodies = [node for f in graph_def.library.function for node in f.node_def]
+        for node in [*graph_def.node, *bodies]:
+            node.op = names.get(node.op, node.op)
+
+    spec = changed(hub.create_module_spec(module_fn), change)
+    assert audit_module(spec).missing == (
+        MissingOp("FrobnicateV7", None, (), ()),
+        MissingOp("TFText>Unheard", "tensorflow_text", (), ("default",)),
+    )
 
 
 REACHING = [
@@ -347,6 +373,7 @@ def test_facts_are_ready_for_json():
                 "needed_by": ["default"],
             }
         ],
+        "missing": [],
     }
 
 

@@ -71,7 +71,56 @@ def test_json(tmp_path, needed, capsys):
                 "needed_by": ["default"] if needed else [],
             }
         ],
+        "missing": [],
     }
+
+
+class TestMissingOps:
+    @pytest.fixture
+    def path(self, tmp_path):
+        """A segmenter, and a signature that needs no op of another package."""
+
+        def module_fn():
+            x = v1.placeholder(tf.float32, [None])
+            hub.add_signature(inputs=x, outputs=tf.exp(x, name="split"))
+            hub.add_signature("plain", inputs=x, outputs=tf.negative(x))
+
+        spec = hub.create_module_spec(module_fn)
+        for node in spec.files.saved_model.meta_graphs[0].graph_def.node:
+            if node.op == "Exp":
+                node.op = "TokenizerFromLogits"
+        hub.ModuleSpec(spec.files).export(str(tmp_path / "module"))
+        return str(tmp_path / "module")
+
+    def test_text(self, path, capsys):
+        assert main(["audit", path]) == 0
+        assert capsys.readouterr().out.splitlines() == [
+            f"{path}: safe mode takes it; nothing in it reaches outside",
+            "",
+            "Not registered here; import the package first:",
+            "",
+            "op                   package          variant  needed by",
+            "TokenizerFromLogits  tensorflow_text  {}       'default'",
+        ]
+
+    def test_json(self, path, capsys):
+        assert main(["audit", "--json", path]) == 0
+        assert json.loads(capsys.readouterr().out)["missing"] == [
+            {
+                "op": "TokenizerFromLogits",
+                "package": "tensorflow_text",
+                "tags": [],
+                "needed_by": ["default"],
+            }
+        ]
+
+    def test_a_layer_says_the_same(self, path):
+        with pytest.raises(hub.UnknownOpError) as raised:
+            hub.ModuleLayer(path)
+        assert raised.value.advice == (
+            "install and import tensorflow_text before loading the module"
+        )
+        assert hub.ModuleLayer(path, signature="plain")([2.0]).numpy().tolist() == [-2.0]
 
 
 def test_the_status_is_what_a_layer_does(tmp_path):

@@ -33,8 +33,11 @@ def test_message_leaves_out_what_is_not_known():
     ("error", "builtin"),
     [
         (errors.HandleError, OSError),
+        (errors.HandleError, ValueError),
         (errors.FormatError, ValueError),
+        (errors.FormatError, OSError),
         (errors.TagsError, KeyError),
+        (errors.TagsError, RuntimeError),
         (errors.SignatureError, ValueError),
         (errors.SignatureError, KeyError),
         (errors.AttachmentError, KeyError),
@@ -51,6 +54,7 @@ def test_message_leaves_out_what_is_not_known():
         (errors.ArchiveError, ValueError),
         (errors.ArchiveError, OSError),
         (errors.DownloadError, OSError),
+        (errors.DownloadError, ValueError),
         (errors.CacheError, OSError),
     ],
 )

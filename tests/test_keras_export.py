@@ -18,7 +18,7 @@ from documents import code_blocks
 from test_goldens import assert_same
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.saved_models.loaded import argument_names
+from hub_keras_bridge.saved_models.signatures import argument_names
 from hub_keras_bridge.saved_models.tflite import select_ops
 
 v1 = tf.compat.v1

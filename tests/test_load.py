@@ -386,13 +386,6 @@ class TestErrors:
             safe.signatures["default"]
         assert hub.load(spec, safe_mode=False).signatures.keys() == {"default", "safe"}
 
-    def test_in_a_tf1_graph(self, scale_spec):
-        with (
-            tf.Graph().as_default(),
-            pytest.raises(hub.GraphModeError, match=r"use hub\.Module there"),
-        ):
-            hub.load(scale_spec)
-
     def test_config_alone(self, scale_spec):
         config = hub.ModuleLayer(scale_spec).get_config()
         config["module"]["identity"] = "gone"

@@ -52,16 +52,29 @@ def test_a_cut_tensor_has_a_placeholder_in_its_place():
     np.testing.assert_allclose(values(pruned, "sum:0", {"square:0": [4.0]}), [5.0])
 
 
+def test_a_cut_tensor_that_is_wanted_has_one_though_nothing_reads_it():
+    cut = {name: Placeholder(FLOAT) for name in ("square:0", "unread:0")}
+    pruned = prune(graph_def_of(sum_of_two), ["square:0"], cut)
+    assert pruned.placeholders == {"square:0": "square:0"}
+    assert [(node.name, node.op) for node in pruned.graph_def.node] == [("square", "Placeholder")]
+
+
+def test_a_wanted_tensor_of_an_op_that_is_needed_for_another():
+    def build():
+        tf.split(tf.constant([1.0, 2.0]), 2, name="split")
+
+    cut = {"split:0": Placeholder(FLOAT)}
+    pruned = prune(graph_def_of(build), ["split:0", "split:1"], cut)
+    assert pruned.placeholders == {"split:0": "split_0/cut:0"}
+    fetches = ["split_0/cut:0", "split:1"]
+    first, second = values(pruned, fetches, {"split:0": [5.0]})
+    assert (first, second) == ([5.0], [2.0])
+
+
 def test_a_cut_tensor_that_nothing_reads_has_none():
     cut = {name: Placeholder(FLOAT) for name in ("x:0", "unread:0")}
     pruned = prune(graph_def_of(sum_of_two), ["sum:0"], cut)
     assert pruned.placeholders == {"x:0": "x:0"}
-
-
-def test_a_target_that_is_cut_is_not_there():
-    pruned = prune(graph_def_of(sum_of_two), ["x:0"], {"x:0": Placeholder(FLOAT)})
-    assert pruned.placeholders == {}
-    assert not pruned.graph_def.node
 
 
 def test_placeholder_has_the_shape_given():

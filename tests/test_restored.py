@@ -175,8 +175,13 @@ class TestSignatures:
             module([1.0])
 
     def test_which_to_call_is_not_clear(self, saved):
+        module = hub.load(saved)
+        assert module.runs is None
+        assert sorted(module.signatures) == ["one", "two"]
         with pytest.raises(hub.SignatureError, match=r"nothing to call(?s:.*)one of 'one', 'two'"):
-            hub.load(saved)
+            module([1.0])
+        with pytest.raises(hub.SignatureError, match=r"nothing to call(?s:.*)one of 'one', 'two'"):
+            hub.ModuleLayer(saved)
 
     def test_no_such_signature(self, saved):
         with pytest.raises(hub.SignatureError, match=r"(?s)no signature 'three'.*'one', 'two'"):
@@ -191,9 +196,26 @@ class TestSignatures:
 
 
 def test_nothing_to_call(folder):
-    tf.saved_model.save(tf.Module(), folder)
-    with pytest.raises(hub.SignatureError, match="a traced __call__ of one input, or a signature"):
-        hub.load(folder)
+    module = tf.Module()
+    module.v = tf.Variable(2.0)
+    module.double = tf.function(
+        lambda x: x * module.v, input_signature=[tf.TensorSpec([], tf.float32)]
+    )
+    module.both = tf.function(
+        lambda x, y: x + y, input_signature=[tf.TensorSpec([], tf.float32)] * 2
+    )
+    tf.saved_model.save(module, folder, signatures={})
+    loaded = hub.load(folder)
+    assert float(loaded.double(3.0)) == 6.0
+    assert float(loaded.both(3.0, 4.0)) == 7.0
+    assert float(loaded.v) == 2.0
+    expected = "a traced __call__ of one input, or a signature"
+    with pytest.raises(hub.SignatureError, match=expected):
+        loaded(1.0)
+    with pytest.raises(AttributeError, match="'other'"):
+        loaded.other  # noqa: B018
+    with pytest.raises(hub.SignatureError, match=expected):
+        hub.ModuleLayer(folder)
 
 
 def test_tf1_saved_model(folder):

@@ -15,8 +15,9 @@ from hub_keras_bridge.legible import legible
 from hub_keras_bridge.resolve import check_handle
 
 if TYPE_CHECKING:
-    from hub_keras_bridge.audit import Audit, Finding
+    from hub_keras_bridge.audit import Audit, Finding, MissingOp
 
+_MISSING_HEADINGS = ("op", "package", "variant", "needed by")
 _HEADINGS = ("kind", "op", "node", "in function", "variant", "needed by")
 
 
@@ -53,6 +54,9 @@ def _as_text(handle: str, audit: Audit) -> str:
         # What safe mode refuses comes first.
         ordered = sorted(audit.findings, key=lambda finding: not finding.needed_by)
         lines += ["", *_columns([_HEADINGS, *map(_row, ordered)])]
+    if audit.missing:
+        lines += ["", "Not registered here; import the package first:", ""]
+        lines += _columns([_MISSING_HEADINGS, *map(_missing_row, audit.missing)])
     return "\n".join(lines)
 
 
@@ -70,9 +74,17 @@ def _row(finding: Finding) -> tuple[str, ...]:
         legible(finding.op),
         legible(finding.node),
         legible(finding.function or "-"),
-        legible(show_tags(finding.tags)),
-        ", ".join(map(repr, finding.needed_by)) or "not run",
+        *_where(finding),
     )
+
+
+def _missing_row(missing: MissingOp) -> tuple[str, ...]:
+    return (legible(missing.op), missing.package or "not known", *_where(missing))
+
+
+def _where(found: Finding | MissingOp) -> tuple[str, str]:
+    needed_by = ", ".join(map(repr, found.needed_by)) or "not run"
+    return legible(show_tags(found.tags)), needed_by
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

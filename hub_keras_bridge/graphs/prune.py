@@ -32,7 +32,7 @@ class Pruned:
     Attributes:
         graph_def: the nodes that remain, and all functions.
         placeholders: cut tensor -> the placeholder tensor that stands for it;
-            only of cut tensors that something still reads.
+            only of cut tensors that are wanted or that something still reads.
     """
 
     graph_def: graph_pb2.GraphDef
@@ -54,6 +54,7 @@ def prune(
         subject: for messages.
     """
     nodes = nodes_by_name(graph_def)
+    targets = list(targets)
     needed = upstream(nodes, targets, cut, subject)
     cut_nodes = {node_name(tensor) for tensor in cut}
     read = {
@@ -61,12 +62,12 @@ def prune(
         for name in needed
         for reference in nodes[name].input
         if not is_control(reference)
-    } & set(cut)
+    }
     placeholders = {
         tensor: f"{node_name(tensor)}:0"
         if node_name(tensor) not in needed and tensor.endswith(":0")
         else f"{tensor.replace(':', '_')}/cut:0"
-        for tensor in sorted(read)
+        for tensor in sorted((read | set(map(tensor_name, targets))) & set(cut))
     }
 
     result = graph_pb2.GraphDef(versions=graph_def.versions)

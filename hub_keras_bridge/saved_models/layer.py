@@ -152,14 +152,16 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
     def _restore(self, source: SavedModelSource, *, with_values: bool = True) -> RestoredModel:
         assert source.folder is not None
         with tf.init_scope():
-            return restore(
+            restored = restore(
                 source.folder,
                 self._choice.tags,
                 signature=self._choice.signature,
                 safe_mode=self._choice.safe_mode,
                 subject=Subject(source.name),
-                has_values=with_values,
+                options=tf.saved_model.LoadOptions(experimental_skip_checkpoint=not with_values),
             )
+        restored.need_call()
+        return restored
 
     def _hold(self) -> list[compat.HeldVariable]:
         """A Keras variable for each of the SavedModel's."""

@@ -10,21 +10,22 @@ with ``tf.saved_model.save``, and what is saved needs nothing of this package.
 from __future__ import annotations
 
 import dataclasses
-import itertools
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from hub_keras_bridge.endpoint import Endpoint
-from hub_keras_bridge.errors import choices
+from hub_keras_bridge.errors import SignatureError, choices
 from hub_keras_bridge.initial import first_values
 from hub_keras_bridge.plan import losses_fed_by
 from hub_keras_bridge.runtime import Runtime
+from hub_keras_bridge.saved_models.signatures import Signatures, signature_function
 from hub_keras_bridge.selection import Selection, warn_of_unfed_losses
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.variant import DEFAULT_SIGNATURE
 
 
 class LoadedModule(tf.Module):
@@ -32,7 +33,9 @@ class LoadedModule(tf.Module):
 
     Called, it returns the signature's output ``"default"``, or all outputs by
     name where there is none of this name. It takes a bare value where the
-    signature has one input, else a dict by input name.
+    signature has one input, else a dict by input name. Where no signature was
+    asked for and none is called ``"default"``, there is nothing to call; its
+    signatures work.
 
     Attributes:
         spec: what the module is.
@@ -40,12 +43,15 @@ class LoadedModule(tf.Module):
             slices each.
         trainable_variables: those in TRAINABLE_VARIABLES of the training variant.
         regularization_losses: functions without arguments, one per entry of
-            REGULARIZATION_LOSSES that depends on variables alone.
+            REGULARIZATION_LOSSES that depends on variables alone; none where there
+            is nothing to call.
         signatures: name -> function from keyword inputs to a dict of outputs,
             of the variant for inference. Of a keyword, what is neither a letter
-            nor a digit is an underscore.
-        serve: the signature in use, which ``tf.saved_model.save`` saves as
-            ``serving_default`` if it is told of no others.
+            nor a digit is an underscore. A sparse input ``x`` is ``x``, or
+            ``x_indices``, ``x_values`` and ``x_dense_shape``; another one of
+            several tensors ``x``, or ``x_component_0`` and so on.
+        serve: the signature in use, if there is one; ``tf.saved_model.save`` saves
+            it as ``serving_default`` if it is told of no others.
     """
 
     # Plain attributes where tf.Module has properties: SavedModels keep no properties.
@@ -55,14 +61,18 @@ class LoadedModule(tf.Module):
     def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
         super().__init__(name="hub_module")
         self.spec = spec
-        self._modes = _Modes(*selection.endpoints(spec, safe_mode, trainable=True))
+        self._modes = _Modes.of(spec, selection, safe_mode)
         by_node = _create_variables(spec, selection)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
         self.trainable_variables = [v for node, v in by_node.items() if node in trained]
         self._runtime = Runtime(by_node, spec.files.assets)
-        self.regularization_losses = _loss_functions(self._runtime, self._modes.training)
-        self.signatures = Signatures(spec, selection, safe_mode, self._runtime)
+        self.regularization_losses: list[Callable[[], tf.Tensor]] = []
+        make = functools.partial(signature_function, self._runtime)
+        self.signatures = Signatures(spec, selection, safe_mode, make)
+        if self._modes is None:
+            return
+        self.regularization_losses += _loss_functions(self._runtime, self._modes.training)
         # Python calls what the class has, TensorFlow saves what the instance has:
         # a traced function, which takes tensors alone.
         setattr(self, "__call__", _trace(self._runtime, self._modes))  # noqa: B010
@@ -80,7 +90,17 @@ class LoadedModule(tf.Module):
 
         Raises:
             InputError: the inputs do not fit the signature.
+            SignatureError: there is no signature to run.
         """
+        if self._modes is None:
+            raise SignatureError(
+                f"Cannot call a TF1 Hub module without a signature {DEFAULT_SIGNATURE!r}.",
+                self.spec.subject,
+                expected=f"one of its signatures, {choices(self.signatures)}",
+                found="none named",
+                advice="call module.signatures[...] with a name from this list, or load the "
+                "module with signature=...",
+            )
         mode = training if tf.is_tensor(training) else bool(training)
         endpoint = self._modes.training if mode is True else self._modes.inference
         values = _structured(endpoint, endpoint.bind(inputs))
@@ -95,53 +115,20 @@ class LoadedModule(tf.Module):
         self._runtime.hold_vocabularies()
 
 
-class Signatures(Mapping[str, Callable[..., dict[str, Any]]]):
-    """The signatures of a module's variant, each made when it is first asked for.
-
-    Raises:
-        SignatureError: on access, no signature of this name.
-        UnsafeModuleError: on access, safe mode refuses an op of this signature.
-        UnknownOpError: on access, TensorFlow lacks an op of this signature.
-    """
-
-    def __init__(
-        self, spec: ModuleSpec, selection: Selection, safe_mode: bool, runtime: Runtime
-    ) -> None:
-        self._spec = spec
-        # Training goes through the module's own call.
-        self._selection = dataclasses.replace(
-            selection, output_key=None, as_dict=True, training_tags=selection.tags
-        )
-        self._safe_mode = safe_mode
-        self._runtime = runtime
-        self._functions: dict[str, Callable[..., dict[str, Any]]] = {}
-
-    def __getitem__(self, name: str) -> Callable[..., dict[str, Any]]:
-        if name not in self._functions:
-            chosen = dataclasses.replace(self._selection, signature=name)
-            endpoint, _ = chosen.endpoints(self._spec, self._safe_mode, trainable=False)
-            self._functions[name] = _signature_function(self._runtime, endpoint)
-        return self._functions[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._spec.get_signature_names(self._selection.tags))
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._spec.get_signature_names(self._selection.tags)
-
-    def __len__(self) -> int:
-        return len(self._spec.get_signature_names(self._selection.tags))
-
-    def __repr__(self) -> str:
-        return f"<signatures {choices(self)}>"
-
-
 @dataclasses.dataclass(frozen=True)
 class _Modes:
     """What ordinary calls run, and what training calls run."""
 
     inference: Endpoint
     training: Endpoint
+
+    @classmethod
+    def of(cls, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> _Modes | None:
+        """Those of the signature in use, if there is one."""
+        names = spec.get_signature_names(selection.tags)
+        if selection.signature is None and DEFAULT_SIGNATURE not in names:
+            return None
+        return cls(*selection.endpoints(spec, safe_mode, trainable=True))
 
     @property
     def alike(self) -> bool:
@@ -204,32 +191,6 @@ def _trace(runtime: Runtime, modes: _Modes) -> Callable[..., Any]:
         flag = tf.TensorSpec([], tf.bool)
         function.get_concrete_function(_input_specs(modes.inference), training=flag)
     return function
-
-
-def _signature_function(runtime: Runtime, endpoint: Endpoint) -> Callable[..., dict[str, Any]]:
-    arguments = argument_names(endpoint.facts.inputs)
-
-    def run(**given: Any) -> dict[str, Any]:
-        inputs = {name: given[argument] for name, argument in arguments.items()}
-        return _run(runtime, endpoint, inputs, training=False)
-
-    specs = {arguments[name]: info.type_spec for name, info in endpoint.facts.inputs.items()}
-    return tf.function(run, autograph=False).get_concrete_function(**specs)
-
-
-def argument_names(names: Iterable[str]) -> dict[str, str]:
-    """Names of inputs -> names that TensorFlow 2 lets arguments have.
-
-    >>> argument_names(["rho$a", "rho_a", "1st"])
-    {'rho$a': 'rho_a', 'rho_a': 'rho_a_1', '1st': 'arg_1st'}
-    """
-    arguments: dict[str, str] = {}
-    for name in names:
-        plain = re.sub(r"[^a-zA-Z0-9]", "_", name)
-        plain = plain if plain[:1].isalpha() else f"arg_{plain}"
-        free = (f"{plain}_{number}" if number else plain for number in itertools.count())
-        arguments[name] = next(each for each in free if each not in arguments.values())
-    return arguments
 
 
 def _run(runtime: Runtime, endpoint: Endpoint, inputs: Any, *, training: bool) -> Any:

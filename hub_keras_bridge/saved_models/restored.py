@@ -50,14 +50,18 @@ class RestoredModel(tf.Module):
     Called, it runs the SavedModel's own ``__call__``, if it has one of one input and
     no signature is asked for. Else it runs a signature, which knows no training:
     it takes a bare value where the signature has one input, else a dict by
-    input name, and returns its only output, or all by name.
+    input name, and returns its only output, or all by name. Where that is not
+    one signature, there is nothing to call.
+
+    What else the SavedModel's object has, such as functions of its own, this has.
 
     Attributes:
         restored: what ``tf.saved_model.load`` returned.
         variables: its variables, or all that it tracks if it lists none.
         trainable_variables: those of its variables that it says are to be
             trained; of variables that it does not list, the trainable ones.
-        runs: ``"__call__"``, or the name of the signature that a call runs.
+        runs: ``"__call__"``, or the name of the signature that a call runs; None
+            if there is nothing to call.
         regularization_losses: functions without arguments; empty if it has none.
         signatures: name -> function from keyword inputs to a dict of outputs.
         serve: the signature saved as ``serving_default``, if there is one.
@@ -68,10 +72,13 @@ class RestoredModel(tf.Module):
     trainable_variables: Sequence[tf.Variable] = ()
 
     def __init__(
-        self, path: str, signature: str | None, subject: Subject, *, has_values: bool = True
+        self,
+        path: str,
+        signature: str | None,
+        subject: Subject,
+        options: tf.saved_model.LoadOptions | None = None,
     ) -> None:
         super().__init__(name="saved_model")
-        options = tf.saved_model.LoadOptions(experimental_skip_checkpoint=not has_values)
         restored = tf.saved_model.load(path, options=options)
         self.restored = restored
         self.variables = list(getattr(restored, "variables", None) or _tracked(restored))
@@ -80,12 +87,14 @@ class RestoredModel(tf.Module):
         self.signatures = restored.signatures
         self._subject = subject
         own = None if signature else _own_call(restored)
-        self.runs = _OWN
+        self.runs: str | None = _OWN
         if own is not None:
             function, name = own, _SERVING if _SERVING in self.signatures else None
             specs = function.concrete_functions[0].structured_input_signature[0][0]
         else:
             self.runs = name = _chosen(self.signatures, signature, subject)
+            if name is None:
+                return
             self._subject = subject.with_signature(name)
             specs, function = _call_of_signature(self.signatures[name])
         if name is not None and getattr(function, "input_signature", None) is None:
@@ -109,8 +118,10 @@ class RestoredModel(tf.Module):
 
         Raises:
             InputError: the inputs do not fit.
+            SignatureError: there is nothing to call.
             ForkError: this process was forked after TensorFlow had run.
         """
+        self.need_call()
         need_threads(self._subject)
         values = self.converted({} if inputs is None else inputs)
         function = vars(self)[_OWN]
@@ -123,6 +134,32 @@ class RestoredModel(tf.Module):
             lambda: function(values, training=True),
             lambda: function(values, training=False),
         )
+
+    def __getattr__(self, name: str) -> Any:
+        # Asked for what this object lacks. Names with an underscore are TensorFlow's.
+        if name.startswith("_") or "restored" not in vars(self):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        return getattr(self.restored, name)
+
+    def need_call(self) -> None:
+        """Checks that there is something to call.
+
+        Raises:
+            SignatureError: there is not.
+        """
+        if self.runs is None:
+            raise SignatureError(
+                "A TF2 SavedModel has nothing to call.",
+                self._subject,
+                expected=f"one of {choices(self.signatures)}"
+                if self.signatures
+                else "a traced __call__ of one input, or a signature",
+                found="no traced __call__ of one input",
+                advice="pass signature=... with one of these names"
+                if self.signatures
+                else "call its functions by their names, which are attributes of what "
+                "hub.load(path) returns",
+            )
 
     @property
     def input_specs(self) -> Any:
@@ -205,7 +242,7 @@ def restore(
     signature: str | None,
     safe_mode: bool,
     subject: Subject,
-    has_values: bool = True,
+    options: tf.saved_model.LoadOptions | None = None,
 ) -> RestoredModel:
     """Loads a TF2 SavedModel.
 
@@ -216,13 +253,12 @@ def restore(
             if it has none, ``serving_default`` or the only signature.
         safe_mode: whether to refuse one that reaches outside its own graph.
         subject: for messages.
-        has_values: whether it has a checkpoint; else the caller is to give the
-            variables their values.
+        options: TensorFlow's, of how it loads.
 
     Raises:
         FormatError: it is damaged, or an asset's name leads outside its folder.
         TagsError: it was saved with other tags.
-        SignatureError: there is no such signature, or nothing to call.
+        SignatureError: there is no such signature.
         UnsafeModuleError: safe mode refuses an op.
     """
     (meta_graph,) = _read(path, subject).meta_graphs
@@ -239,7 +275,7 @@ def restore(
         safe_asset_name(asset.filename, subject)
     if safe_mode:
         audit.require_safe([plan_of_calls(meta_graph, subject)], subject, {})
-    return RestoredModel(path, signature, subject, has_values=has_values)
+    return RestoredModel(path, signature, subject, options)
 
 
 def no_variants(subject: Subject, training_tags: Collection[str]) -> TagsError:
@@ -294,25 +330,20 @@ def _own_call(restored: Any) -> Any:
     return function
 
 
-def _chosen(signatures: Mapping[str, Any], wanted: str | None, subject: Subject) -> str:
-    """The name of the signature to call."""
-    alone = next(iter(signatures), None) if len(signatures) == 1 else None
-    name = wanted or (_SERVING if _SERVING in signatures else alone)
-    if name is None or name not in signatures:
+def _chosen(signatures: Mapping[str, Any], wanted: str | None, subject: Subject) -> str | None:
+    """The name of the signature to call; None if none is wanted and none suggests itself."""
+    if wanted is not None and wanted not in signatures:
         raise SignatureError(
-            f"A TF2 SavedModel has no signature {wanted!r}."
-            if wanted
-            else "A TF2 SavedModel has nothing to call.",
+            f"A TF2 SavedModel has no signature {wanted!r}.",
             subject,
-            expected=f"one of {choices(signatures)}"
-            if wanted or signatures
-            else "a traced __call__ of one input, or a signature",
-            found=repr(wanted) if wanted else "no traced __call__ of one input",
+            expected=f"one of {choices(signatures)}",
+            found=repr(wanted),
             advice="pass signature=... with one of these names"
             if signatures
-            else "look for its functions in what tf.saved_model.load(path) returns",
+            else "leave signature out",
         )
-    return name
+    alone = next(iter(signatures)) if len(signatures) == 1 else None
+    return wanted or (_SERVING if _SERVING in signatures else alone)
 
 
 def _traced_again(signature: Any) -> Any:

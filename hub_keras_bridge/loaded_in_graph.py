@@ -1,0 +1,102 @@
+"""What load() returns while a TF1 graph is being built: signatures for that graph."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from hub_keras_bridge.endpoint import Endpoint
+from hub_keras_bridge.errors import InputError, choices
+from hub_keras_bridge.module import Module
+from hub_keras_bridge.saved_models.signatures import Keywords, Signatures
+from hub_keras_bridge.selection import Selection
+from hub_keras_bridge.spec import ModuleSpec
+
+# Of its own, so that it moves no variables of a hub.Module to another scope.
+_SCOPE = "loaded"
+
+
+class GraphModule:
+    """A TF1 Hub module in a TF1 graph; made by :func:`load`.
+
+    There is nothing to call but its signatures. The graph's initializers give its
+    variables the published values and fill its tables; none is trained. For more,
+    there is :class:`Module`.
+
+    Attributes:
+        spec: what the module is.
+        variables: of the graph.
+        signatures: name -> function from keyword inputs to a dict of outputs, as
+            those of a :class:`LoadedModule`.
+    """
+
+    def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
+        self.spec = spec
+        module = Module(spec, name=_SCOPE, tags=selection.tags)
+        self.variables: Sequence[tf.Variable] = module.variables
+        make = functools.partial(GraphSignature, module)
+        self.signatures = Signatures(spec, selection, safe_mode, make)
+
+
+class GraphSignature:
+    """Adds a signature of a module to its graph, in each call.
+
+    Attributes:
+        structured_input_signature: no positional arguments, and a ``tf.TensorSpec``
+            for each keyword.
+        structured_outputs: a ``tf.TypeSpec`` for each output.
+    """
+
+    def __init__(self, module: Module, endpoint: Endpoint) -> None:
+        self._module = module
+        self._endpoint = endpoint
+        self._keywords = Keywords.of(endpoint.facts.inputs)
+        specs = zip(self._keywords.flat, endpoint.facts.input_specs, strict=True)
+        self.structured_input_signature = (
+            (),
+            {keyword: tf.TensorSpec(spec.shape, spec.dtype, keyword) for keyword, spec in specs},
+        )
+        self.structured_outputs = {
+            key: info.type_spec for key, info in endpoint.facts.outputs.items()
+        }
+
+    def __call__(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Applies the signature.
+
+        Args:
+            *args: the only input, or nothing.
+            **kwargs: the inputs, by keyword.
+
+        Returns:
+            Output name -> tensor of the graph.
+
+        Raises:
+            InputError: they do not fit.
+        """
+        only = len(args) == 1 and len(self._keywords.parts) == 1 and not kwargs
+        values = dict.fromkeys(self._keywords.parts, args[0]) if only else self._named(args, kwargs)
+        return self._module(values, self._endpoint.signature, as_dict=True)
+
+    def _named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Keywords' values as values of the inputs."""
+        raw = {n: names[0] for n, names in self._keywords.parts.items() if len(names) == 1}
+        given = {raw.get(keyword, keyword): value for keyword, value in kwargs.items()}
+        values = {
+            self._keywords.whole[k]: given.pop(k) for k in set(given) & set(self._keywords.whole)
+        }
+        for name, names in self._keywords.parts.items():
+            if name not in values and given.keys() >= set(names):
+                info = self._endpoint.facts.inputs[name]
+                values[name] = info.pack([given.pop(keyword) for keyword in names])
+        if args or given or values.keys() != self._keywords.parts.keys():
+            raise InputError(
+                "Cannot call a signature of a TF1 Hub module with these arguments.",
+                self._endpoint.subject,
+                expected=f"the keywords {choices(self._keywords.flat)}",
+                found=choices(kwargs) + (f" and {len(args)} without a keyword" if args else ""),
+                advice="pass each input by its keyword",
+            )
+        return values
