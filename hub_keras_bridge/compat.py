@@ -17,14 +17,13 @@ import tensorflow as tf
 from keras.src.backend.common import global_state
 from keras.src.saving import serialization_lib
 from tensorflow.core.framework import attr_value_pb2, kernel_def_pb2, op_def_pb2
-from tensorflow.core.protobuf import control_flow_pb2, struct_pb2
+from tensorflow.core.protobuf import struct_pb2
 from tensorflow.python.distribute import values_util
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.eager import record
 from tensorflow.python.feature_column import feature_column, feature_column_v2
 from tensorflow.python.framework import kernels, op_def_registry
 from tensorflow.python.ops import (
-    control_flow_ops,
     control_flow_util,
     resource_variable_ops,
 )
@@ -172,26 +171,6 @@ def mention_variables(variables: Iterable[tf.Variable]) -> None:
     if hasattr(graph, "watch_variable"):
         for variable in variables:
             graph.watch_variable(variable)
-
-
-def restore_context(
-    context: control_flow_pb2.CondContextDef | control_flow_pb2.WhileContextDef, scope: str
-) -> None:
-    """Tells the current graph of a v1 loop or conditional that was imported.
-
-    ``tf.compat.v1.train.import_meta_graph`` does so too, and may add a Saver.
-
-    Args:
-        context: as published.
-        scope: absolute name scope that its ops were imported into.
-    """
-    kind, key = (
-        (control_flow_ops.WhileContext, tf.compat.v1.GraphKeys.WHILE_CONTEXT)
-        if isinstance(context, control_flow_pb2.WhileContextDef)
-        else (control_flow_ops.CondContext, tf.compat.v1.GraphKeys.COND_CONTEXT)
-    )
-    restored = kind.from_proto(context, import_scope=scope)
-    tf.compat.v1.add_to_collection(key, restored)
 
 
 def inside_v1_loop() -> bool:

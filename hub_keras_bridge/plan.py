@@ -5,8 +5,8 @@ signature's inputs, variables, tables, asset paths) is a placeholder, with the
 names of what to feed and what to fetch.
 
 It runs in a function, where v1 control flow cannot be differentiated as it is,
-and where a device or a colocation may name what is absent; or as a part of a
-session's graph, where both stay as published.
+and where a device or a colocation may name what is absent. (A session's graph
+takes in the whole graph as published, see graphs/published.py.)
 """
 
 from __future__ import annotations
@@ -53,12 +53,8 @@ class Plan:
         fetches: tensors to return; of what comes from outside, the placeholder.
         shapes: what the signature says of them; may be shorter.
         updates: ops to run besides.
-        differentiable: whether the graph's gradient can be trusted in a
-            function; a session knows more of its functions.
+        differentiable: whether the graph's gradient can be trusted.
         subject: module and tags, for messages.
-        contexts: for a session, those of v1 control flow.
-        beside: for a session, node -> nodes from outside whose device it
-            shares.
         question: what was asked for; equal for equal plans of a variant.
     """
 
@@ -73,8 +69,6 @@ class Plan:
     updates: tuple[str, ...]
     differentiable: bool
     subject: Subject
-    contexts: tuple[contexts.Context, ...] = ()
-    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     question: Hashable = None
 
 
@@ -86,7 +80,6 @@ def plan(
     shapes: Sequence[tf.TensorShape] = (),
     updates: Sequence[str] = (),
     cut_state: bool = True,
-    for_session: bool = False,
 ) -> Plan:
     """Prunes a variant to what fetches and updates need.
 
@@ -98,14 +91,13 @@ def plan(
         updates: ops wanted for their effect.
         cut_state: whether variables, tables and asset paths come from outside;
             else their nodes stay, as shape inference wants.
-        for_session: whether it becomes a part of a session's graph.
 
     Raises:
         UnknownOpError: TensorFlow lacks an op that is needed.
         FormatError: the graph is damaged.
     """
     given = tuple(inputs)
-    question = (*map(tuple, (fetches, given, updates, map(str, shapes))), cut_state, for_session)
+    question = (*map(tuple, (fetches, given, updates, map(str, shapes))), cut_state)
     if (made := variant.unused_plans.pop(question, None)) is not None:
         return cast(Plan, made)
     with refusing(
@@ -120,7 +112,6 @@ def plan(
             shapes=shapes,
             updates=updates,
             cut_state=cut_state,
-            for_session=for_session,
         )
     return replace(made, question=question)
 
@@ -133,24 +124,17 @@ def _plan(
     shapes: Sequence[tf.TensorShape],
     updates: Sequence[str],
     cut_state: bool,
-    for_session: bool,
 ) -> Plan:
     given = list(map(graph.tensor_name, inputs))
     cut = _input_placeholders(variant, given)
     if cut_state:
         cut |= _state_placeholders(variant)
     targets = [*fetches, *updates]
-    if for_session:
-        targets += contexts.needed_by_contexts(
-            variant.meta_graph, variant.nodes, targets, cut, variant.subject
-        )
     pruned = prune(variant.meta_graph.graph_def, targets, cut, variant.subject)
     found = pruned.placeholders
     targets = [found.get(graph.tensor_name(target), target) for target in targets]
     _check_ops(pruned.graph_def, variant.subject)
-    rewritten = (
-        _as_published(variant, pruned) if for_session else _as_function(variant, pruned, targets)
-    )
+    rewritten = _as_function(variant, pruned, targets)
     _finish(rewritten.graph_def)
     assets: dict[str, list[str]] = {}
     for tensor, name in variant.assets.items():
@@ -175,8 +159,6 @@ def _plan(
         # TensorFlow 2 does not ask a library what gradient a function has.
         differentiable=rewritten.differentiable and not rewritten.graph_def.library.gradient,
         subject=variant.subject,
-        contexts=rewritten.contexts,
-        beside=rewritten.beside,
     )
 
 
@@ -186,7 +168,6 @@ def plan_call(
     outputs: Sequence[str],
     *,
     training: bool,
-    for_session: bool = False,
 ) -> Plan:
     """The graph of one call: some outputs of a signature.
 
@@ -195,7 +176,6 @@ def plan_call(
         signature_name: which signature.
         outputs: names of the outputs wanted.
         training: whether the update ops that this signature feeds run too.
-        for_session: as in :func:`plan`.
 
     Raises:
         SignatureError: an output needs an input that the signature lacks.
@@ -219,7 +199,6 @@ def plan_call(
         inputs=signature.input_tensors,
         shapes=shapes,
         updates=updates,
-        for_session=for_session,
     )
 
 
@@ -231,9 +210,7 @@ def tables_read(variant: Variant, signature_name: str, outputs: Sequence[str]) -
     return sorted(needed & variant.resources)
 
 
-def plan_initialization(
-    variant: Variant, resource: str, *, for_session: bool = False
-) -> Plan | None:
+def plan_initialization(variant: Variant, resource: str) -> Plan | None:
     """The graph that fills one table; None if nothing does."""
     initializers = [
         op
@@ -242,7 +219,7 @@ def plan_initialization(
     ]
     if not initializers:
         return None
-    return plan(variant, [], updates=initializers, for_session=for_session)
+    return plan(variant, [], updates=initializers)
 
 
 def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> list[Plan]:
@@ -346,29 +323,11 @@ class _Rewritten:
         graph_def: the new graph.
         moved: op -> the op to run instead.
         differentiable: whether a function's gradient would be right.
-        contexts: as in :class:`Plan`.
-        beside: as in :class:`Plan`.
     """
 
     graph_def: graph_pb2.GraphDef
     moved: Mapping[str, str] = field(default_factory=dict)
     differentiable: bool = True
-    contexts: tuple[contexts.Context, ...] = ()
-    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def _as_published(variant: Variant, pruned: Pruned) -> _Rewritten:
-    graph_def = pruned.graph_def
-    replaced = set(map(graph.node_name, pruned.placeholders.values()))
-    kept = {node.name for node in graph_def.node}
-    for node in graph_def.node:
-        if node.name in variant.nodes:
-            node.device = variant.nodes[node.name].device
-    return _Rewritten(
-        graph_def,
-        contexts=contexts.contexts_of(variant.meta_graph, kept),
-        beside=colocation.take_out(graph_def, kept - replaced),
-    )
 
 
 def _as_function(variant: Variant, pruned: Pruned, targets: Sequence[str]) -> _Rewritten:

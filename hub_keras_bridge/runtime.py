@@ -367,8 +367,6 @@ def _import_graph(
             input_map=dict(input_map),
             producer_op_list=chosen.producer_ops,
         )
-    for context in chosen.contexts:
-        compat.restore_context(context, scope)
     fetched = [
         input_map[tensor] if tensor in input_map else current.get_tensor_by_name(scope + tensor)
         for tensor in chosen.fetches

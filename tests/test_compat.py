@@ -198,28 +198,6 @@ def a_variable_that_is_there_already():
     assert (first.numpy().tolist(), second.numpy().tolist()) == ([5.0], [6.0])
 
 
-@check_of("restore_context")
-def contexts_make_loops_differentiable():
-    def double_twice(x):
-        return v1.while_loop(lambda i, _: i < 2, lambda i, y: (i + 1, 2.0 * y), [0, x])[1]
-
-    v1.disable_control_flow_v2()
-    try:
-        with tf.Graph().as_default():
-            double_twice(v1.placeholder(tf.float32, [], "x"))
-            meta_graph = v1.train.export_meta_graph()
-            (context,) = v1.get_collection(v1.GraphKeys.WHILE_CONTEXT)
-        exits = sorted(n.name for n in meta_graph.graph_def.node if n.op == "Exit")
-        with tf.Graph().as_default() as graph, v1.Session() as session:
-            x = tf.constant(3.0)
-            tf.graph_util.import_graph_def(meta_graph.graph_def, {"x:0": x}, name="inside")
-            compat.restore_context(context.to_proto(), "inside/")
-            y = graph.get_tensor_by_name(f"inside/{exits[-1]}:0")
-            assert session.run([y, tf.gradients(y, x)[0]]) == [12.0, 4.0]
-    finally:
-        v1.enable_control_flow_v2()
-
-
 @check_of("inside_v1_loop")
 def knows_that_it_is_in_a_loop():
     seen = []
