@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from google.protobuf.message import DecodeError
@@ -90,8 +90,8 @@ class ModuleSpec:
         return self  # immutable
 
     def get_tags(self) -> list[frozenset[str]]:
-        """The tags of each variant, in the order in which they were published."""
-        return list(self._variants)
+        """The tags of each variant, the empty set first."""
+        return sorted(self._variants)
 
     def get_signature_names(self, tags: Collection[str] | None = None) -> list[str]:
         """Names of the signatures of a variant.
@@ -285,31 +285,31 @@ class ModuleSpec:
         return tuple(by_node.values())
 
 
-def as_tags(tags: Collection[str] | None) -> frozenset[str]:
+def as_tags(tags: Iterable[str] | None) -> frozenset[str]:
     """The set of tags that a caller means.
 
     Raises:
         TagsError: no collection, or a string, which would be taken for the set
-            of its letters.
+            of its letters. Where that is the same, a string will do.
 
-    >>> sorted(as_tags(["train", "bs4"])), sorted(as_tags(None))
-    (['bs4', 'train'], [])
+    >>> sorted(as_tags(["train", "bs4"])), sorted(as_tags(None)), sorted(as_tags("t"))
+    (['bs4', 'train'], [], ['t'])
     """
-    if isinstance(tags, str):
+    if isinstance(tags, str) and len(tags) > 1:
         raise TagsError(
             "The tags of a variant are a set, not a string.",
             expected="a collection of strings",
             found=repr(tags),
             advice=f"pass {{{tags!r}}}",
         )
-    if not isinstance(tags, Collection | None):
+    if not isinstance(tags, Iterable | None):
         raise TagsError(
             "The tags of a variant are a set of strings.",
             expected="a collection of strings",
             found=f"{type(tags).__name__}: {tags!r}",
             advice="pass a set, e.g. {'train'}",
         )
-    return frozenset(tags or ())
+    return frozenset(() if tags is None else tags)
 
 
 def load_module_spec(handle: Any) -> ModuleSpec:

@@ -70,7 +70,7 @@ FLOORS = [
     ["spec", "runtime", "ops.reach", "asset_paths", "call_checks"],
     ["audit", "ops.rules"],
     ["initial", "endpoint", "portable", "authoring", "graph_state"],
-    ["selection", "symbolic", "xla", "saved_models.inputs"],
+    ["selection", "symbolic", "xla", "saved_models.inputs", "session_values"],
     ["saved_models.restored_graph", "saved_models.loaded"],
     ["saved_models.restored"],
     ["saved_models.source", "saved_models.tflite"],
