@@ -136,9 +136,10 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
             )
         case "composite_tensor":
             spec = compat.decode_type_spec(proto.composite_tensor.type_spec)
+            _check_kind(spec)
             names = tuple(component.name for component in proto.composite_tensor.components)
             parts = tf.nest.flatten(spec, expand_composites=True)
-            if not hasattr(spec, "dtype") or len(parts) != len(names):
+            if len(parts) != len(names):
                 raise FormatError(
                     "Cannot read an input or output of a TF1 Hub module.",
                     expected=f"the {len(parts)} tensors that a {type(spec).__name__} consists of",
@@ -148,6 +149,16 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
             return ParsedTensorInfo(spec, names)
         case _:
             return ParsedTensorInfo(tf.TensorSpec(_shape(proto), _dtype(proto)), (proto.name,))
+
+
+def _check_kind(spec: tf.TypeSpec) -> None:
+    if not issubclass(spec.value_type, TENSORS):
+        raise FormatError(
+            "Cannot read an input or output of a TF1 Hub module.",
+            expected="a dense, sparse or ragged tensor",
+            found=spec.value_type.__name__,
+            advice="publish the module again, with the tensors of this value one by one",
+        )
 
 
 def _dtype(proto: meta_graph_pb2.TensorInfo) -> tf.DType:
@@ -241,7 +252,7 @@ def _to_dense(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -
         raise _unconvertible(value, name, info, subject)
     try:
         return tf.convert_to_tensor(value, info.dtype)
-    except (TypeError, ValueError, OverflowError, tf.errors.InvalidArgumentError) as error:
+    except (TypeError, ValueError, OverflowError, tf.errors.OpError) as error:
         raise _unconvertible(value, name, info, subject) from error
 
 

@@ -47,7 +47,7 @@ def test_unknown_tags():
     with pytest.raises(KeyError) as caught:
         spec_of("mlp_bn").get_signature_names(tags={"serve"})
     assert "no variant with tags {'serve'}" in str(caught.value)
-    assert "one of {'train'}, {}" in str(caught.value)
+    assert "one of {}, {'train'}" in str(caught.value)
     assert "mlp_bn" in str(caught.value)
 
 
