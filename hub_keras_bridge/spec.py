@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from hub_keras_bridge import export
@@ -193,14 +195,15 @@ class ModuleSpec:
     def export(
         self,
         path: str,
-        checkpoint_path: str | None = None,
+        checkpoint_path: str | bytes | os.PathLike[str] | None = None,
         name_transform_fn: Callable[[str], str] | None = None,
     ) -> None:
         """Writes the module with variables from a checkpoint.
 
         Args:
             path: the directory to make.
-            checkpoint_path: the checkpoint's prefix, as given to a Saver. By
+            checkpoint_path: the checkpoint's prefix, as a Saver returned it, or
+                the folder of a training, whose latest checkpoint it is then. By
                 default the module's own, if it was loaded from a directory.
             name_transform_fn: TF1 name of a variable in the module -> its name
                 in the checkpoint; by default the same.
@@ -227,7 +230,7 @@ class ModuleSpec:
         """
         if not self.variables:
             return export.write_module(path, self.files, None)
-        prefix = checkpoint_path or self.files.checkpoint
+        prefix = _prefix(checkpoint_path, self.subject) or self.files.checkpoint
         if prefix is None:
             raise CheckpointError(
                 "Cannot export a TF1 Hub module: its variables have no values yet.",
@@ -242,7 +245,8 @@ class ModuleSpec:
         inference = self._variants.get(frozenset()) or next(iter(self._variants.values()))
         # A variable that only another variant has may be absent: a training
         # graph can hold more than the checkpoint of an inference graph.
-        saved = [f for f in self.variables if f in inference.variables or source.has(f)]
+        needed = [facts for facts in inference.variables if facts.is_global]
+        saved = [facts for facts in self.variables if facts in needed or source.has(facts)]
         return export.write_module(
             path,
             self.files,
@@ -283,6 +287,23 @@ class ModuleSpec:
                         advice="fetch the module again; its graphs do not belong together",
                     )
         return tuple(by_node.values())
+
+
+def _prefix(checkpoint_path: str | bytes | os.PathLike[str] | None, subject: Subject) -> str | None:
+    """Where a checkpoint is: the latest one, of a folder."""
+    prefix = os.fsdecode(checkpoint_path or "")
+    if not prefix or not tf.io.gfile.isdir(prefix):
+        return prefix or None
+    latest = tf.train.latest_checkpoint(prefix)
+    if latest is None:
+        raise CheckpointError(
+            "Cannot export a TF1 Hub module: the folder has no latest checkpoint.",
+            subject,
+            expected=f"a file {os.path.join(prefix, 'checkpoint')} that names one",
+            found=choices(tf.io.gfile.listdir(prefix), limit=10),
+            advice="pass the path that was given to Saver.save(), with the step behind it",
+        )
+    return latest
 
 
 def as_tags(tags: Iterable[str] | None) -> frozenset[str]:
@@ -363,7 +384,7 @@ def require_checkpoint(spec: ModuleSpec) -> None:
     Raises:
         CheckpointError: they have not.
     """
-    if spec.files.checkpoint is None and spec.variables:
+    if spec.files.checkpoint is None and any(facts.is_global for facts in spec.variables):
         raise CheckpointError(
             "Cannot read a TF1 Hub module: the values of its variables are missing.",
             spec.subject,
