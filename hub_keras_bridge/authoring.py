@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from google.protobuf.message import Message
@@ -17,7 +18,7 @@ from hub_keras_bridge import compat, format
 from hub_keras_bridge.errors import PublishError, Subject, choices, show_tags
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.spec import ModuleSpec, as_tags
-from hub_keras_bridge.tensor_info import build_tensor_info
+from hub_keras_bridge.tensor_info import TENSORS, build_tensor_info
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 
 _KEYS = tf.compat.v1.GraphKeys
@@ -39,9 +40,19 @@ SUPPORTED_COLLECTIONS = frozenset(
     }
 )
 
-# Where signatures and attachments wait in the graph being built.
-_SIGNATURES = "hub_keras_bridge_signatures"
-_ATTACHMENTS = "hub_keras_bridge_attachments"
+# Where signatures and attachments wait in the graph being built. TensorFlow lists and
+# exports only collections with strings for names: a module_fn does not meet these.
+_SIGNATURES = ("hub_keras_bridge signatures",)
+_ATTACHMENTS = ("hub_keras_bridge attachments",)
+
+# What is taken for a tensor by mistake, and has one's values.
+_CONVERTIBLE = (
+    tf.Variable,
+    tf.IndexedSlices,
+    np.ndarray,
+    np.generic,
+    *(bool, int, float, str, bytes, list, tuple),
+)
 
 # The value of an asset's path in a published graph; the file takes its place.
 ASSET_PATH = b"SAVEDMODEL-ASSET"
@@ -133,7 +144,7 @@ def add_signature(
 ) -> None:
     """Defines a signature of the module that is being built.
 
-    Called within a ``module_fn``.
+    Called within a ``module_fn``. Of two signatures of one name, the later counts.
 
     Args:
         name: the signature's name; ``"default"`` if None.
@@ -145,8 +156,8 @@ def add_signature(
     Dtypes and static shapes are those of the tensors; None stands for any size.
 
     Raises:
-        PublishError: the name is taken, something is no graph tensor, an input
-            is colocated with another op, or this is called outside a graph.
+        PublishError: something is no graph tensor, an input is colocated with
+            another op, or this is called outside a graph.
 
     Example:
 
@@ -160,7 +171,7 @@ def add_signature(
     >>> print(spec.get_output_info_dict()["sum"])
     float32 [?]
     """
-    name = name or DEFAULT_SIGNATURE
+    name = _text(name or DEFAULT_SIGNATURE)
     if not isinstance(name, str):
         raise PublishError(
             "Cannot add a signature to a TF1 Hub module: its name is no string.",
@@ -172,13 +183,7 @@ def add_signature(
     subject = Subject(_NAME_OF_NEW_MODULE, signature=name)
     current = _graph_being_built("add_signature")
     if any(known == name for known, *_ in current.get_collection(_SIGNATURES)):
-        raise PublishError(
-            f"Cannot add signature {name!r} to a TF1 Hub module: it has one already.",
-            subject,
-            expected="each name once",
-            found=f"{name!r} twice",
-            advice="choose another name",
-        )
+        logging.warning("Signature %r (%s) is defined again; the later one counts.", name, subject)
     entry = name, _tensors(inputs, "input", subject), _tensors(outputs, "output", subject)
     _check_inputs(entry[1], subject)
     current.add_to_collection(_SIGNATURES, entry)
@@ -244,6 +249,7 @@ def _graph_being_built(caller: str) -> tf.Graph:
 
 def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:
     named = given if isinstance(given, Mapping) else {} if given is None else {DEFAULT_KEY: given}
+    named = {_text(key): value for key, value in named.items()}
     for key, value in named.items():
         if not isinstance(key, str):
             raise PublishError(
@@ -253,24 +259,44 @@ def _tensors(given: Any, kind: str, subject: Subject) -> dict[str, Any]:
                 found=f"{type(key).__name__}: {key!r}",
                 advice="name each input and output, e.g. {'default': tensor}",
             )
-        flat = tf.nest.flatten(value, expand_composites=True)
-        if not (len(flat) and all(map(_is_of_this_graph, flat))) or isinstance(
-            value, tf.Variable | list | tuple | dict
-        ):
+        if not _is_of_this_graph(value):
             raise PublishError(
                 f"Cannot add a signature to a TF1 Hub module: {kind} {key!r} is no tensor.",
                 subject,
                 expected="a tf.Tensor, tf.SparseTensor or tf.RaggedTensor of the graph",
                 found=f"{type(value).__name__}: {value!r}",
-                advice="pass what a TF1 op returned, e.g. tf.identity(value)",
+                advice=_how_to_make_a_tensor(value),
             )
-    return dict(named)
+    return named
+
+
+def _text(name: Any) -> Any:
+    """A name that code of Python 2's time wrote in bytes, as a string."""
+    return name.decode() if isinstance(name, bytes) else name
 
 
 def _is_of_this_graph(value: Any) -> bool:
-    # An eager tensor has no graph to ask for.
-    of = getattr(value, "graph", None) if isinstance(value, tf.Tensor) else None
-    return of is tf.compat.v1.get_default_graph()
+    current = tf.compat.v1.get_default_graph()
+    return isinstance(value, TENSORS) and all(
+        # An eager tensor has no graph to ask for.
+        getattr(part, "graph", None) is current
+        for part in tf.nest.flatten(value, expand_composites=True)
+    )
+
+
+def _how_to_make_a_tensor(value: Any) -> str:
+    """What to pass for a value that a signature cannot name.
+
+    >>> _how_to_make_a_tensor(True)
+    'pass a tensor of it: tf.convert_to_tensor(value)'
+    >>> _how_to_make_a_tensor(tf.constant(1.0))
+    'make this tensor within module_fn, by ops of the graph that is being built'
+    """
+    if isinstance(value, TENSORS):
+        return "make this tensor within module_fn, by ops of the graph that is being built"
+    if isinstance(value, _CONVERTIBLE) and not isinstance(value, tf.compat.v1.SparseTensorValue):
+        return "pass a tensor of it: tf.convert_to_tensor(value)"
+    return "pass a tensor, as TensorFlow's ops return it"
 
 
 def _check_inputs(inputs: Mapping[str, Any], subject: Subject) -> None:
@@ -313,7 +339,8 @@ def check_collections(present: Iterable[str], subject: Subject) -> None:
             subject,
             expected=f"only {choices(SUPPORTED_COLLECTIONS)}",
             found=choices(unsupported),
-            advice=f"pass drop_collections={sorted(unsupported)!r} if consumers can do without",
+            advice=f"pass drop_collections={sorted(unsupported)!r}, if consumers can do without "
+            "these lists; what is on them stays in the graph",
         )
 
 
@@ -375,7 +402,7 @@ def _meta_graph(
     built: tf.Graph, tags: frozenset[str], assets: dict[str, str], subject: Subject
 ) -> meta_graph_pb2.MetaGraphDef:
     """Describes a finished graph; collects its asset files in ``assets``."""
-    signatures = built.get_collection(_SIGNATURES)
+    signatures = {name: sides for name, *sides in built.get_collection(_SIGNATURES)}
     attached = dict(built.get_collection(_ATTACHMENTS))
     if not signatures:
         raise PublishError(
@@ -385,17 +412,15 @@ def _meta_graph(
             found="none",
             advice="call add_signature(inputs=..., outputs=...) within module_fn",
         )
-    for collection in (_SIGNATURES, _ATTACHMENTS):
-        built.clear_collection(collection)
     _check_shapes(built, subject)
-    present = [key for key in built.get_all_collection_keys() if built.get_collection(key)]
-    check_collections(present, subject)
     asset_tensors = built.get_collection(_KEYS.ASSET_FILEPATHS)
+    # Leaves out collections of Python objects that no message can hold.
     meta_graph = tf.compat.v1.train.export_meta_graph(graph=built, strip_default_attrs=True)
+    check_collections(meta_graph.collection_def, subject)
     _check_state(meta_graph.graph_def, subject)
     meta_graph.meta_info_def.tags.extend(sorted(tags))
     meta_graph.ClearField("saver_def")
-    for name, inputs, outputs in signatures:
+    for name, (inputs, outputs) in signatures.items():
         signature = meta_graph.signature_def[name]
         for key, value in inputs.items():
             signature.inputs[key].CopyFrom(build_tensor_info(value))
@@ -422,12 +447,13 @@ def _detach_assets(
     for tensor in {tensor.name: tensor for tensor in tensors}.values():
         node = nodes[graph.node_name(tensor.name)]
         path = _constant_string(node)
-        if path is None or not tf.io.gfile.exists(path):
+        # Whether the file is there yet is a matter of who reads or copies it.
+        if path is None:
             raise PublishError(
-                f"Cannot create a TF1 Hub module: asset {tensor.name!r} is no file.",
+                f"Cannot create a TF1 Hub module: asset {tensor.name!r} is no path.",
                 subject,
-                expected="a string constant with the path of an existing file",
-                found=f"an op of type {node.op}" if path is None else repr(path),
+                expected="a string constant with the path of a file",
+                found=f"an op of type {node.op}",
                 advice="add tf.constant(path) to the collection ASSET_FILEPATHS",
             )
         entry = meta_graph_pb2.AssetFileDef(filename=_asset_name(path, assets))

@@ -91,6 +91,34 @@ def attach_image_module_info(message: Any) -> None:
     attach_message(IMAGE_MODULE_INFO_KEY, message)
 
 
+def get_image_module_info(module_or_spec: Any, required: bool = False) -> Any:
+    """The ``ImageModuleInfo`` that a publisher attached to a module.
+
+    Args:
+        module_or_spec: as for :func:`get_expected_image_size`.
+        required: whether its absence is an error.
+
+    Returns:
+        The message, or None if there is none and it is not required.
+
+    Raises:
+        AttachmentError: it is required and absent.
+        InputError: ``module_or_spec`` is none of these.
+
+    Example:
+
+    >>> from hub_keras_bridge.authoring import add_signature, create_module_spec
+    >>> def module_fn():
+    ...     images = tf.compat.v1.placeholder(tf.float32, [None, None, None, 3])
+    ...     add_signature(inputs={"images": images}, outputs=tf.reduce_mean(images, [1, 2]))
+    ...     attach_image_module_info(ImageModuleInfo(default_image_size={"height": 224}))
+    >>> get_image_module_info(create_module_spec(module_fn)).default_image_size.height
+    224
+    """
+    module = _describing(module_or_spec)
+    return module.get_attached_message(IMAGE_MODULE_INFO_KEY, ImageModuleInfo, required=required)
+
+
 def get_expected_image_size(
     module_or_spec: Any, signature: str | None = None, input_name: str | None = None
 ) -> list[int]:
@@ -123,7 +151,7 @@ def get_expected_image_size(
     [28, 32]
     """
     module = _describing(module_or_spec)
-    info = module.get_attached_message(IMAGE_MODULE_INFO_KEY, ImageModuleInfo, required=False)
+    info = get_image_module_info(module)
     # A message without a size, or with half of one, declares nothing.
     if info and info.default_image_size.height and info.default_image_size.width:
         return [info.default_image_size.height, info.default_image_size.width]

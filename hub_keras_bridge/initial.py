@@ -33,8 +33,8 @@ def first_values(
         spec: the module. With a checkpoint, values come from there; a spec made
             in memory runs its initializers; of one without graphs, all are zero.
         tags: the variant whose initializers count.
-        needed: nodes of variables that must have a value; another is left out
-            if the checkpoint does not have it.
+        needed: nodes of variables that must have a value; another, or one that no
+            Saver saves, is left out if the checkpoint does not have it.
 
     Raises:
         CheckpointError: the checkpoint cannot be opened or lacks a variable.
@@ -50,7 +50,11 @@ def first_values(
             yield facts, np.asarray(values[facts.node])
     else:
         checkpoint = Checkpoint(spec.files.checkpoint, spec.subject)
-        present = [f for f in spec.variables if f.node in needed or checkpoint.has(f)]
+        present = [
+            facts
+            for facts in spec.variables
+            if (facts.is_global and facts.node in needed) or checkpoint.has(facts)
+        ]
         for facts in present:
             checkpoint.check(facts)
         yield from _read_ahead(checkpoint, list(_groups(present)))

@@ -46,8 +46,8 @@ def to_convert(value: Any, dtype: tf.DType) -> str:
 
     >>> to_convert(tf.constant([1]), tf.float32)
     'convert it, where nothing is lost by it: tf.cast(value, tf.float32)'
-    >>> to_convert(np.array([1.0]), tf.int32)
-    'convert it, where nothing is lost by it: array.astype("int32")'
+    >>> to_convert(np.array([1.5]), tf.int32)
+    'convert it, if the values may change: array.astype("int32")'
     >>> to_convert([1.0], tf.string)
     'this input takes text: tf.as_string(value)'
 
@@ -70,9 +70,19 @@ def to_convert(value: Any, dtype: tf.DType) -> str:
         return f"this input takes real numbers; to leave the imaginary part out: {real}"
     if not tf.is_tensor(value) and exceeds(np.asarray(value), dtype):
         return f"look at the values: {dtype.name} holds {dtype.min} to {dtype.max}"
-    is_array = isinstance(value, np.ndarray)
-    how = f'array.astype("{dtype.name}")' if is_array else f"tf.cast(value, tf.{dtype.name})"
-    return f"convert it, where nothing is lost by it: {how}"
+    if isinstance(value, np.ndarray):  # Where they need not, it was converted.
+        return f'convert it, if the values may change: array.astype("{dtype.name}")'
+    return f"convert it, where nothing is lost by it: tf.cast(value, tf.{dtype.name})"
+
+
+def to_stack(dtype: tf.DType) -> str:
+    """For a list of tensors that make no tensor of the dtype.
+
+    >>> to_stack(tf.int32)
+    'pass one tensor of dtype int32: tf.stack(value), and where need be tf.cast of that'
+    """
+    made = "tf.stack(value), and where need be tf.cast of that"
+    return f"pass one tensor of dtype {dtype.name}: {made}"
 
 
 def to_reshape(found: tf.TensorShape, expected: tf.TensorShape) -> str:

@@ -16,6 +16,7 @@ from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import GraphModeError, InputError
 from hub_keras_bridge.graph_state import GraphState
 from hub_keras_bridge.lifted_state import LiftedState
+from hub_keras_bridge.session_values import from_session
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.variant import by_name
@@ -231,7 +232,10 @@ def eval_function_for_module(
     ) -> Any:
         endpoint = Endpoint(module._variant, signature, None, bool(as_dict))  # noqa: SLF001
         with compat.eager_mode():
-            values = {k: _from_session(v) for k, v in endpoint.by_name(inputs).items()}
+            values = {
+                name: from_session(value, name, endpoint.facts.inputs[name], endpoint.subject)
+                for name, value in endpoint.by_name(inputs).items()
+            }
             flat = [tensor.numpy() for tensor in endpoint.bind(values)]
         key = signature, bool(as_dict)
         if key not in applied:
@@ -245,22 +249,6 @@ def eval_function_for_module(
         yield evaluate
     finally:
         session.close()
-
-
-def _from_session(value: Any) -> Any:
-    """A value as a session returns it, as an eager tensor where there is one."""
-    if isinstance(value, tf.compat.v1.SparseTensorValue):
-        return tf.SparseTensor(*value)
-    if isinstance(value, tf.compat.v1.ragged.RaggedTensorValue):
-        return tf.RaggedTensor.from_nested_row_splits(value.flat_values, value.nested_row_splits)
-    if tf.is_tensor(value) and not hasattr(value, "numpy"):
-        raise InputError(
-            "Cannot evaluate a TF1 Hub module on a graph tensor.",
-            expected="a value: an array, list, eager tensor or what a session returns",
-            found=str(value),
-            advice="pass values, or apply hub.Module to the tensor",
-        )
-    return value
 
 
 def _applied(module: Module, endpoint: Endpoint) -> tuple[list[tf.Tensor], Any]:

@@ -167,5 +167,11 @@ def make_resource(node: node_def_pb2.NodeDef, shared_name: str | None) -> tf.Ten
 
 def _attribute(value: attr_value_pb2.AttrValue) -> Any:
     kind = value.WhichOneof("value")
-    plain = getattr(value, kind)
-    return {"type": tf.as_dtype, "shape": tf.TensorShape}.get(kind, lambda same: same)(plain)
+    if kind == "list":  # e.g. a queue's dtypes
+        fields = value.list.ListFields()
+        return [_plain(field.name, one) for field, values in fields for one in values]
+    return _plain(kind, getattr(value, kind))
+
+
+def _plain(kind: str, value: Any) -> Any:
+    return {"type": tf.as_dtype, "shape": tf.TensorShape}.get(kind, lambda same: same)(value)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
+import tensorflow as tf
 from google.protobuf.message import DecodeError
 
 from hub_keras_bridge import export
@@ -90,8 +92,8 @@ class ModuleSpec:
         return self  # immutable
 
     def get_tags(self) -> list[frozenset[str]]:
-        """The tags of each variant, in the order in which they were published."""
-        return list(self._variants)
+        """The tags of each variant, the empty set first."""
+        return sorted(self._variants)
 
     def get_signature_names(self, tags: Collection[str] | None = None) -> list[str]:
         """Names of the signatures of a variant.
@@ -193,14 +195,15 @@ class ModuleSpec:
     def export(
         self,
         path: str,
-        checkpoint_path: str | None = None,
+        checkpoint_path: str | bytes | os.PathLike[str] | None = None,
         name_transform_fn: Callable[[str], str] | None = None,
     ) -> None:
         """Writes the module with variables from a checkpoint.
 
         Args:
             path: the directory to make.
-            checkpoint_path: the checkpoint's prefix, as given to a Saver. By
+            checkpoint_path: the checkpoint's prefix, as a Saver returned it, or
+                the folder of a training, whose latest checkpoint it is then. By
                 default the module's own, if it was loaded from a directory.
             name_transform_fn: TF1 name of a variable in the module -> its name
                 in the checkpoint; by default the same.
@@ -227,7 +230,7 @@ class ModuleSpec:
         """
         if not self.variables:
             return export.write_module(path, self.files, None)
-        prefix = checkpoint_path or self.files.checkpoint
+        prefix = _prefix(checkpoint_path, self.subject) or self.files.checkpoint
         if prefix is None:
             raise CheckpointError(
                 "Cannot export a TF1 Hub module: its variables have no values yet.",
@@ -242,7 +245,8 @@ class ModuleSpec:
         inference = self._variants.get(frozenset()) or next(iter(self._variants.values()))
         # A variable that only another variant has may be absent: a training
         # graph can hold more than the checkpoint of an inference graph.
-        saved = [f for f in self.variables if f in inference.variables or source.has(f)]
+        needed = [facts for facts in inference.variables if facts.is_global]
+        saved = [facts for facts in self.variables if facts in needed or source.has(facts)]
         return export.write_module(
             path,
             self.files,
@@ -285,31 +289,48 @@ class ModuleSpec:
         return tuple(by_node.values())
 
 
-def as_tags(tags: Collection[str] | None) -> frozenset[str]:
+def _prefix(checkpoint_path: str | bytes | os.PathLike[str] | None, subject: Subject) -> str | None:
+    """Where a checkpoint is: the latest one, of a folder."""
+    prefix = os.fsdecode(checkpoint_path or "")
+    if not prefix or not tf.io.gfile.isdir(prefix):
+        return prefix or None
+    latest = tf.train.latest_checkpoint(prefix)
+    if latest is None:
+        raise CheckpointError(
+            "Cannot export a TF1 Hub module: the folder has no latest checkpoint.",
+            subject,
+            expected=f"a file {os.path.join(prefix, 'checkpoint')} that names one",
+            found=choices(tf.io.gfile.listdir(prefix), limit=10),
+            advice="pass the path that was given to Saver.save(), with the step behind it",
+        )
+    return latest
+
+
+def as_tags(tags: Iterable[str] | None) -> frozenset[str]:
     """The set of tags that a caller means.
 
     Raises:
         TagsError: no collection, or a string, which would be taken for the set
-            of its letters.
+            of its letters. Where that is the same, a string will do.
 
-    >>> sorted(as_tags(["train", "bs4"])), sorted(as_tags(None))
-    (['bs4', 'train'], [])
+    >>> sorted(as_tags(["train", "bs4"])), sorted(as_tags(None)), sorted(as_tags("t"))
+    (['bs4', 'train'], [], ['t'])
     """
-    if isinstance(tags, str):
+    if isinstance(tags, str) and len(tags) > 1:
         raise TagsError(
             "The tags of a variant are a set, not a string.",
             expected="a collection of strings",
             found=repr(tags),
             advice=f"pass {{{tags!r}}}",
         )
-    if not isinstance(tags, Collection | None):
+    if not isinstance(tags, Iterable | None):
         raise TagsError(
             "The tags of a variant are a set of strings.",
             expected="a collection of strings",
             found=f"{type(tags).__name__}: {tags!r}",
             advice="pass a set, e.g. {'train'}",
         )
-    return frozenset(tags or ())
+    return frozenset(() if tags is None else tags)
 
 
 def load_module_spec(handle: Any) -> ModuleSpec:
@@ -363,7 +384,7 @@ def require_checkpoint(spec: ModuleSpec) -> None:
     Raises:
         CheckpointError: they have not.
     """
-    if spec.files.checkpoint is None and spec.variables:
+    if spec.files.checkpoint is None and any(facts.is_global for facts in spec.variables):
         raise CheckpointError(
             "Cannot read a TF1 Hub module: the values of its variables are missing.",
             spec.subject,

@@ -20,6 +20,9 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from hub_keras_bridge import compat, input_advice
 from hub_keras_bridge.errors import FormatError, InputError, Subject
 
+# What a signature may name: these kinds of values, whose tensors are flat in a graph.
+TENSORS = (tf.Tensor, tf.SparseTensor, tf.RaggedTensor)
+
 _MOST_DIMENSIONS = 254  # of a TensorFlow shape
 
 
@@ -27,8 +30,11 @@ _MOST_DIMENSIONS = 254  # of a TensorFlow shape
 class ParsedTensorInfo:
     """One input or output of a signature.
 
-    >>> {"x": ParsedTensorInfo(tf.TensorSpec([None, 3], tf.float32), ("x:0",))}
-    {'x': <float32 [?, 3]>}
+    >>> info = ParsedTensorInfo(tf.TensorSpec([None, 3], tf.float32), ("x:0",))
+    >>> print(info)
+    float32 [?, 3]
+    >>> info
+    <hub.ParsedTensorInfo shape=(None, 3) dtype=float32 is_sparse=False>
 
     Attributes:
         type_spec: dtype, shape and kind (dense, sparse, ragged).
@@ -37,6 +43,11 @@ class ParsedTensorInfo:
 
     type_spec: tf.TypeSpec
     tensor_names: tuple[str, ...]
+
+    @classmethod
+    def from_type_spec(cls, type_spec: tf.TypeSpec) -> ParsedTensorInfo:
+        """Describes a value that no tensors of a graph are known for."""
+        return cls(type_spec, ())
 
     @property
     def dtype(self) -> tf.DType:
@@ -47,6 +58,16 @@ class ParsedTensorInfo:
     def is_sparse(self) -> bool:
         """Whether this is a SparseTensor."""
         return isinstance(self.type_spec, tf.SparseTensorSpec)
+
+    @property
+    def is_composite(self) -> bool:
+        """Whether this consists of several tensors: it is sparse or ragged."""
+        return not isinstance(self.type_spec, tf.TensorSpec)
+
+    @property
+    def is_supported_type(self) -> bool:
+        """Whether a signature may have such a value, dense, sparse or ragged."""
+        return issubclass(self.type_spec.value_type, TENSORS)
 
     def get_shape(self) -> tf.TensorShape:
         """The static shape; None where a dimension is free."""
@@ -77,7 +98,12 @@ class ParsedTensorInfo:
         return f"{kind}{self.dtype.name} {show_shape(self.get_shape())}"
 
     def __repr__(self) -> str:
-        return f"<{self}>"
+        # As the original library has it, which notebooks show.
+        if isinstance(self.type_spec, tf.TensorSpec | tf.SparseTensorSpec):
+            facts = f"shape={self.get_shape()} dtype={self.dtype.name} is_sparse={self.is_sparse}"
+        else:
+            facts = f"type_spec={self.type_spec}"
+        return f"<hub.ParsedTensorInfo {facts}>"
 
 
 def show_shape(shape: tf.TensorShape) -> str:
@@ -110,9 +136,10 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
             )
         case "composite_tensor":
             spec = compat.decode_type_spec(proto.composite_tensor.type_spec)
+            _check_kind(spec)
             names = tuple(component.name for component in proto.composite_tensor.components)
             parts = tf.nest.flatten(spec, expand_composites=True)
-            if not hasattr(spec, "dtype") or len(parts) != len(names):
+            if len(parts) != len(names):
                 raise FormatError(
                     "Cannot read an input or output of a TF1 Hub module.",
                     expected=f"the {len(parts)} tensors that a {type(spec).__name__} consists of",
@@ -122,6 +149,16 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
             return ParsedTensorInfo(spec, names)
         case _:
             return ParsedTensorInfo(tf.TensorSpec(_shape(proto), _dtype(proto)), (proto.name,))
+
+
+def _check_kind(spec: tf.TypeSpec) -> None:
+    if not issubclass(spec.value_type, TENSORS):
+        raise FormatError(
+            "Cannot read an input or output of a TF1 Hub module.",
+            expected="a dense, sparse or ragged tensor",
+            found=spec.value_type.__name__,
+            advice="publish the module again, with the tensors of this value one by one",
+        )
 
 
 def _dtype(proto: meta_graph_pb2.TensorInfo) -> tf.DType:
@@ -178,13 +215,13 @@ def to_components(value: Any, name: str, info: ParsedTensorInfo, subject: Subjec
         InputError: kind, dtype, rank or shape do not fit.
     """
     if value is None:
-        raise _mismatch(name, info, "no value (None)", input_advice.GIVE_ONE, subject)
+        raise mismatch(name, info, "no value (None)", input_advice.GIVE_ONE, subject)
     spec = info.type_spec
     if isinstance(spec, tf.TensorSpec):
         tensor = _to_dense(value, name, info, subject)
         if not spec.shape.is_compatible_with(tensor.shape):
             advice = input_advice.to_reshape(tensor.shape, spec.shape)
-            raise _mismatch(name, info, f"shape {show_shape(tensor.shape)}", advice, subject)
+            raise mismatch(name, info, f"shape {show_shape(tensor.shape)}", advice, subject)
         return [tensor]
     if isinstance(spec, tf.RaggedTensorSpec):
         value = _to_ragged(value, name, info, subject)
@@ -192,7 +229,7 @@ def to_components(value: Any, name: str, info: ParsedTensorInfo, subject: Subjec
         value = _to_sparse(value, name, info, subject)
     if not spec.is_compatible_with(value):
         found = str(tf.type_spec_from_value(value))
-        raise _mismatch(name, info, found, input_advice.RESHAPE, subject)
+        raise mismatch(name, info, found, input_advice.RESHAPE, subject)
     return tf.nest.flatten(value, expand_composites=True)
 
 
@@ -204,28 +241,36 @@ def _to_dense(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -
     if isinstance(value, np.ndarray) and value.dtype == object and info.dtype != tf.string:
         # TensorFlow looks at a list's values, but parses or cuts those of such an array.
         value = value.tolist()
-    if isinstance(value, np.ndarray | np.generic) and _loses(value, info.dtype):
-        found = f"values of dtype {value.dtype} that do not fit"
-        advice = input_advice.to_convert(value, info.dtype)
-        raise _mismatch(name, info, found, advice, subject)
+    if isinstance(value, np.ndarray | np.generic):
+        fitted = _fitted(value, info.dtype)
+        if fitted is None:
+            found = f"values of dtype {value.dtype} that do not fit"
+            advice = input_advice.to_convert(value, info.dtype)
+            raise mismatch(name, info, found, advice, subject)
+        value = fitted
     if isinstance(value, list | tuple | int) and _overflows(value, info.dtype):
         raise _unconvertible(value, name, info, subject)
     try:
         return tf.convert_to_tensor(value, info.dtype)
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, tf.errors.OpError) as error:
         raise _unconvertible(value, name, info, subject) from error
 
 
-def _loses(value: np.ndarray | np.generic, dtype: tf.DType) -> bool:
-    """Whether TensorFlow would change an array's values without a word.
+def _fitted(array: np.ndarray | np.generic, dtype: tf.DType) -> np.ndarray | np.generic | None:
+    """An array that TensorFlow converts to a dtype without losing anything, None if it cannot.
 
-    It rounds float64 to float32, as everywhere; but it also cuts fractions,
-    imaginary parts and high bits off, and parses strings.
+    TensorFlow rounds float64 to float32, as everywhere; but it also cuts fractions,
+    imaginary parts and high bits off, and parses strings, all without a word.
     """
     if dtype == tf.string:
-        return False  # TensorFlow itself refuses what does not fit.
-    fits = np.can_cast(value.dtype, dtype.as_numpy_dtype, "same_kind")
-    return not fits or input_advice.exceeds(value, dtype)
+        return array  # TensorFlow itself refuses what does not fit.
+    if np.can_cast(array.dtype, dtype.as_numpy_dtype, "same_kind"):
+        return None if input_advice.exceeds(array, dtype) else array
+    if array.dtype.kind not in "biuf":
+        return None
+    with np.errstate(invalid="ignore"):
+        converted = np.asarray(array).astype(dtype.as_numpy_dtype)
+    return converted if np.array_equal(converted, np.asarray(array)) else None
 
 
 def _overflows(value: Any, dtype: tf.DType) -> bool:
@@ -239,15 +284,24 @@ def _overflows(value: Any, dtype: tf.DType) -> bool:
 
 
 def _unconvertible(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> InputError:
-    is_even = _as_array(value) is not None
-    advice = input_advice.to_convert(value, info.dtype) if is_even else input_advice.PAD
-    return _mismatch(name, info, _describe(value), advice, subject)
+    if any(map(tf.is_tensor, tf.nest.flatten(value))):
+        advice = input_advice.to_stack(info.dtype)
+    elif _as_array(value) is None:
+        advice = input_advice.PAD
+    else:
+        advice = input_advice.to_convert(value, info.dtype)
+    return mismatch(name, info, _describe(value), advice, subject)
 
 
 def _describe(value: Any) -> str:
+    kind = type(value).__name__
+    if tf.is_tensor(value):
+        return f"{kind} of {value.dtype.name}, shape {show_shape(value.shape)}"
+    if any(map(tf.is_tensor, tf.nest.flatten(value))):
+        return f"{kind} of tensors"
     array = _as_array(value)
     what = "uneven rows" if array is None else f"{array.dtype}, shape {list(array.shape)}"
-    return f"{type(value).__name__} of {what}"
+    return f"{kind} of {what}"
 
 
 def _as_array(value: Any) -> np.ndarray | None:
@@ -271,7 +325,7 @@ def _to_ragged(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) 
             value = tf.RaggedTensor.from_tensor(tf.convert_to_tensor(dense), **layout)
     except (TypeError, ValueError) as error:
         advice = input_advice.to_nest(info.dtype)
-        raise _mismatch(name, info, _describe(value), advice, subject) from error
+        raise mismatch(name, info, _describe(value), advice, subject) from error
     value = value.with_row_splits_dtype(spec.row_splits_dtype)
     return value.with_flat_values(_widen(value.flat_values, name, info, subject))
 
@@ -280,7 +334,10 @@ def _to_sparse(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) 
     if isinstance(value, tf.RaggedTensor):
         raise _other_kind(value, name, info, subject)
     if not isinstance(value, tf.SparseTensor):
-        value = tf.sparse.from_dense(_to_dense(value, name, info, subject))
+        dense = _to_dense(value, name, info, subject)
+        if dense.shape.rank == 0:
+            raise mismatch(name, info, _describe(value), input_advice.RESHAPE, subject)
+        value = tf.sparse.from_dense(dense)
     return value.with_values(_widen(value.values, name, info, subject))
 
 
@@ -290,17 +347,18 @@ def _widen(value: tf.Tensor, name: str, info: ParsedTensorInfo, subject: Subject
     if may_widen(value.dtype, info.dtype):
         return tf.cast(value, info.dtype)
     advice = input_advice.to_convert(value, info.dtype)
-    raise _mismatch(name, info, f"dtype {value.dtype.name}", advice, subject)
+    raise mismatch(name, info, f"dtype {value.dtype.name}", advice, subject)
 
 
 def _other_kind(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> InputError:
     advice = input_advice.to_change_kind(value, info.type_spec)
-    return _mismatch(name, info, type(value).__name__, advice, subject)
+    return mismatch(name, info, type(value).__name__, advice, subject)
 
 
-def _mismatch(
+def mismatch(
     name: str, info: ParsedTensorInfo, found: str, advice: str, subject: Subject
 ) -> InputError:
+    """The error for a value that does not fit an input."""
     return InputError(
         f"Cannot feed input {name!r} of a TF1 Hub module.",
         subject,

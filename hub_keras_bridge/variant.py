@@ -7,7 +7,7 @@ name them (``tf.compat.v1.GraphKeys``). Reading them builds no graph.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -60,6 +60,7 @@ class VariableFacts:
         initializer: the op that sets its initial value.
         initial_value: the tensor that it sets it to.
         is_model_variable: whether it is in MODEL_VARIABLES.
+        is_global: whether it is in GLOBAL_VARIABLES; a Saver saves no other.
     """
 
     node: str
@@ -72,6 +73,7 @@ class VariableFacts:
     initializer: str = ""
     initial_value: str = ""
     is_model_variable: bool = False
+    is_global: bool = True
 
     @property
     def slice_spec(self) -> str:
@@ -203,9 +205,15 @@ class Variant:
             return facts
 
     def _read_variables(self) -> tuple[VariableFacts, ...]:
-        trainable = {d.variable_name for d in self._variable_defs(_KEYS.TRAINABLE_VARIABLES)}
-        defs = {d.variable_name: d for c in _VARIABLE_COLLECTIONS for d in self._variable_defs(c)}
-        return tuple(self._facts(d, d.variable_name in trainable) for d in defs.values())
+        listed = {
+            collection: {d.variable_name: d for d in self._variable_defs(collection)}
+            for collection in _VARIABLE_COLLECTIONS
+        }
+        defs = {name: d for members in listed.values() for name, d in members.items()}
+        return tuple(
+            self._facts(definition, {c for c, members in listed.items() if name in members})
+            for name, definition in defs.items()
+        )
 
     def _check_slices(self, variables: Iterable[VariableFacts]) -> None:
         parts: dict[str, list[VariableFacts]] = {}
@@ -243,7 +251,9 @@ class Variant:
                 advice="fetch the module again; its graph is damaged",
             ) from error
 
-    def _facts(self, definition: variable_pb2.VariableDef, trainable: bool) -> VariableFacts:
+    def _facts(
+        self, definition: variable_pb2.VariableDef, collections: Collection[str]
+    ) -> VariableFacts:
         node = self.nodes.get(graph.node_name(definition.variable_name))
         if node is None or node.op != "VarHandleOp":
             raise FormatError(
@@ -268,17 +278,14 @@ class Variant:
             name=part.full_name or node.name,
             shape=tuple(shape.as_list()),
             dtype=tf.as_dtype(node.attr["dtype"].type),
-            trainable=trainable,
+            trainable=_KEYS.TRAINABLE_VARIABLES in collections,
             full_shape=tuple(part.full_shape) if part.full_name else None,
             offset=tuple(part.var_offset) if part.full_name else None,
             initializer=definition.initializer_name,
             initial_value=self._initial_value(definition),
-            is_model_variable=definition.variable_name in self._model_variables,
+            is_model_variable=_KEYS.MODEL_VARIABLES in collections,
+            is_global=_KEYS.GLOBAL_VARIABLES in collections,
         )
-
-    @cached_property
-    def _model_variables(self) -> set[str]:
-        return {d.variable_name for d in self._variable_defs(_KEYS.MODEL_VARIABLES)}
 
     def _initial_value(self, definition: variable_pb2.VariableDef) -> str:
         """What the initializer assigns; early publishers did not name it."""

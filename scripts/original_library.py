@@ -5,8 +5,8 @@ Every golden module (and real ones, see ``--module``) is loaded with
 original library then reads what was written, in a virtual environment of its
 own, which is built if need be: it has to find the same variants, signatures,
 attachments and weights, to compute the same outputs in every one of them, and
-to reach the same weights when it trains the module further. So it has with a
-module that this package published.
+to reach the same weights when it trains the module further. So it has with
+modules that this package published.
 """
 
 from __future__ import annotations

@@ -56,6 +56,47 @@ def publish_first_signature(publish, module_fn):
     return publish(with_default)
 
 
+NO_TENSORS = {
+    "truth value": lambda: True,
+    "number": lambda: 1.5,
+    "text": lambda: "text",
+    "list": lambda: [1, 2],
+    "array": lambda: np.zeros(2),
+    "array's element": lambda: np.float32(1),
+    "variable": lambda: v1.get_variable("v", [2]),
+    "reference variable": lambda: v1.get_variable("v", [2], use_resource=False),
+    "slices": lambda: tf.IndexedSlices(tf.ones([1]), tf.constant([0]), tf.constant([3])),
+    "tensors": lambda: [tf.constant(1), tf.constant(2)],
+    "partitioned variable": lambda: v1.get_variable(
+        "v", [4], partitioner=v1.fixed_size_partitioner(2)
+    ),
+    "None": lambda: None,
+    "dict": lambda: {"b": tf.constant(1)},
+    "object": object,
+    "op": tf.no_op,
+    "array of tensors": lambda: tf.TensorArray(tf.float32, 2),
+    "parts of a sparse tensor": lambda: v1.SparseTensorValue([[0]], [1.0], [2]),
+}
+CONVERTIBLE = list(NO_TENSORS)[:10]
+
+
+@pytest.mark.parametrize("value", NO_TENSORS)
+def test_advice_on_what_is_no_tensor_works(value):
+    advised = []
+
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None])
+        given = NO_TENSORS[value]()
+        with pytest.raises(hub.PublishError) as caught:
+            hub.add_signature(inputs=x, outputs={"a": given})
+        advised.append(caught.value.advice)
+        code = advised[0].partition("pass a tensor of it: ")[2]
+        hub.add_signature(inputs=x, outputs=eval(code, {"tf": tf, "value": given}) if code else x)
+
+    hub.create_module_spec(module_fn)
+    assert advised[0].startswith("pass a tensor of it: ") == (value in CONVERTIBLE)
+
+
 class TestRefused:
     def test_tensor_of_another_graph(self):
         with tf.Graph().as_default():
@@ -67,8 +108,9 @@ class TestRefused:
             def module_fn(tensor=tensor):
                 hub.add_signature(inputs=v1.placeholder(tf.float32, []), outputs=tensor)
 
-            with pytest.raises(hub.PublishError, match="output 'default' is no tensor"):
+            with pytest.raises(hub.PublishError, match="output 'default' is no tensor") as caught:
                 hub.create_module_spec(module_fn)
+            assert "make this tensor within module_fn" in caught.value.advice
 
     def test_strings_for_collections(self):
         with pytest.raises(hub.TagsError, match=r"pass \{'train'\}"):
@@ -76,6 +118,11 @@ class TestRefused:
         with pytest.raises(hub.PublishError, match=r"pass \['losses'\]"):
             hub.create_module_spec(identity_fn, drop_collections="losses")
         assert hub.create_module_spec(identity_fn, [(None, {})]).get_tags() == [frozenset()]
+
+    @pytest.mark.parametrize("tags", [3, 1.5, object()])
+    def test_tags_that_are_no_collection(self, tags):
+        with pytest.raises(hub.TagsError, match="are a set of strings"):
+            hub.create_module_spec(identity_fn, [(tags, {})])
 
     def test_message_that_is_none(self):
         with tf.Graph().as_default(), pytest.raises(hub.PublishError, match="Found: str: 'text'"):
@@ -126,23 +173,19 @@ class TestRefused:
         with pytest.raises(hub.PublishError, match="defined no signature"):
             hub.create_module_spec(lambda: tf.constant(1.0))
 
-    def test_signature_twice(self):
-        def module_fn():
-            identity_fn()
-            identity_fn()
-
-        with pytest.raises(hub.PublishError, match="'default' twice"):
-            hub.create_module_spec(module_fn)
-
-    @pytest.mark.parametrize("output", [1.0, np.zeros(2), None, [1], "text", object()])
-    def test_output_that_is_no_tensor(self, output):
+    @pytest.mark.parametrize("kind", ["input", "output"])
+    @pytest.mark.parametrize("value", NO_TENSORS)
+    def test_what_is_no_tensor(self, value, kind):
         def module_fn():
             x = v1.placeholder(tf.float32, [None])
-            hub.add_signature(inputs=x, outputs={"a": output})
+            given = {"input": x, "output": x, kind: {"a": NO_TENSORS[value]()}}
+            hub.add_signature(inputs=given["input"], outputs=given["output"])
 
-        with pytest.raises(TypeError, match="output 'a' is no tensor") as caught:
+        # The original library's is a ValueError, of the latter kind also a TypeError.
+        with pytest.raises(hub.PublishError, match=f"{kind} 'a' is no tensor") as caught:
             hub.create_module_spec(module_fn)
-        assert isinstance(caught.value, hub.HubError)
+        assert isinstance(caught.value, ValueError)
+        assert isinstance(caught.value, TypeError)
 
     def test_unsupported_collection_unless_dropped(self):
         def module_fn():
@@ -153,7 +196,7 @@ class TestRefused:
             hub.create_module_spec(module_fn)
         assert "Found: 'my_things'" in str(caught.value)
         assert "drop_collections=['my_things']" in str(caught.value)
-        spec = hub.create_module_spec(module_fn, drop_collections=["my_things"])
+        spec = hub.create_module_spec(module_fn, drop_collections=["my_things", "absent"])
         assert "my_things" not in spec.variant(None).published.collection_def
 
     @pytest.mark.parametrize("key", [3, "", "1a", "a-b", "a.b", "ä", "a\n"])
@@ -161,13 +204,170 @@ class TestRefused:
         with tf.Graph().as_default(), pytest.raises(hub.PublishError, match="under the key"):
             hub.attach_message(key, wrappers_pb2.Int64Value(value=1))
 
-    def test_asset_that_is_no_file(self):
+    def test_asset_that_is_no_path(self):
         def module_fn():
             identity_fn()
-            v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, tf.constant("/no/such/file"))
+            path = v1.placeholder_with_default("/no/such/file", [])
+            v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
 
-        with pytest.raises(hub.PublishError, match="Found: '/no/such/file'"):
+        with pytest.raises(hub.PublishError, match="Found: an op of type PlaceholderWithDefault"):
             hub.create_module_spec(module_fn)
+
+
+@pytest.mark.parametrize(
+    ("tags", "found"),
+    [
+        (None, []),
+        ([], []),
+        ((), []),
+        ({}, []),
+        ("", []),
+        ("t", ["t"]),
+        (["gen", "bsNone"], ["bsNone", "gen"]),
+        (frozenset({"gen", "bsNone"}), ["bsNone", "gen"]),
+        ({"train": 1}, ["train"]),
+        ({"a": 1, "b": 2}.keys(), ["a", "b"]),
+        (["a", "a"], ["a"]),
+        (np.array(["a", "b"]), ["a", "b"]),
+    ],
+)
+def test_forms_of_tags(tags, found):
+    spec = hub.create_module_spec(identity_fn, [(tags, {})])
+    assert list(map(sorted, spec.get_tags())) == [found]
+    with hub.eval_function_for_module(spec, tags=tags) as f:
+        assert f([1.5]).tolist() == [1.5]
+
+
+def test_iterators_of_tags_and_variants():
+    variants = ((iter(tags), {}) for tags in (["b"], ["a", "b"], [], ["a"]))
+    tags = hub.create_module_spec(identity_fn, variants).get_tags()
+    assert list(map(sorted, tags)) == [[], ["b"], ["a"], ["a", "b"]]  # as the original has them
+
+
+@pytest.mark.parametrize("forms", [None, [], (), {}])
+def test_without_variants_there_is_one(forms):
+    assert hub.create_module_spec(identity_fn, forms).get_tags() == [frozenset()]
+
+
+@pytest.mark.parametrize("name", [None, "", 0, "default", b"default"])
+def test_forms_of_the_default_name(name):
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None])
+        hub.add_signature(name, {b"x": x}, {b"y": 2 * x, "": x})
+
+    spec = hub.create_module_spec(module_fn)
+    assert spec.get_signature_names() == ["default"]
+    assert list(spec.get_input_info_dict()) == ["x"]
+    assert sorted(spec.get_output_info_dict()) == ["", "y"]
+
+
+def test_the_later_of_two_signatures_of_one_name_counts(caplog):
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None])
+        hub.add_signature(inputs={"x": x}, outputs={"default": 2 * x, "other": x})
+        hub.add_signature("", x, 3 * x)
+
+    spec = hub.create_module_spec(module_fn)
+    assert list(spec.get_input_info_dict()) == list(spec.get_output_info_dict()) == ["default"]
+    with hub.eval_function_for_module(spec) as f:
+        assert f([1.0]).tolist() == [3.0]
+    (record,) = [r for r in caplog.records if "is defined again" in r.getMessage()]
+    assert "'default'" in record.getMessage()
+
+
+class TestCollections:
+    # What TensorFlow itself, its Estimators and its optimizers fill: with variables, or else.
+    OF_VARIABLES = (
+        "global_step",
+        "local_variables",
+        "metric_variables",
+        "moving_average_variables",
+        "concatenated_variables",
+        "trainable_resource_variables",
+    )
+    COMMON = (
+        *OF_VARIABLES,
+        "activations",
+        "biases",
+        "eval_step",
+        "init_op",
+        "local_init_op",
+        "local_resources",
+        "losses",
+        "ready_for_local_init_op",
+        "ready_op",
+        "resources",
+        "saveable_objects",
+        "summaries",
+        "summary_op",
+        "train_op",
+        "weights",
+    )
+
+    @pytest.mark.parametrize("name", COMMON)
+    def test_unsupported(self, name):
+        def module_fn():
+            identity_fn()
+            is_variable = name in self.OF_VARIABLES
+            made = v1.get_variable("v", [], trainable=False) if is_variable else tf.constant(1.0)
+            v1.add_to_collection(name, made)
+
+        with pytest.raises(ValueError, match=rf"Found: '{name}'") as caught:
+            hub.create_module_spec(module_fn)
+        drop = caught.value.advice.partition(",")[0].removeprefix("pass ")
+        assert drop == f"drop_collections=['{name}']"
+        spec = hub.create_module_spec(module_fn, **eval(f"dict({drop})"))
+        assert name not in spec.variant(None).published.collection_def
+
+    def test_global_step(self, tmp_path):
+        """Its variable stays in the module, as the original library leaves it there."""
+
+        def module_fn():
+            x = v1.placeholder(tf.float32, [None])
+            step = v1.train.get_or_create_global_step()
+            hub.add_signature(inputs=x, outputs=x * tf.cast(step + 2, tf.float32))
+
+        spec = hub.create_module_spec(module_fn, drop_collections=[v1.GraphKeys.GLOBAL_STEP])
+        with tf.Graph().as_default(), v1.Session() as session:
+            module = Module(spec)
+            session.run(v1.global_variables_initializer())
+            module.export(tmp_path / "m", session)
+        assert [facts.name for facts in hub.load_module_spec(tmp_path / "m").variables] == [
+            "global_step"
+        ]
+        assert hub.ModuleLayer(tmp_path / "m")([1.5]).numpy().tolist() == [3.0]
+
+    def test_of_python_objects_are_no_part_of_a_module(self):
+        def module_fn():
+            identity_fn()
+            v1.add_to_collection("layers", object())
+
+        spec = hub.create_module_spec(module_fn)
+        assert not spec.variant(None).published.collection_def
+
+    def test_a_module_fn_meets_only_its_own(self):
+        met = []
+
+        def module_fn():
+            identity_fn()
+            hub.attach_message("key", wrappers_pb2.Int64Value(value=1))
+            met.extend(v1.get_default_graph().get_all_collection_keys())
+
+        spec = hub.create_module_spec(module_fn)
+        assert met == []
+        assert list(spec.variant(None).published.collection_def) == ["hub_module_attachments"]
+
+    def test_a_queue_whose_runners_are_dropped(self):
+        def module_fn():
+            x = v1.placeholder(tf.float32, [None])
+            queue = tf.queue.FIFOQueue(1, [tf.float32], shapes=[[2]])
+            v1.train.add_queue_runner(v1.train.QueueRunner(queue, [queue.enqueue(tf.ones([2]))]))
+            with tf.control_dependencies([queue.enqueue(2 * x)]):
+                hub.add_signature(inputs=x, outputs=queue.dequeue())
+
+        spec = hub.create_module_spec(module_fn, drop_collections=["queue_runners"])
+        with hub.eval_function_for_module(spec) as f:
+            assert f([1.0, 2.0]).tolist() == [2.0, 4.0]
 
 
 class TestAssets:
@@ -201,6 +401,16 @@ class TestAssets:
         found = hub.ModuleLayer(tmp_path / "m", as_dict=True)(["a", "b", "c", "d"])
         assert found["ids_0"].numpy().tolist() == [0, 1, -1, -1]
         assert found["ids_1"].numpy().tolist() == [2, 0, 1, -1]
+
+    def test_file_that_comes_later(self, tmp_path):
+        path = tmp_path / "vocab.txt"
+        spec = hub.create_module_spec(lambda: self.lookup_fn(path))
+        with pytest.raises(hub.ExportError, match=r"its asset 'vocab\.txt' is gone"):
+            spec.export(tmp_path / "m")
+        self.write(path, ["a", "b"])
+        spec.export(tmp_path / "m")
+        path.unlink()
+        assert hub.ModuleLayer(tmp_path / "m", output_key="ids_0")(["b"]).numpy().tolist() == [1]
 
     def test_same_file_twice_is_one_asset(self, tmp_path):
         path = self.write(tmp_path / "vocab.txt", ["a"])
@@ -276,8 +486,7 @@ class TestColocation:
         def module_fn():
             x = v1.placeholder(tf.float32, [None, 2], name="x")
             build(x)
-            if not v1.get_default_graph().get_collection("hub_keras_bridge_signatures"):
-                hub.add_signature(inputs=x, outputs=x)
+            hub.add_signature(inputs=x, outputs=x)
 
         return hub.create_module_spec(module_fn)
 
@@ -337,12 +546,12 @@ class TestColocation:
                     "sparse": lambda: v1.sparse_placeholder(tf.float32, [None, 3]),
                     "ragged": lambda: v1.ragged.placeholder(tf.int64, 1, value_shape=[]),
                 }[kind]()
-            hub.add_signature(inputs={"x": x, "given": given}, outputs=x)
+            hub.add_signature("two", inputs={"x": x, "given": given}, outputs=x)
 
         with pytest.raises(hub.PublishError, match="input 'given' is colocated") as caught:
             self.publish(build)
         assert "Found: colocated with 'x'" in str(caught.value)
-        assert "signature 'default'" in str(caught.value)
+        assert "signature 'two'" in str(caught.value)
 
     def test_another_op_with_an_input_or_state(self):
         def build(x):
@@ -351,10 +560,12 @@ class TestColocation:
                 scaled = x * 2
             with v1.colocate_with(weight.handle.op):
                 y = scaled * weight
-            hub.add_signature(inputs=x, outputs=y)
+            hub.add_signature("weighted", inputs=x, outputs=y)
 
         spec = self.publish(build)
-        assert hub.ModuleLayer(spec)([[1.0, 1.0]]).numpy().tolist() == [[2, 4]]
+        assert hub.ModuleLayer(spec, signature="weighted")([[1.0, 1.0]]).numpy().tolist() == [
+            [2, 4]
+        ]
 
     def test_input_that_names_itself(self):
         def build(x):
@@ -366,7 +577,7 @@ class TestColocation:
     def test_input_from_an_op_with_several_outputs_is_logged(self, caplog):
         def build(x):
             left, right = tf.split(x, 2, axis=1)
-            hub.add_signature(inputs=left, outputs=left + right)
+            hub.add_signature("sum", inputs=left, outputs=left + right)
 
         self.publish(build)
         (record,) = [r for r in caplog.records if r.levelname == "ERROR"]

@@ -9,6 +9,7 @@ from hub_keras_bridge.image_info import (
     ImageModuleInfo,
     attach_image_module_info,
     get_expected_image_size,
+    get_image_module_info,
     get_num_image_channels,
 )
 
@@ -45,6 +46,17 @@ def test_answers(spec, asked, size, channels):
     spec = images_spec(**spec)
     assert get_expected_image_size(spec, **asked) == size
     assert get_num_image_channels(spec, **asked) == channels
+
+
+def test_the_message_itself():
+    spec, without = images_spec(FREE, {"height": 7, "width": 8}), images_spec(FREE)
+    with tf.Graph().as_default():
+        for module in (spec, hub.Module(spec), hub.ModuleLayer(spec)):
+            size = get_image_module_info(module, required=True).default_image_size
+            assert (size.height, size.width) == (7, 8)
+    assert get_image_module_info(without) is None
+    with pytest.raises(KeyError, match="No message is attached"):
+        get_image_module_info(without, required=True)
 
 
 @pytest.mark.parametrize(

@@ -91,6 +91,21 @@ def test_runs_and_exports(tmp_path, use_resource, init):
     check_outputs(tmp_path / "module")
 
 
+def test_path_in_bytes(tmp_path):
+    check_outputs(create_module_spec_from_saved_model(bytes(Saved(tmp_path).path)))
+
+
+def test_what_training_left_is_left_out(tmp_path):
+    def change(meta_graph):
+        meta_graph.collection_def["global_step"].bytes_list.value.append(b"of a variable")
+
+    saved = Saved(tmp_path)
+    saved.rewrite(change)
+    spec = create_module_spec_from_saved_model(saved.path)
+    assert "global_step" not in spec.variant(SERVE).published.collection_def
+    check_outputs(spec)
+
+
 def test_tags_and_signatures_stay_as_they_are(tmp_path):
     spec = create_module_spec_from_saved_model(str(Saved(tmp_path).path))
     assert spec.get_tags() == [frozenset(SERVE)]

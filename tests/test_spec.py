@@ -1,6 +1,8 @@
 """What a ModuleSpec tells, and what it writes."""
 
 import copy
+import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -47,7 +49,7 @@ def test_unknown_tags():
     with pytest.raises(KeyError) as caught:
         spec_of("mlp_bn").get_signature_names(tags={"serve"})
     assert "no variant with tags {'serve'}" in str(caught.value)
-    assert "one of {'train'}, {}" in str(caught.value)
+    assert "one of {}, {'train'}" in str(caught.value)
     assert "mlp_bn" in str(caught.value)
 
 
@@ -89,19 +91,35 @@ class TestAttachedMessage:
 
 
 class TestExport:
-    def checkpoint(self, path, **values):
+    def checkpoint(self, path, step=None, /, **values):
         with tf.Graph().as_default(), tf.compat.v1.Session() as session:
             variables = {
                 name: tf.compat.v1.get_variable(name.replace("/", "_"), initializer=value)
                 for name, value in values.items()
             }
             session.run(tf.compat.v1.global_variables_initializer())
-            return tf.compat.v1.train.Saver(variables).save(session, str(path / "ckpt"))
+            return tf.compat.v1.train.Saver(variables).save(session, str(path / "ckpt"), step)
 
     def test_from_a_checkpoint(self, scale_spec, tmp_path):
         prefix = self.checkpoint(tmp_path, scale=np.float32([5, 7]))
         scale_spec.export(tmp_path / "m", checkpoint_path=prefix)
         assert hub.ModuleLayer(tmp_path / "m")([[1, 1]]).numpy().tolist() == [[5, 7]]
+
+    @pytest.mark.parametrize("form", [str, os.fsencode, pathlib.Path])
+    def test_from_a_folder_of_checkpoints(self, scale_spec, tmp_path, form):
+        for step, value in (1, [1, 1]), (2, [5, 7]):
+            self.checkpoint(tmp_path, step, scale=np.float32(value))
+        scale_spec.export(tmp_path / "m", checkpoint_path=form(str(tmp_path)))
+        assert hub.ModuleLayer(tmp_path / "m")([[1, 1]]).numpy().tolist() == [[5, 7]]
+        scale_spec.export(tmp_path / "n", checkpoint_path=form(str(tmp_path / "ckpt-1")))
+        assert hub.ModuleLayer(tmp_path / "n")([[1, 1]]).numpy().tolist() == [[1, 1]]
+
+    def test_from_a_folder_without_a_latest_checkpoint(self, scale_spec, tmp_path):
+        self.checkpoint(tmp_path, scale=np.float32([5, 7]))
+        (tmp_path / "checkpoint").unlink()
+        with pytest.raises(hub.CheckpointError, match="has no latest checkpoint") as caught:
+            scale_spec.export(tmp_path / "m", tmp_path)
+        assert "ckpt.index" in caught.value.found
 
     def test_name_transform(self, scale_spec, tmp_path):
         prefix = self.checkpoint(tmp_path, **{"model/scale": np.float32([5, 7])})
@@ -118,6 +136,25 @@ class TestExport:
         assert [path.name for path in tmp_path.iterdir() if "ckpt" not in path.name] == [
             "checkpoint"
         ]
+
+    def test_variable_that_no_saver_saves(self, tmp_path):
+        """Outside GLOBAL_VARIABLES, though trainable as TensorFlow has it by default."""
+
+        def module_fn():
+            scale_fn()
+            local = tf.compat.v1.GraphKeys.LOCAL_VARIABLES
+            tf.compat.v1.get_variable("seen", [1], collections=[local])
+
+        spec = hub.create_module_spec(module_fn, drop_collections=["local_variables"])
+        assert {f.name: (f.is_global, f.trainable) for f in spec.variables} == {
+            "scale": (True, True),
+            "seen": (False, True),
+        }
+        spec.export(tmp_path / "m", self.checkpoint(tmp_path, scale=np.float32([5, 7])))
+        assert [
+            name for name, _ in tf.train.list_variables(tmp_path / "m/variables/variables")
+        ] == ["scale"]
+        assert hub.ModuleLayer(tmp_path / "m")([[1, 1]]).numpy().tolist() == [[5, 7]]
 
     def test_without_any_checkpoint(self, scale_spec, tmp_path):
         with pytest.raises(hub.CheckpointError, match="its variables have no values yet"):

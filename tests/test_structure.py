@@ -81,7 +81,7 @@ FLOORS = [
     ["initial", "endpoint", "portable", "authoring"],
     ["function_call"],
     ["graph_state", "lifted_state"],
-    ["selection", "symbolic", "xla", "saved_models.inputs"],
+    ["selection", "symbolic", "xla", "saved_models.inputs", "session_values"],
     ["saved_models.restored_graph", "saved_models.signatures"],
     ["saved_models.restored", "saved_models.loaded"],
     ["saved_models.source", "saved_models.tflite"],

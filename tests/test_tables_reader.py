@@ -259,7 +259,7 @@ def test_unfit_array(arrays, array, found):
 @pytest.mark.parametrize(
     ("array", "advice"),
     [
-        (np.ones((3, 2)), 'array.astype("int32")'),
+        (np.full((3, 2), 0.5), 'array.astype("int32")'),
         (np.ones(2, np.int32), "value[None]"),
     ],
 )

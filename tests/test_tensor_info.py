@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import ZOO
+from tensorflow.core.protobuf import meta_graph_pb2
 
 import hub_keras_bridge as hub
+from hub_keras_bridge import compat
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.tensor_info import (
     ParsedTensorInfo,
@@ -43,6 +46,14 @@ def convert(value, info):
         (np.array([1, 2], object), tf.int32, np.int32([1, 2])),
         ([127, -128], tf.int8, np.int8([127, -128])),
         ([2**40], tf.int64, np.int64([2**40])),
+        (np.array([1.0, -2.0]), tf.int32, np.int32([1, -2])),
+        (np.float16([3.0]), tf.int64, np.int64([3])),
+        (np.array([255, 0]), tf.uint8, np.uint8([255, 0])),
+        (np.array([1, 0]), tf.bool, np.array([True, False])),
+        (np.zeros([0]), tf.int32, np.int32([])),
+        (np.array([1.0], ">f4"), tf.int32, np.int32([1])),
+        (np.ma.array([1.0, 2.0], mask=[0, 1]), tf.int32, np.int32([1, 2])),
+        ([tf.constant(1.0), 2], tf.float32, np.float32([1, 2])),
     ],
 )
 def test_converts_without_loss(value, dtype, expected):
@@ -63,6 +74,12 @@ def test_converts_without_loss(value, dtype, expected):
         ([1.0], tf.string, "list of float64"),
         (np.array([1.5]), tf.int32, "float64"),
         (np.array([2**40]), tf.int32, "int64"),
+        (np.array([1.0, np.nan]), tf.int32, "float64"),
+        (np.array([1e30]), tf.int64, "float64"),
+        (np.array([2]), tf.bool, "int64"),
+        (np.array(["2020-01-01"], "datetime64[D]"), tf.float32, "datetime64[D]"),
+        (range(3), tf.string, "range of int64, shape [3]"),
+        ([tf.constant(1.0)], tf.string, "list of tensors"),
         (np.array([-1]), tf.uint8, "int64"),
         ([2**40], tf.int32, "list of int64, shape [1]"),
         ((-1,), tf.uint8, "tuple of int64, shape [1]"),
@@ -102,10 +119,38 @@ def test_variables_of_a_graph():
             convert(variable, dense(tf.float32))
 
 
-def test_shown_briefly():
-    assert repr({"x": dense(tf.float32, (None, 3))}) == "{'x': <float32 [?, 3]>}"
-    ragged = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
-    assert repr(ragged) == "<ragged int64 [?, ?]>"
+def test_surface_of_the_original_library():
+    spec = hub.load_module_spec(str(ZOO / "sparse_ragged" / "module"))
+    found = {
+        name: (info.is_sparse, info.is_composite, info.is_supported_type, repr(info))
+        for signature in spec.get_signature_names()
+        for name, info in spec.get_input_info_dict(signature).items()
+    }
+    assert found == {
+        "default": (
+            True,
+            True,
+            True,
+            "<hub.ParsedTensorInfo shape=(None, 9) dtype=float32 is_sparse=True>",
+        ),
+        "ids": (
+            False,
+            True,
+            True,
+            "<hub.ParsedTensorInfo type_spec="
+            "RaggedTensorSpec(TensorShape([None, None]), tf.int64, 1, tf.int64)>",
+        ),
+    }
+
+
+def test_shown_as_the_original_library_does():
+    unknown = ParsedTensorInfo.from_type_spec(tf.TensorSpec(None, tf.string))
+    assert repr({"x": unknown}) == (
+        "{'x': <hub.ParsedTensorInfo shape=<unknown> dtype=string is_sparse=False>}"
+    )
+    assert str(unknown) == "string [unknown rank]"
+    slices = ParsedTensorInfo.from_type_spec(tf.IndexedSlicesSpec([None], tf.float32))
+    assert (slices.is_composite, slices.is_supported_type) == (True, False)
 
 
 @pytest.mark.parametrize("shape", [[2, 4], [3], [1, 2, 3]])
@@ -114,7 +159,9 @@ def test_refuses_other_shapes(shape):
         convert(np.zeros(shape), dense(tf.float32, (None, 3)))
 
 
-@pytest.mark.parametrize("value", [[1, 2], 3, [["a"]], np.array([[1.5]]), tf.constant(1.5)])
+@pytest.mark.parametrize(
+    "value", [[1, 2], 3, [["a"]], np.array([[1.5]]), tf.constant(1.5), [tf.constant([1.5])]]
+)
 def test_ragged_from_what_is_not(value):
     info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
     with pytest.raises(hub.InputError, match="Expected: ragged int64"):
@@ -165,3 +212,30 @@ def test_protos_round_trip():
             assert parsed.type_spec.is_compatible_with(tf.type_spec_from_value(value))
             names = [t.name for t in tf.nest.flatten(value, expand_composites=True)]
             assert list(parsed.tensor_names) == names
+
+
+def test_tensors_of_a_graph_that_do_not_fit():
+    """Such have no values to show."""
+    ragged = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
+    with tf.Graph().as_default():
+        value = tf.constant([1.0])
+        with pytest.raises(hub.InputError, match=r"Found: SymbolicTensor of float32, shape \[1\]"):
+            convert(value, ragged)
+        with pytest.raises(hub.InputError, match="Found: list of tensors"):
+            convert([value, value], ragged)
+
+
+@pytest.mark.parametrize("value", [3, 1.5, np.float32(1)])
+def test_sparse_from_a_single_number(value):
+    info = ParsedTensorInfo(tf.SparseTensorSpec(None, tf.float32), ("i:0", "v:0", "s:0"))
+    with pytest.raises(hub.InputError, match="Expected: sparse float32"):
+        convert(value, info)
+
+
+def test_kinds_that_no_signature_may_have():
+    spec = tf.IndexedSlicesSpec([None], tf.float32)
+    proto = meta_graph_pb2.TensorInfo()
+    proto.composite_tensor.type_spec.CopyFrom(compat.encode_type_spec(spec))
+    with pytest.raises(hub.FormatError, match="Found: IndexedSlices") as caught:
+        parse_tensor_info(proto)
+    assert "dense, sparse or ragged" in caught.value.expected

@@ -56,7 +56,7 @@ def named(specs: Any, name: str) -> dict[str, ParsedTensorInfo]:
     {'inputs[0]': 'int64 [?]', 'x': 'float64 []'}
     """
     if isinstance(specs, tf.TypeSpec):
-        return {name: ParsedTensorInfo(specs, ())}
+        return {name: ParsedTensorInfo.from_type_spec(specs)}
     inside: Iterable[tuple[str, Any]] = ()
     if isinstance(specs, Mapping):
         inside = sorted(specs.items())
@@ -75,7 +75,7 @@ def _convert(spec: Any, value: Any, name: str, subject: Subject) -> Any:
         return type(spec)(_convert(one, v, f"{name}[{i}]", subject) for i, (one, v) in pairs)
     if not isinstance(spec, tf.TypeSpec) or isinstance(value, keras.KerasTensor):
         return value  # A nest of another kind is TensorFlow's to check.
-    info = ParsedTensorInfo(spec, ())
+    info = ParsedTensorInfo.from_type_spec(spec)
     return info.pack(to_components(value, name, info, subject))
 
 

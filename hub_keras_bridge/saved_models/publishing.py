@@ -28,6 +28,9 @@ _TABLE_INITIALIZERS = tf.compat.v1.GraphKeys.TABLE_INITIALIZERS
 _INIT_COLLECTIONS = ("saved_model_main_op", "legacy_init_op", "saved_model_train_op")
 _INIT_SIGNATURES = ("__saved_model_init_op", "__saved_model_train_op")
 
+# What training leaves in a SavedModel, besides. The variable itself stays.
+_OF_TRAINING = (tf.compat.v1.GraphKeys.GLOBAL_STEP,)
+
 _FILLS_A_TABLE = frozenset(
     {
         "InitializeTable",
@@ -41,7 +44,7 @@ _FILLS_A_TABLE = frozenset(
 
 
 def create_module_spec_from_saved_model(
-    saved_model_path: str | os.PathLike[str],
+    saved_model_path: str | bytes | os.PathLike[str],
     drop_collections: Iterable[str] | None = None,
 ) -> ModuleSpec:
     """Makes a module of a TF1 SavedModel.
@@ -53,7 +56,8 @@ def create_module_spec_from_saved_model(
 
     Args:
         saved_model_path: the folder that ``tf.compat.v1.saved_model`` wrote.
-        drop_collections: graph collections to leave out.
+        drop_collections: graph collections to leave out, besides ``global_step``
+            and those that name ops to be run when a SavedModel is loaded.
 
     Returns:
         A spec with the saved variables as values.
@@ -76,7 +80,7 @@ def create_module_spec_from_saved_model(
     >>> spec.get_tags(), spec.get_signature_names({"serve"})
     ([frozenset({'serve'})], ['serving_default'])
     """
-    path = os.fspath(saved_model_path)
+    path = os.fsdecode(saved_model_path)
     subject = Subject(path)
     saved_model = _read(path, subject)
     dropped = frozenset(as_list(drop_collections))
@@ -154,7 +158,7 @@ def _to_variant(
 ) -> None:
     """Turns a SavedModel's graph into a module's, in place."""
     _list_table_initializers(meta_graph, subject)
-    for collection in (*_INIT_COLLECTIONS, *dropped):
+    for collection in (*_INIT_COLLECTIONS, *_OF_TRAINING, *dropped):
         meta_graph.collection_def.pop(collection, None)
     for signature in _INIT_SIGNATURES:
         meta_graph.signature_def.pop(signature, None)

@@ -68,9 +68,9 @@ def prepare(subject: Subject, exported: Path) -> Case:
     if lessons is not None:
         layer = bridge.layer_to_tune(subject.handle, lessons)
     else:
-        layer = hub.ModuleLayer(
-            subject.handle, signature=spec.get_signature_names()[0], as_dict=True
-        )
+        tags = spec.get_tags()[0]
+        signature = spec.get_signature_names(tags)[0]
+        layer = hub.ModuleLayer(subject.handle, tags=tags, signature=signature, as_dict=True)
     if not subject.as_it_is:
         if lessons is not None:
             bridge.tune(layer, lessons)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import tarfile
+import types
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from original.exchange import Parts
 from original.inputs import Inputs
 
 _SPEC_NAME = "published here"
+_TESTS = Path(__file__).resolve().parent.parent.parent / "tests"
+_PUBLISHERS = _TESTS / "golden" / "publishers" / "programs.py"
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,7 @@ def published_here(folder: Path) -> Iterable[Subject]:
     yield Subject(f"{_SPEC_NAME}, ModuleLayer(spec)", spec, [], lessons, assets)
     yield _nested(folder / "nested", lessons)
     yield _text_embedding(folder / "text_embedding", lessons)
+    yield from _of_publishers(folder / "publishers")
 
 
 def _nested(folder: Path, lessons: Lessons) -> Subject:
@@ -192,6 +197,42 @@ def _text_embedding(folder: Path, lessons: Lessons) -> Subject:
     path = folder / "exported"
     name = f"{_SPEC_NAME}, publish-text-embedding"
     return Subject(name, str(path), [], lessons, read_assets(path), True)
+
+
+def _of_publishers(folder: Path) -> Iterator[Subject]:
+    """What the programs of ``tests/golden/publishers`` write, with their import changed."""
+    source = _PUBLISHERS.read_text()
+    source = source.replace("import tensorflow_hub as hub", "import hub_keras_bridge as hub")
+    programs = types.ModuleType("programs")
+    exec(compile(source, _PUBLISHERS, "exec"), programs.__dict__)
+    folder.mkdir()
+    for name, (write, calls) in programs.PROGRAMS.items():
+        path = str(folder / name)
+        write(path)
+        spec = hub.load_module_spec(path)
+        recordings = [_recording(spec, *call) for call in calls]
+        assets = read_assets(Path(path))
+        yield Subject(f"{_SPEC_NAME}, {name}", path, recordings, assets=assets, as_it_is=True)
+
+
+def _recording(spec: hub.ModuleSpec, tags: object, signature: str | None, given: Any) -> Recording:
+    """A call of a program, whose values are as a session takes them."""
+    tags, signature = frozenset(tags or ()), signature or "default"
+    infos = spec.get_input_info_dict(signature, tags)
+    values = given if isinstance(given, dict) else dict.fromkeys(infos, given)
+    dtypes = {name: infos[name].dtype.as_numpy_dtype for name in values}
+    return Recording(tags, signature, {n: _parts(v, dtypes[n]) for n, v in values.items()})
+
+
+def _parts(value: Any, dtype: type) -> Parts:
+    if not hasattr(value, "dense_shape"):
+        return {"value": np.asarray(value, dtype)}
+    indices, values, shape = value
+    return {
+        "indices": np.asarray(indices, np.int64),
+        "values": np.asarray(values, dtype),
+        "dense_shape": np.asarray(shape, np.int64),
+    }
 
 
 def _lesson(words: list[str]) -> tuple[Inputs, Parts]:
