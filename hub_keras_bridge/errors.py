@@ -151,7 +151,7 @@ class CheckpointError(HubError, ValueError):
     """A checkpoint lacks a variable, or holds it in another shape or dtype."""
 
 
-class GraphModeError(HubError, RuntimeError):
+class GraphModeError(HubError, RuntimeError, ValueError):
     """TF1 graph mode is asked for where there is none, or in another graph."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from hub_keras_bridge import export
+from hub_keras_bridge import export, tf_errors
 from hub_keras_bridge.checkpoints.checkpoint import Checkpoint, write_checkpoint
 from hub_keras_bridge.errors import (
     AttachmentError,
@@ -385,7 +385,7 @@ def require_checkpoint(spec: ModuleSpec) -> None:
         CheckpointError: they have not.
     """
     if spec.files.checkpoint is None and any(facts.is_global for facts in spec.variables):
-        raise CheckpointError(
+        raise tf_errors.CheckpointError(
             "Cannot read a TF1 Hub module: the values of its variables are missing.",
             spec.subject,
             expected=f"a checkpoint {VARIABLES_PREFIX}.index with "

@@ -36,5 +36,9 @@ class UnknownOpError(_NotFound, errors.UnknownOpError, tf.errors.NotFoundError):
     """An op is not registered; TensorFlow's importer has no other error for that."""
 
 
+class CheckpointError(_NotFound, errors.CheckpointError, tf.errors.NotFoundError):
+    """A module has no checkpoint at all."""
+
+
 class FormatError(_NotFound, errors.FormatError, tf.errors.NotFoundError):
     """A folder has no module file, which the original library tries to open."""

@@ -65,6 +65,7 @@ class TestModule:
             (OSError, {"spec": "/nowhere"}),
             (ValueError, {"tags": {"other"}}),
             (ValueError, {"tags": "train"}),
+            (ValueError, {"name": "a b"}),
         ],
     )
     def test_made(self, path, kind, arguments):
@@ -154,6 +155,12 @@ class TestFolders:
             self.make(copy)
         with pytest.raises(OSError, match=r"saved_model\.pb is damaged"):
             hub.load(copy)
+
+    def test_no_values(self, copy):
+        shutil.rmtree(copy / "variables")
+        with pytest.raises(NotFound) as raised:
+            self.make(copy)
+        assert isinstance(raised.value, hub.CheckpointError)
 
     @pytest.mark.parametrize("content", [b"\x08\x07", b"\x08\x03\x12\x03abc"])
     def test_another_format(self, copy, content):
