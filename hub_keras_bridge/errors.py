@@ -99,11 +99,11 @@ class HubError(Exception):
         return "\n".join(lines)
 
 
-class HandleError(HubError, OSError):
+class HandleError(HubError, OSError, ValueError):
     """A handle leads to no module directory."""
 
 
-class DownloadError(HubError, OSError):
+class DownloadError(HubError, OSError, ValueError):
     """A module could not be fetched from where its handle points."""
 
 
@@ -115,7 +115,7 @@ class ArchiveError(HubError, ValueError, OSError):
     """An archive that is refused, damaged or none at all."""
 
 
-class FormatError(HubError, ValueError):
+class FormatError(HubError, ValueError, OSError):
     """A directory or graph is no well-formed TF1 Hub module."""
 
 

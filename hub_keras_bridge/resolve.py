@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +14,7 @@ from hub_keras_bridge.fetch.archived import (
     is_archive,
     refuse_sha256,
 )
-from hub_keras_bridge.fetch.urls import redact, scheme_of
+from hub_keras_bridge.fetch.urls import file_path, redact, scheme_of
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE
 
 
@@ -143,11 +141,8 @@ def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
     True
     >>> local_path("gs://modules/embed")
     """
-    text = os.fsdecode(path_or_url)
-    scheme = scheme_of(text)
-    if scheme == "file":
-        return urllib.request.url2pathname(urllib.parse.urlsplit(text).path)
-    return None if scheme else os.path.expanduser(text)
+    path = file_path(text := os.fsdecode(path_or_url))
+    return os.path.expanduser(path) if path == text else path
 
 
 def _is_local(handle: str) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 
 from hub_keras_bridge.errors import DownloadError, Subject
-from hub_keras_bridge.fetch import cache, cache_entries, kaggle, remote
+from hub_keras_bridge.fetch import cache, cache_entries, files, kaggle, remote
 from hub_keras_bridge.fetch.archived import refuse_sha256, unpacked
 from hub_keras_bridge.fetch.download import download, location
 from hub_keras_bridge.fetch.urls import redact, with_query
@@ -59,7 +59,7 @@ def _find_uncompressed(handle: str, sha256: str | None, subject: Subject) -> str
     raise DownloadError(
         "Cannot read a TF1 Hub module where its server says it lies.",
         subject,
-        expected=f"a URL of one of the schemes {', '.join(remote.schemes())}",
+        expected=f"a URL of one of the schemes {', '.join(files.schemes())}",
         found=redact(place),
         advice="unset TFHUB_MODEL_LOAD_FORMAT, to fetch the module as an archive",
     )
