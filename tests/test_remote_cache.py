@@ -263,6 +263,33 @@ class TestManyAtOnce:
         assert seen == [{"mark"}]
         assert not any(".tmp" in name for name in files_in(folder))
 
+    def test_processes_that_know_nothing_of_each_other(self, folder):
+        """Each publishes for itself; whoever finds a module finds all of it, and goes on to."""
+        entry = cache_entries.entry_of("https://example.org/m")
+        done, seen = threading.Event(), []
+
+        def read():
+            while not done.is_set():
+                if entry.serves(None):
+                    seen.append(files_in(entry.path) == files_of(MODULE))
+
+        def publish():
+            remote_entries.publish(str(MODULE), "Module: m", entry, None)
+
+        reader = threading.Thread(target=read)
+        writers = [threading.Thread(target=publish) for _ in range(6)]
+        for thread in (reader, *writers):
+            thread.start()
+        for thread in writers:
+            thread.join()
+        while not seen:
+            assert reader.is_alive()
+        done.set()
+        reader.join()
+        assert all(seen)
+        assert files_in(entry.path) == files_of(MODULE)
+        assert not any(".tmp" in name for name in files_in(folder))
+
     def test_readers_see_the_whole_or_nothing(self, url, monkeypatch):
         """Whenever a file comes to its place."""
         entry = cache_entries.entry_of(url)

@@ -49,10 +49,15 @@ def publish(folder: str, description: str, entry: Entry, sha256: str | None) -> 
     try:
         for name in names:
             files.copy(os.path.join(folder, name), f"{work}/{name}")
+        replaced = files.is_file(_marker(entry))
         # Another process may have been quicker.
         if not entry.serves(sha256):
-            remove(entry)
+            if replaced:
+                files.remove(_marker(entry))
+            for name in set(files.files_below(entry.path)) - set(names):
+                files.remove(f"{entry.path}/{name}")
             files.write(entry.descriptor, description.encode())
+            # One that is as quick puts the same there, so that its files stay.
             for name in names:
                 files.move(f"{work}/{name}", f"{entry.path}/{name}")
     finally:
@@ -67,8 +72,12 @@ def remove(entry: Entry) -> None:
         OSError: it cannot be removed.
     """
     files.remove(entry.descriptor)
-    files.remove(f"{entry.path}/{SAVED_MODEL_FILE}")
+    files.remove(_marker(entry))
     for name in files.files_below(entry.path):
         files.remove(f"{entry.path}/{name}")
     with suppress(OSError):
         files.remove_folder(entry.path)
+
+
+def _marker(entry: Entry) -> str:
+    return f"{entry.path}/{SAVED_MODEL_FILE}"
