@@ -32,11 +32,14 @@ def schemes() -> list[str]:
 
 
 def is_file(path: str) -> bool:
-    """Whether there is a file, and no folder."""
+    """Whether there is a file with content of its own: no folder, pipe or device."""
     if not is_remote(path):
         return os.path.isfile(path)
-    with _gfile() as gfile:
-        return gfile.exists(path) and not gfile.isdir(path)
+    try:
+        with _gfile() as gfile:
+            return not gfile.stat(path).is_directory
+    except FileNotFoundError:
+        return False
 
 
 def is_folder(path: str) -> bool:
@@ -152,5 +155,7 @@ def _gfile() -> Iterator[Any]:
 
     try:
         yield tf.io.gfile
+    except tf.errors.NotFoundError as error:
+        raise FileNotFoundError(error.message) from error
     except tf.errors.OpError as error:
         raise OSError(error.message) from error
