@@ -2,8 +2,9 @@
 
 The original's submodules were in reach, ``hub.image_util.get_expected_image_size``
 or ``from tensorflow_hub.module_v2 import load``, and public code uses them. Here
-such a path is made when it is asked for; ``module``, ``tensor_info``, ``version``
-and ``feature_column`` need none, since modules of this package have these names.
+such a path is made when it is asked for; ``module``, ``tensor_info``, ``version``,
+``feature_column`` and ``feature_column_v2`` need none, since modules of this package
+have these names.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ def _same(*names: str) -> dict[str, str]:
 # Submodule of the original -> what it has -> the package's name for it.
 SUBMODULES = {
     "estimator": _same("LatestModuleExporter", "register_module_for_export"),
-    "feature_column_v2": _same("text_embedding_column_v2"),
     "image_module_info_pb2": _same("ImageModuleInfo"),
     "image_util": _same(
         "ImageModuleInfo",

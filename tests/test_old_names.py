@@ -20,7 +20,7 @@ from hub_keras_bridge.tensor_info import ParsedTensorInfo
 RECORDED = json.loads((ROOT / "tests" / "golden" / "original_names.json").read_text())
 HERE = {"KerasLayer": hub.ModuleLayer, "ParsedTensorInfo": ParsedTensorInfo}
 # Modules of this package's own.
-REAL = {"feature_column", "module", "tensor_info", "version"}
+REAL = {"feature_column", "feature_column_v2", "module", "tensor_info", "version"}
 
 
 def rows():

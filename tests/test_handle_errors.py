@@ -1,4 +1,4 @@
-"""What old code catches: the built-in errors of the original, each in the same situation.
+"""What old code catches of handles, servers, images and exporters: the original's built-in errors.
 
 Which they were was recorded from tensorflow-hub 0.15.0 on tensorflow-cpu 2.15.1. Where it let
 through an error of TensorFlow's, protobuf's or its own making (an AttributeError of an integer),
