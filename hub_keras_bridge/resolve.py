@@ -55,9 +55,10 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
       with ``/version`` or the newest, are fetched by ``kagglehub`` (extra
       ``[kaggle]``); so are ``https://tfhub.dev/...`` URLs that redirect there.
 
-    The cache is the old library's: ``TFHUB_CACHE_DIR``, else ``tfhub_modules`` in
-    the folder for temporary files. A module that is there and whole is used
-    without a request. The same handle is kept once; what its URL serves later is
+    The cache is the old library's: the path or URL of ``TFHUB_CACHE_DIR`` or, in a
+    program that ``absl.app.run`` starts, of ``--tfhub_cache_dir``, else
+    ``tfhub_modules`` in the folder for temporary files. A module that is there and
+    whole is used without a request. The same handle is kept once; what its URL serves later is
     not looked at. ``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` asks servers for a
     place on a remote file system, to read the module there; ``COMPRESSED`` copies
     remote folders into the cache.
@@ -87,7 +88,7 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
             library, the module is fetched again and stays until that has worked.
 
     Returns:
-        A path; for a folder on a remote file system, its URL.
+        A path; for a folder or cache on a remote file system, its URL.
 
     Raises:
         HandleError: the handle leads nowhere, or no resolver takes it.

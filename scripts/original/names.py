@@ -67,7 +67,8 @@ def _home(value: Any) -> str | None:
 def _members(owner: type) -> dict[str, str]:
     """What the class itself defines; Keras and Python say what they do."""
     return {
-        name: _kind(value)
+        # Of a class method, what is called on the class.
+        name: _kind(getattr(owner, name) if isinstance(value, classmethod) else value)
         for name, value in sorted(vars(owner).items())
         if _is_public(name) or name == "__call__"
     }
@@ -80,8 +81,6 @@ def _is_public(name: str) -> bool:
 def _kind(value: Any) -> str:
     if isinstance(value, ModuleType | property):
         return type(value).__name__
-    if isinstance(value, classmethod):
-        value = value.__func__
     if callable(value) and not hasattr(value, "DESCRIPTOR"):
         return str(inspect.signature(value))
     return "class" if inspect.isclass(value) else type(value).__name__
