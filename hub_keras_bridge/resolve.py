@@ -58,10 +58,10 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
     The cache is the old library's: the path or URL of ``TFHUB_CACHE_DIR`` or, in a
     program that ``absl.app.run`` starts, of ``--tfhub_cache_dir``, else
     ``tfhub_modules`` in the folder for temporary files. A module that is there and
-    whole is used without a request. The same handle is kept once; what its URL serves later is
-    not looked at. ``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` asks servers for a
-    place on a remote file system, to read the module there; ``COMPRESSED`` copies
-    remote folders into the cache.
+    whole is used without a request. The same handle is kept once; what its URL
+    serves later is not looked at. ``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` asks
+    servers for a place on a remote file system, to read the module there;
+    ``COMPRESSED`` copies remote folders into the cache.
 
     The first resolver in ``hub.RESOLVERS`` that takes a handle finds its module.
     To add one for another scheme:
