@@ -293,15 +293,19 @@ class TestManyAtOnce:
     def test_readers_see_the_whole_or_nothing(self, url, monkeypatch):
         """Whenever a file comes to its place."""
         entry = cache_entries.entry_of(url)
-        rename, seen = GFILE.rename, []
+        rename, seen, moved = GFILE.rename, [], []
 
         def watch(*arguments, **named):
             seen.append(cache_entries.lookup(url))
+            moved.append(arguments[1].removeprefix(f"{entry.path}/"))
             rename(*arguments, **named)
             seen.append(cache_entries.lookup(url))
 
         monkeypatch.setattr(GFILE, "rename", watch)
         hub.resolve(url)
+        assert set(moved) == set(files_of(MODULE))
+        # Without it, nobody takes the folder for a module's.
+        assert moved[-1] == "saved_model.pb"
         assert len(seen) == 2 * len(files_of(MODULE))
         assert seen == [None] * (len(seen) - 1) + [entry.path]
 
