@@ -8,7 +8,7 @@ import pathlib
 import sys
 import typing
 
-from hub_keras_bridge.old_names import refuse as _refuse
+from hub_keras_bridge import old_names as _old_names
 from hub_keras_bridge.version import VERSION as __version__
 
 # Keras finds the class of a saved layer only in what is imported, so importing
@@ -127,8 +127,14 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "text_embedding_column_v2",
 ]
 
+_old_names.install()
+
 # For a type checker it would make every name an attribute.
 if not typing.TYPE_CHECKING:
 
-    def __getattr__(name: str) -> typing.NoReturn:
-        _refuse(__name__, name)
+    def __getattr__(name: str) -> object:
+        return _old_names.find(name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_old_names.SUBMODULES])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import tensorflow as tf
 
 from hub_keras_bridge import format, layout
 from hub_keras_bridge.errors import ExportError, HubError, Subject
-from hub_keras_bridge.targets import local_target, require_free_target
+from hub_keras_bridge.targets import local_target, require_free_target, require_no_module
 from hub_keras_bridge.unfinished import unfinished
+
+_PROBLEM = "Cannot write a TF1 Hub module."
 
 
 def write_module(
@@ -19,10 +21,13 @@ def write_module(
     files: format.ModuleFiles,
     write_variables: Callable[[str], None] | None,
 ) -> None:
-    """Writes a TF1 Hub module, atomically.
+    """Writes a TF1 Hub module, atomically where its folder is new or empty.
+
+    A folder that has other files gets it file by file, and last of them the one
+    that makes it a module.
 
     Args:
-        path: the directory to make; it must not exist, or be empty.
+        path: the directory to make; it may exist, without any file of a module.
         files: graphs and assets; its checkpoint is not used.
         write_variables: writes a checkpoint at the prefix it is given; None for
             a module without variables.
@@ -31,7 +36,7 @@ def write_module(
         ExportError: the target is taken, or writing failed; nothing is left.
     """
     subject = Subject(files.name)
-    with new_directory(path, subject) as folder:
+    with _module_directory(path, subject) as folder:
         write_graphs(folder, files)
         if write_variables is not None:
             prefix = os.path.join(folder, format.VARIABLES_PREFIX)
@@ -65,6 +70,43 @@ def copy_assets(assets: Mapping[str, str], folder: str) -> None:
 
 
 @contextmanager
+def _module_directory(path: str, subject: Subject) -> Iterator[str]:
+    """As :func:`new_directory`, into a folder that may have files that are no module's."""
+    path = os.path.abspath(local_target(path, subject))
+    require_no_module(path, subject)
+    if not os.path.isdir(path) or not os.listdir(path):
+        with new_directory(path, subject) as folder:
+            yield folder
+        return
+    # Within it, on the same file system.
+    with _told(path, subject, _PROBLEM), unfinished(os.path.join(path, "module")) as folder:
+        yield folder
+        _move_files(folder, path, subject)
+
+
+def _move_files(source: str, target: str, subject: Subject) -> None:
+    """Moves the files of a module to another folder, or none of them."""
+    names = [
+        os.path.relpath(os.path.join(folder, file), source)
+        for folder, _, files in os.walk(source)
+        for file in files
+    ]
+    names.sort(key=lambda name: name == format.MODULE_FILE)
+    require_no_module(target, subject, names)
+    moved: list[str] = []
+    try:
+        for name in names:
+            os.makedirs(os.path.dirname(os.path.join(target, name)), exist_ok=True)
+            os.rename(os.path.join(source, name), os.path.join(target, name))
+            moved.append(name)
+    except BaseException:
+        for name in moved:
+            with suppress(OSError):
+                os.remove(os.path.join(target, name))
+        raise
+
+
+@contextmanager
 def new_directory(path: str, subject: Subject) -> Iterator[str]:
     """A folder beside ``path`` that becomes ``path`` when the block succeeds.
 
@@ -75,7 +117,7 @@ def new_directory(path: str, subject: Subject) -> Iterator[str]:
             disk; the temporary folder is gone then.
     """
     path = os.path.abspath(local_target(path, subject))
-    with _moved_when_whole(path, subject, "Cannot write a TF1 Hub module.") as folder:
+    with _moved_when_whole(path, subject, _PROBLEM) as folder:
         os.mkdir(folder)
         yield folder
 
@@ -103,12 +145,19 @@ def new_file(path: str | os.PathLike[str], subject: Subject, problem: str) -> It
 def _moved_when_whole(path: str, subject: Subject, problem: str) -> Iterator[str]:
     require_free_target(path, subject)
     parent, name = os.path.split(path)
-    try:
+    with _told(path, subject, problem):
         os.makedirs(parent, exist_ok=True)
         with unfinished(path) as work:
             made = os.path.join(work, name)
             yield made
             os.rename(made, path)
+
+
+@contextmanager
+def _told(path: str, subject: Subject, problem: str) -> Iterator[None]:
+    """Says of an error on disk what it hindered."""
+    try:
+        yield
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, HubError):
             raise

@@ -18,6 +18,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge import tf_errors
 from hub_keras_bridge.errors import FormatError, HandleError, Subject
+from hub_keras_bridge.fetch.files import is_file
 from hub_keras_bridge.layout import (
     ASSETS_COLLECTION,
     ASSETS_FOLDER,
@@ -123,7 +124,7 @@ def asset_files(
         for _, name in asset_entries(meta_graph, subject)
     }
     for name, file in files.items():
-        if not is_regular_file(file):
+        if not is_file(file):
             raise FormatError(
                 f"Cannot read a TF1 Hub module: its asset {name!r} is missing.",
                 subject,
@@ -191,13 +192,6 @@ def attachments(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> di
     return {message.key: message.value for message in messages}
 
 
-def is_regular_file(file: str) -> bool:
-    """Whether there is a file with content of its own: no pipe or device, which may never end."""
-    if "://" in file:
-        return tf.io.gfile.exists(file) and not tf.io.gfile.isdir(file)
-    return os.path.isfile(file)
-
-
 def _instead_of_file(path: str) -> str:
     return "something that is no regular file" if tf.io.gfile.exists(path) else "no such file"
 
@@ -243,7 +237,7 @@ def _check_module_def(path: str, subject: Subject) -> None:
 
 
 def _parse(file: str, message: Any, subject: Subject) -> None:
-    if not is_regular_file(file):
+    if not is_file(file):
         raise FormatError(
             f"Cannot read a TF1 Hub module: {os.path.basename(file)} is missing.",
             subject,

@@ -66,13 +66,13 @@ Example:
 """
 
 
-def attach_image_module_info(message: Any) -> None:
+def attach_image_module_info(image_module_info: Any) -> None:
     """Declares the image size of the module that is being built.
 
     Called within a ``module_fn``.
 
     Args:
-        message: an ``ImageModuleInfo``.
+        image_module_info: an ``ImageModuleInfo``.
 
     Raises:
         PublishError: it is no message, or this is called outside a graph.
@@ -88,7 +88,7 @@ def attach_image_module_info(message: Any) -> None:
     >>> get_expected_image_size(create_module_spec(module_fn))
     [224, 160]
     """
-    attach_message(IMAGE_MODULE_INFO_KEY, message)
+    attach_message(IMAGE_MODULE_INFO_KEY, image_module_info)
 
 
 def get_image_module_info(module_or_spec: Any, required: bool = False) -> Any:

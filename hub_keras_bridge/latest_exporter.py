@@ -2,7 +2,8 @@
 
 An export is a folder ``<path>/<export name>/<timestamp>``, where the timestamp
 is the Unix time in seconds, as TensorFlow Serving and others expect of
-versions: of two exports the greater number is the newer one.
+versions: of two exports the greater number is the newer one. The original
+library has the two the other way round, and so can this.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge import compat
-from hub_keras_bridge.errors import CheckpointError, PublishError, choices
+from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choices
+from hub_keras_bridge.export import new_directory
 from hub_keras_bridge.layer import ModuleLayer
 from hub_keras_bridge.spec import ModuleSpec
 
@@ -35,6 +37,7 @@ _TIMESTAMP = re.compile(r"[0-9]{10}")
 _REMOVED = re.compile(rf"\.{_TIMESTAMP.pattern}\.removed")
 
 When = Literal["epoch_end", "train_end"]
+Layout = Literal["name/timestamp", "timestamp/name"]
 
 
 @runtime_checkable
@@ -123,6 +126,10 @@ class LatestModuleExporter(keras.callbacks.Callback):
     Modules that :func:`register_module_for_export` put into a TF1 graph are
     exported too. A TF1 training loop has no callbacks: it calls :meth:`export`.
 
+    With ``layout="timestamp/name"`` a module is written to
+    ``path/<timestamp>/<export name>``, where the original library wrote it: one
+    folder for all exports of one moment, which is there with all of them.
+
     Example:
 
     >>> import numpy as np, os, tempfile, hub_keras_bridge as hub
@@ -147,6 +154,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
 
     Args:
         path: the folder above all exports; made if need be.
+        serving_input_fn: refused: the original's exporter needed it, and an
+            estimator, which TensorFlow has no longer.
         exports_to_keep: how many exports of each module to keep; None for all.
         when: ``"epoch_end"`` to export after each epoch, ``"train_end"`` once,
             when ``fit`` is done.
@@ -155,6 +164,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
             from the default session; a ModuleLayer's are always its own.
         graph: the graph whose registered modules are exported; by default the
             default graph of the moment when the exporter is made.
+        layout: ``"name/timestamp"``, or ``"timestamp/name"`` for programs that
+            read what the original library exported.
 
     Raises:
         PublishError: an argument is none of the above; when training begins,
@@ -164,13 +175,17 @@ class LatestModuleExporter(keras.callbacks.Callback):
     def __init__(
         self,
         path: str | os.PathLike[str],
+        serving_input_fn: None = None,
         *,
         exports_to_keep: int | None = 5,
         when: When = "epoch_end",
         checkpoint_dir: str | os.PathLike[str] | None = None,
         graph: tf.Graph | None = None,
+        layout: Layout = "name/timestamp",
     ) -> None:
         super().__init__()
+        if serving_input_fn is not None:
+            raise _for_estimators(path)
         _check_choice("when", when, when in ("epoch_end", "train_end"), "'epoch_end', 'train_end'")
         _check_choice(
             "exports_to_keep",
@@ -178,9 +193,16 @@ class LatestModuleExporter(keras.callbacks.Callback):
             exports_to_keep is None or (isinstance(exports_to_keep, int) and exports_to_keep >= 1),
             "None, or a number from 1 on",
         )
+        _check_choice(
+            "layout",
+            layout,
+            layout in ("name/timestamp", "timestamp/name"),
+            "'name/timestamp', 'timestamp/name'",
+        )
         self._path = os.fspath(path)
         self._exports_to_keep = exports_to_keep
         self._when = when
+        self._timestamp_first = layout == "timestamp/name"
         self._checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
         self._graph = graph or tf.compat.v1.get_default_graph()
 
@@ -214,19 +236,24 @@ class LatestModuleExporter(keras.callbacks.Callback):
             ExportError: a folder could not be written.
         """
         modules = self._modules()
-        parents = {name: os.path.join(self._path, name) for name in modules}
-        for parent in parents.values():
+        parents = [self._path]
+        if not self._timestamp_first:
+            parents = [os.path.join(self._path, name) for name in modules]
+        for parent in parents:
             _remove_removed(parent)
-        timestamp = _next_timestamp(parents.values())
-        exports = {name: os.path.join(parents[name], timestamp) for name in modules}
-        # Decided once, so that all take their values from one checkpoint.
-        write_graph_module = self._writer_of_graph_modules(modules.values())
-        for name, module in modules.items():
-            if isinstance(module, ModuleLayer):
-                module.export_module(exports[name])
-            else:
-                write_graph_module(module, exports[name])
-        for parent in parents.values():
+        timestamp = _next_timestamp(parents)
+        write = self._writer(modules.values())
+        if self._timestamp_first:
+            version = os.path.join(self._path, timestamp)
+            exports = {name: os.path.join(version, name) for name in modules}
+            with new_directory(version, Subject()) as folder:
+                for name, module in modules.items():
+                    write(module, os.path.join(folder, name))
+        else:
+            exports = {name: os.path.join(self._path, name, timestamp) for name in modules}
+            for name, module in modules.items():
+                write(module, exports[name])
+        for parent in parents:
             self._remove_old_exports(parent)
         return exports
 
@@ -247,6 +274,20 @@ class LatestModuleExporter(keras.callbacks.Callback):
                 "hub.register_module_for_export(module, name) in the exporter's graph",
             )
         return found
+
+    def _writer(
+        self, modules: Iterable[ModuleLayer | GraphModule]
+    ) -> Callable[[ModuleLayer | GraphModule, str], None]:
+        # Decided once, so that all take their values from one checkpoint.
+        write_graph_module = self._writer_of_graph_modules(modules)
+
+        def write(module: ModuleLayer | GraphModule, path: str) -> None:
+            if isinstance(module, ModuleLayer):
+                module.export_module(path)
+            else:
+                write_graph_module(module, path)
+
+        return write
 
     def _writer_of_graph_modules(
         self, modules: Iterable[ModuleLayer | GraphModule]
@@ -354,6 +395,18 @@ def _check_choice(argument: str, given: Any, is_one: bool, expected: str) -> Non
             found=repr(given),
             advice="see help(LatestModuleExporter)",
         )
+
+
+def _for_estimators(name: Any) -> PublishError:
+    return PublishError(
+        "Cannot make a LatestModuleExporter that exports from a tf.estimator.Estimator.",
+        expected="the path of a folder, and no serving_input_fn",
+        found=f"LatestModuleExporter({name!r}, serving_input_fn)",
+        advice="TensorFlow has estimators no longer; in the graph that the training loop is in, "
+        "call hub.register_module_for_export(module, name), then each time "
+        "hub.LatestModuleExporter(export_path, checkpoint_dir=..., "
+        'layout="timestamp/name").export()',
+    )
 
 
 def _taken(export_name: str) -> PublishError:

@@ -200,7 +200,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
         came with; the original library loads it too.
 
         Args:
-            path: the directory to make; it must not exist, or be empty.
+            path: the directory to make; it may exist, without any file of a module.
 
         Raises:
             ExportError: the target is taken or cannot be written.

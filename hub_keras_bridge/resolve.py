@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import urllib.parse
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,7 +14,7 @@ from hub_keras_bridge.fetch.archived import (
     is_archive,
     refuse_sha256,
 )
-from hub_keras_bridge.fetch.urls import redact, scheme_of
+from hub_keras_bridge.fetch.urls import file_path, redact, scheme_of
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE
 
 
@@ -57,12 +55,13 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
       with ``/version`` or the newest, are fetched by ``kagglehub`` (extra
       ``[kaggle]``); so are ``https://tfhub.dev/...`` URLs that redirect there.
 
-    The cache is the old library's: ``TFHUB_CACHE_DIR``, else ``tfhub_modules`` in
-    the folder for temporary files. A module that is there and whole is used
-    without a request. The same handle is kept once; what its URL serves later is
-    not looked at. ``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` asks servers for a
-    place on a remote file system, to read the module there; ``COMPRESSED`` copies
-    remote folders into the cache.
+    The cache is the old library's: the path or URL of ``TFHUB_CACHE_DIR`` or, in a
+    program that ``absl.app.run`` starts, of ``--tfhub_cache_dir``, else
+    ``tfhub_modules`` in the folder for temporary files. A module that is there and
+    whole is used without a request. The same handle is kept once; what its URL
+    serves later is not looked at. ``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` asks
+    servers for a place on a remote file system, to read the module there;
+    ``COMPRESSED`` copies remote folders into the cache.
 
     The first resolver in ``hub.RESOLVERS`` that takes a handle finds its module.
     To add one for another scheme:
@@ -89,7 +88,7 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
             library, the module is fetched again and stays until that has worked.
 
     Returns:
-        A path; for a folder on a remote file system, its URL.
+        A path; for a folder or cache on a remote file system, its URL.
 
     Raises:
         HandleError: the handle leads nowhere, or no resolver takes it.
@@ -143,11 +142,8 @@ def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
     True
     >>> local_path("gs://modules/embed")
     """
-    text = os.fsdecode(path_or_url)
-    scheme = scheme_of(text)
-    if scheme == "file":
-        return urllib.request.url2pathname(urllib.parse.urlsplit(text).path)
-    return None if scheme else os.path.expanduser(text)
+    path = file_path(text := os.fsdecode(path_or_url))
+    return os.path.expanduser(path) if path == text else path
 
 
 def _is_local(handle: str) -> bool:

@@ -333,11 +333,11 @@ def as_tags(tags: Iterable[str] | None) -> frozenset[str]:
     return frozenset(() if tags is None else tags)
 
 
-def load_module_spec(handle: Any) -> ModuleSpec:
+def load_module_spec(path: Any) -> ModuleSpec:
     """Reads what a module is. Builds no graph and reads no weights.
 
     Args:
-        handle: what :func:`resolve` takes. A ModuleSpec is returned as it is.
+        path: what :func:`resolve` takes. A ModuleSpec is returned as it is.
 
     Raises:
         HandleError: the handle leads nowhere.
@@ -351,14 +351,14 @@ def load_module_spec(handle: Any) -> ModuleSpec:
     >>> def module_fn():
     ...     x = tf.compat.v1.placeholder(tf.float32, [None])
     ...     hub.add_signature(inputs=x, outputs=2 * x)
-    >>> path = tempfile.mkdtemp()
-    >>> hub.create_module_spec(module_fn).export(path)
-    >>> load_module_spec(path).get_signature_names()
+    >>> folder = tempfile.mkdtemp()
+    >>> hub.create_module_spec(module_fn).export(folder)
+    >>> load_module_spec(folder).get_signature_names()
     ['default']
     """
-    if isinstance(handle, ModuleSpec):
-        return handle
-    return read_module_spec(resolve(handle), redact(str(handle)))
+    if isinstance(path, ModuleSpec):
+        return path
+    return read_module_spec(resolve(path), redact(str(path)))
 
 
 def read_module_spec(path: str, name: str) -> ModuleSpec:

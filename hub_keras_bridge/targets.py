@@ -1,10 +1,12 @@
-"""Where a module may be written: on a local disk, where nothing is yet. No TensorFlow."""
+"""Where a module may be written: on a local disk, where no module is yet. No TensorFlow."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from hub_keras_bridge.errors import ExportError, Subject
+from hub_keras_bridge.errors import ExportError, Subject, choices
+from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.resolve import local_path
 
 
@@ -21,6 +23,43 @@ def require_free_target(path: str | os.PathLike[str], subject: Subject) -> None:
             subject,
             expected=f"no file or non-empty folder at {os.path.abspath(path)}",
             found="one that is there already",
+            advice="choose another path; an export never overwrites",
+        )
+
+
+def require_no_module(
+    path: str | os.PathLike[str], subject: Subject, files: Iterable[str] = ()
+) -> None:
+    """Checks that nothing is at a path, or a folder with none of a module's files.
+
+    Args:
+        path: where a module is to be written.
+        subject: the module, for messages.
+        files: the paths that its files will have in the folder, as far as they are
+            known. What every module has is looked for in any case.
+
+    Raises:
+        ExportError: something is.
+    """
+    path = local_target(path, subject)
+    if not os.path.isdir(path):
+        return require_free_target(path, subject)
+    variables = os.path.join(path, os.path.dirname(VARIABLES_PREFIX))
+    taken = [
+        name
+        for name in {MODULE_FILE, SAVED_MODEL_FILE, f"{SAVED_MODEL_FILE}txt", *files}
+        if os.path.lexists(os.path.join(path, name))
+    ]
+    if os.path.isdir(variables):
+        # A shard of another checkpoint would pass for one of this.
+        prefix = f"{os.path.basename(VARIABLES_PREFIX)}."
+        taken += [f"variables/{name}" for name in os.listdir(variables) if name.startswith(prefix)]
+    if taken:
+        raise ExportError(
+            "Cannot write a TF1 Hub module: the target exists.",
+            subject,
+            expected=f"no file of a module in {os.path.abspath(path)}",
+            found=choices(taken),
             advice="choose another path; an export never overwrites",
         )
 

@@ -23,7 +23,7 @@ from hub_keras_bridge.embedding_file import EmbeddingFile, Progress, Vocabulary
 from hub_keras_bridge.errors import PublishError
 from hub_keras_bridge.export import write_module
 from hub_keras_bridge.spec import ModuleSpec
-from hub_keras_bridge.targets import require_free_target
+from hub_keras_bridge.targets import require_no_module
 from hub_keras_bridge.variant import VariableFacts
 
 _VOCABULARY = "vocabulary.txt"
@@ -54,7 +54,7 @@ def publish_text_embedding(
 
     Args:
         embedding_file: path of the file.
-        export_path: the directory to make; it must not exist, or be empty.
+        export_path: the directory to make; it may exist, without any file of a module.
         num_oov_buckets: number of rows, all zeros at first, that tokens
             outside the vocabulary share by their hash. With 0, such tokens are
             left out, as if the sentence did not have them.
@@ -95,7 +95,7 @@ def publish_text_embedding(
             advice="pass 0 to leave tokens outside the vocabulary out",
         )
     # Known before a long reading.
-    require_free_target(os.fspath(export_path), file.subject)
+    require_no_module(os.fspath(export_path), file.subject)
     with tempfile.TemporaryDirectory(prefix="hub_keras_bridge_") as folder:
         asset = os.path.join(folder, _VOCABULARY)
         vocabulary = file.check(asset)

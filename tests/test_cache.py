@@ -107,11 +107,11 @@ class TestLayout:
         assert cache_entries.directory() == str(tmp_path / "tfhub_modules")
 
     def test_no_local_disk(self, monkeypatch, url):
-        monkeypatch.setenv("TFHUB_CACHE_DIR", "gs://bucket/cache")
+        monkeypatch.setenv("TFHUB_CACHE_DIR", "https://bucket/cache")
         with pytest.raises(hub.CacheError) as caught:
             hub.resolve(url)
         assert url in str(caught.value)
-        assert "Found: TFHUB_CACHE_DIR=gs://bucket/cache" in str(caught.value)
+        assert "Found: TFHUB_CACHE_DIR=https://bucket/cache" in str(caught.value)
 
     def test_nothing_is_made_before_it_is_needed(self, folder):
         assert cache_entries.entries() == []

@@ -175,7 +175,7 @@ def test_help_says_where_the_cache_is(argv, folder, capsys, monkeypatch):
 
     monkeypatch.setenv("COLUMNS", "500")  # argparse breaks long paths at hyphens
     assert told().endswith(f"The cache is {folder}. The variable TFHUB_CACHE_DIR moves it.")
-    monkeypatch.setenv("TFHUB_CACHE_DIR", "gs://bucket/cache")
+    monkeypatch.setenv("TFHUB_CACHE_DIR", "https://bucket/cache")
     assert "The cache cannot be used: expected TFHUB_CACHE_DIR=/path" in told()
 
 

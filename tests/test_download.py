@@ -219,11 +219,19 @@ class TestWhatDoesNotPass:
         failure(tls_server.serve("/m", BODY), target)
         assert len(caplog.records) == 1
 
-    def test_tfhub_dev_is_gone(self, target, monkeypatch):
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "https://tfhub.dev/google/elmo/2",
+            "https://hub.tensorflow.google.cn/google/elmo/2",
+            "https://gcs.tensorflow.google.cn/tfhub-modules/google/elmo/2.tar.gz",
+        ],
+    )
+    def test_tfhub_dev_is_gone(self, url, target, monkeypatch):
         with Server() as gone:
             monkeypatch.setenv("HTTPS_PROXY", gone.url())
-        message = failure("https://tfhub.dev/google/elmo/2", target)
-        assert "Expected: an answer from https://tfhub.dev/google/elmo/2" in message
+        message = failure(url, target)
+        assert f"Expected: an answer from {url}" in message
         assert "on kaggle.com/models now" in message
 
     @pytest.mark.parametrize("url", ["http://", "http://[::1", "http:///m"])

@@ -7,10 +7,13 @@ import subprocess
 import sys
 
 import pytest
+import tensorflow as tf
 
 import hub_keras_bridge as hub
 from hub_keras_bridge import export
 from hub_keras_bridge.errors import Subject
+
+v1 = tf.compat.v1
 
 
 def test_target_that_exists(scale_spec, tmp_path):
@@ -20,7 +23,10 @@ def test_target_that_exists(scale_spec, tmp_path):
     with pytest.raises(hub.ExportError) as caught:
         layer.export_module(tmp_path / "m")
     assert "the target exists" in str(caught.value)
-    assert f"non-empty folder at {tmp_path / 'm'}" in str(caught.value)
+    assert f"Expected: no file of a module in {tmp_path / 'm'}" in str(caught.value)
+    assert "Found: 'saved_model.pb', 'tfhub_module.pb', 'variables/variables.data-" in (
+        str(caught.value)
+    )
     assert "never overwrites" in str(caught.value)
     assert (tmp_path / "m" / "saved_model.pb").stat().st_mtime_ns == before
     assert os.listdir(tmp_path) == ["m"]
@@ -29,6 +35,138 @@ def test_target_that_exists(scale_spec, tmp_path):
 def test_empty_folder_is_taken_over(scale_spec, tmp_path):
     hub.ModuleLayer(scale_spec).export_module(tmp_path)
     assert sorted(os.listdir(tmp_path)) == ["saved_model.pb", "tfhub_module.pb", "variables"]
+
+
+# --- folders that have other files ---
+
+
+def asset_fn(vocabulary):
+    def module_fn():
+        x = v1.placeholder(tf.string, [None])
+        rows = tf.lookup.TextFileInitializer(
+            vocabulary,
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
+        )
+        table = tf.lookup.StaticVocabularyTable(rows, 1)
+        weights = v1.get_variable("weights", initializer=[1.0, 2.0, 3.0])
+        hub.add_signature(inputs=x, outputs=tf.gather(weights, table.lookup(x)))
+
+    return module_fn
+
+
+@pytest.fixture
+def asset_layer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("vocabulary")
+    (folder / "words.txt").write_text("a\nb\n")
+    layer = hub.ModuleLayer(hub.create_module_spec(asset_fn(str(folder / "words.txt"))))
+    layer.build()
+    return layer
+
+
+OF_THE_MODULE = {
+    "assets/words.txt",
+    "saved_model.pb",
+    "tfhub_module.pb",
+    "variables/variables.data-00000-of-00001",
+    "variables/variables.index",
+}
+
+
+def fill(folder, names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+
+
+def files_in(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+# The original library writes there, too.
+@pytest.mark.parametrize(
+    "names",
+    [[".keep"], ["README.md", "sub/file"], ["variables/notes"], ["assets/other.txt"], ["a/assets"]],
+)
+def test_other_files_stay(asset_layer, tmp_path, names):
+    fill(tmp_path, names)
+    asset_layer.export_module(tmp_path)
+    assert files_in(tmp_path) == OF_THE_MODULE | set(names)
+    assert all((tmp_path / name).read_text() == "mine" for name in names)
+    assert hub.ModuleLayer(tmp_path)(["b", "a", "?"]).numpy().tolist() == [2.0, 1.0, 3.0]
+
+
+@pytest.mark.parametrize("folder", ["variables", "assets", "empty"])
+def test_empty_folders_are_in_nobody_s_way(asset_layer, tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    asset_layer.export_module(tmp_path)
+    assert files_in(tmp_path) == OF_THE_MODULE
+
+
+# Of these, the original overwrites all but the first two.
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tfhub_module.pb",
+        "assets/words.txt",
+        "saved_model.pb",
+        "saved_model.pbtxt",
+        "variables/variables.index",
+        "variables/variables.data-00001-of-00002",
+    ],
+)
+def test_files_of_a_module_are_never_overwritten(asset_layer, tmp_path, name):
+    fill(tmp_path, [name, ".keep"])
+    with pytest.raises(hub.ExportError, match="the target exists") as caught:
+        asset_layer.export_module(tmp_path)
+    assert caught.value.found == repr(name)
+    assert files_in(tmp_path) == {name, ".keep"}
+    assert (tmp_path / name).read_text() == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {name.split("/")[0], ".keep"}
+
+
+def test_last_comes_what_makes_it_a_module(asset_layer, tmp_path, monkeypatch):
+    fill(tmp_path, [".keep"])
+    rename, seen = os.rename, []
+
+    def watch(source, target):
+        seen.append(os.path.basename(target))
+        assert not (tmp_path / "tfhub_module.pb").exists()
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watch)
+    asset_layer.export_module(tmp_path)
+    assert (len(seen), seen[-1]) == (5, "tfhub_module.pb")
+
+
+def test_nothing_is_left_of_a_failure_among_other_files(asset_layer, tmp_path, monkeypatch):
+    fill(tmp_path, [".keep"])
+    rename = os.rename
+
+    def fail_at_the_end(source, target):
+        if target.endswith("tfhub_module.pb"):
+            raise OSError("disk full")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", fail_at_the_end)
+    with pytest.raises(hub.ExportError, match="disk full"):
+        asset_layer.export_module(tmp_path)
+    assert files_in(tmp_path) == {".keep"}
+
+
+def test_all_ways_to_export_take_such_a_folder(scale_path, tmp_path):
+    for name in ("module", "spec", "layer"):
+        fill(tmp_path / name, [".keep"])
+    with tf.Graph().as_default(), v1.Session() as session:
+        module = hub.Module(scale_path)
+        session.run(v1.global_variables_initializer())
+        module.export(tmp_path / "module", session)
+    hub.load_module_spec(scale_path).export(tmp_path / "spec")
+    hub.ModuleLayer(scale_path).export_module(tmp_path / "layer")
+    for name in ("module", "spec", "layer"):
+        assert hub.ModuleLayer(tmp_path / name)([[1.0, 2.0]]).numpy().tolist() == [[3.0, 6.0]]
 
 
 def test_parents_are_made(scale_spec, tmp_path):

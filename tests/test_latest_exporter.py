@@ -88,6 +88,50 @@ class TestEpochs:
         assert folders(tmp_path / "scaler") == [str(int(future) + 1)]
 
 
+class TestTimestampFirst:
+    """The original's order: what it wrote, and kept, was recorded from it."""
+
+    def exporter(self, path, scale_spec, **arguments):
+        exporter = LatestModuleExporter(path, layout="timestamp/name", **arguments)
+        layers = [hub.ModuleLayer(scale_spec, name=name) for name in ("double", "other")]
+        exporter.set_model(keras.Sequential(layers))
+        return exporter
+
+    def test_one_folder_for_all_modules(self, tmp_path, scale_spec):
+        exports = self.exporter(tmp_path, scale_spec).export()
+        (timestamp,) = folders(tmp_path)
+        assert 0 <= time.time() - int(timestamp) < 60
+        assert exports == {
+            name: str(tmp_path / timestamp / name) for name in folders(tmp_path / timestamp)
+        }
+        assert list(exports) == ["double", "other"]
+        assert all(loaded(path).tolist() == [3.0, 3.0] for path in exports.values())
+
+    def test_which_are_kept(self, tmp_path, scale_spec):
+        # Names of ten digits are exports, the greatest the newest.
+        for name in ("0000000001", "12", "9999999998"):
+            (tmp_path / name / "x").mkdir(parents=True)
+        exporter = self.exporter(tmp_path, scale_spec, exports_to_keep=2)
+        exporter.export()
+        assert folders(tmp_path) == ["12", "9999999998", "9999999999"]
+
+    def test_all_or_none(self, tmp_path, scale_spec, monkeypatch):
+        exporter = self.exporter(tmp_path, scale_spec, exports_to_keep=1)
+        exporter.export()
+        before = folders(tmp_path)
+        _, other = exporter.model.layers
+
+        def fail(path):
+            assert folders(os.path.dirname(path)) == ["double"]
+            assert int(before[0]) == max(int(n) for n in folders(tmp_path) if n.isdigit())
+            raise hub.ExportError("Cannot write.")
+
+        monkeypatch.setattr(other, "export_module", fail)
+        with pytest.raises(hub.ExportError):
+            exporter.export()
+        assert folders(tmp_path) == before
+
+
 class TestWhatIsLeftAlone:
     def test_foreign_folders_and_files(self, tmp_path, layer):
         parent = tmp_path / "scaler"
@@ -286,9 +330,22 @@ class TestArguments:
             register_module_for_export(keras.layers.Dense(1), "dense")
 
     @pytest.mark.parametrize(
-        "argument", [{"when": "batch_end"}, *({"exports_to_keep": bad} for bad in (0, 2.5, "3"))]
+        "argument",
+        [
+            {"when": "batch_end"},
+            {"layout": "name"},
+            *({"exports_to_keep": bad} for bad in (0, 2.5, "3")),
+        ],
     )
     def test_out_of_range(self, tmp_path, argument):
         (name,) = argument
         with pytest.raises(hub.PublishError, match=f"with {name}="):
             LatestModuleExporter(tmp_path, **argument)
+
+    @pytest.mark.parametrize("arguments", [{"exports_to_keep": 1}, {}, {"exports_to_keep": None}])
+    def test_the_original_s_call(self, arguments):
+        with pytest.raises(TypeError, match=r"from a tf\.estimator\.Estimator") as caught:
+            hub.LatestModuleExporter("tf_hub", lambda: None, **arguments)
+        assert isinstance(caught.value, hub.PublishError)
+        assert "hub.register_module_for_export(module, name)" in caught.value.advice
+        assert 'layout="timestamp/name").export()' in caught.value.advice

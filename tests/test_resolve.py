@@ -392,6 +392,46 @@ class TestKaggle:
         )
 
 
+@pytest.mark.parametrize("load_format", ["AUTO", "UNCOMPRESSED"])
+@pytest.mark.parametrize("handle", ["http://", "http://[::1", "https:///m"])
+def test_no_url(handle, load_format, monkeypatch):
+    monkeypatch.setenv("TFHUB_MODEL_LOAD_FORMAT", load_format)
+    assert "its handle is no URL" in failure(hub.DownloadError, handle)
+
+
+class TestMirrorOfTfhubDev:
+    """By a proxy; the original asked for the same."""
+
+    HANDLE = "http://hub.tensorflow.google.cn/google/nnlm-en-dim128/1"
+    ARCHIVE = "http://gcs.tensorflow.google.cn/tfhub-modules/google/nnlm-en-dim128/1.tar.gz"
+
+    @pytest.fixture
+    def web(self, server, monkeypatch):
+        monkeypatch.setenv("HTTP_PROXY", server.url())
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        return server
+
+    def test_archive_and_where_it_is_kept(self, web):
+        web.serve(self.ARCHIVE, archive_of(MODULE))
+        path = hub.resolve(self.HANDLE)
+        assert same_files(path)
+        assert web.asked == [self.ARCHIVE]
+        assert pathlib.Path(path).name == hashlib.sha1(self.HANDLE.encode()).hexdigest()
+        assert hub.resolve(self.HANDLE) == path
+        assert len(web.asked) == 1
+
+    def test_uncompressed(self, web, monkeypatch):
+        monkeypatch.setenv("TFHUB_MODEL_LOAD_FORMAT", "UNCOMPRESSED")
+        web.serve(self.HANDLE, Answer(b"ram://absent/module", status=303))
+        with pytest.raises(hub.HandleError, match="no folder at this URL"):
+            hub.resolve(self.HANDLE)
+        assert web.asked == [f"{self.HANDLE}?tf-hub-format=uncompressed"]
+
+    def test_not_there(self, web):
+        web.serve(self.ARCHIVE, Answer(b"", status=404))
+        assert "on kaggle.com/models now" in failure(hub.DownloadError, self.HANDLE)
+
+
 class TestTfhubDev:
     """By a proxy that plays tfhub.dev, which redirects to pages on Kaggle."""
 

@@ -5,6 +5,9 @@ To the old library's layout (``cache_entries``) this package adds what is hidden
 module, so that the lock ends with the process; and ``.<sha1>.*.partial``, where
 it does so. That folder is what a killed process leaves behind. The next one
 removes it, after it has put back, or brought to an end, what was being replaced.
+
+On a remote file system, where neither locks nor moves of folders can be relied on,
+``remote_entries`` does as much as can be done there.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ import datetime
 import os
 import shutil
 import socket
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -21,7 +25,7 @@ import filelock
 
 from hub_keras_bridge import unfinished
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
-from hub_keras_bridge.fetch import integrity
+from hub_keras_bridge.fetch import files, integrity, remote_entries
 from hub_keras_bridge.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
 from hub_keras_bridge.fetch.urls import redact
 
@@ -76,7 +80,7 @@ def obtain(handle: str, fill: Fill, *, sha256: str | None = None, name: str | No
         # Another process may have been quicker while this one waited.
         if not entry.serves(sha256):
             try:
-                _renew(entry, fill, shown)
+                _renew(entry, fill, shown, sha256)
             except (DownloadError, FormatError) as error:
                 if not entry.exists:
                     raise
@@ -94,6 +98,9 @@ def remove(entry: Entry) -> bool:
         try:
             with _locked(entry, wait=False):
                 _remove_leftovers(held=entry)
+                if entry.is_remote:
+                    remote_entries.remove(entry)
+                    return True
                 with unfinished.unfinished(entry.path, sweep=False) as partial:
                     # Gone at once for readers, then file by file.
                     os.rename(entry.path, os.path.join(partial, _OLD))
@@ -114,27 +121,39 @@ def remove_leftovers() -> list[str]:
     return _remove_leftovers(held=None)
 
 
-def _renew(entry: Entry, fill: Fill, shown: str) -> None:
+def _renew(entry: Entry, fill: Fill, shown: str, sha256: str | None) -> None:
     """Fetches a module beside its place, and moves it there when it is whole."""
+    if entry.is_remote:
+        # Where nothing can be written, that is told before a long download.
+        files.make_folder(os.path.dirname(entry.path))
+        with tempfile.TemporaryDirectory(prefix="hub_keras_bridge_") as work:
+            new = os.path.join(work, _NEW)
+            remote_entries.publish(new, _fetched(new, fill, shown), entry, sha256)
+        return
     with unfinished.unfinished(entry.path, sweep=False) as partial:
-        new = os.path.join(partial, _NEW)
-        os.mkdir(new)
-        receipt = fill(new)
-        fault = integrity.fault(new)
-        if fault:
-            raise FormatError(
-                "What a handle leads to is no whole TF1 Hub module.",
-                Subject(shown),
-                expected="a module's files at the root of the archive or folder",
-                found=f"{fault} in what came from {redact(receipt.origin)}",
-                advice="check the handle; if it is right, tell the publisher",
-            )
+        description = _fetched(os.path.join(partial, _NEW), fill, shown)
         with open(os.path.join(partial, _NEW_DESCRIPTOR), "w", encoding="utf-8") as stream:
-            stream.write(_described(shown, receipt))
+            stream.write(description)
         try:
             _publish(partial, entry)
         finally:
             _settle(partial, entry)
+
+
+def _fetched(new: str, fill: Fill, shown: str) -> str:
+    """Makes a folder with a whole module in it; returns its descriptor's text."""
+    os.mkdir(new)
+    receipt = fill(new)
+    fault = integrity.fault(new)
+    if fault:
+        raise FormatError(
+            "What a handle leads to is no whole TF1 Hub module.",
+            Subject(shown),
+            expected="a module's files at the root of the archive or folder",
+            found=f"{fault} in what came from {redact(receipt.origin)}",
+            advice="check the handle; if it is right, tell the publisher",
+        )
+    return _described(shown, receipt)
 
 
 def _publish(partial: str, entry: Entry) -> None:
@@ -197,6 +216,10 @@ def _useless(entry: Entry, sha256: str | None, error: HubError, subject: Subject
 
 @contextmanager
 def _locked(entry: Entry, wait: bool = True) -> Iterator[None]:
+    if entry.is_remote:
+        with remote_entries.locked(entry):
+            yield
+        return
     cache, name = os.path.split(entry.path)
     locks = os.path.join(cache, _LOCKS)
     os.makedirs(locks, exist_ok=True)

@@ -1,8 +1,9 @@
 """What is in the cache, and where: looked at here, changed by ``cache``.
 
-The layout is the old library's. Below the folder that ``TFHUB_CACHE_DIR`` names,
-or ``tfhub_modules`` in the folder for temporary files, a module lies at the SHA-1
-of its handle in hex, beside a descriptor for people (``<sha1>.descriptor.txt``).
+The layout is the old library's. Below the folder that ``TFHUB_CACHE_DIR`` names, on
+a disk or one of TensorFlow's file systems, or ``tfhub_modules`` in the folder for
+temporary files, a module lies at the SHA-1 of its handle in hex, beside a descriptor
+for people (``<sha1>.descriptor.txt``).
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import tempfile
 from dataclasses import dataclass
 
 from hub_keras_bridge.errors import CacheError, Subject
-from hub_keras_bridge.fetch import integrity
-from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.fetch import files, integrity
+from hub_keras_bridge.fetch.settings import CACHE_DIR
+from hub_keras_bridge.fetch.urls import file_path, redact, scheme_of
 
-VARIABLE = "TFHUB_CACHE_DIR"
+VARIABLE = CACHE_DIR.variable
 _MODULE = re.compile(r"[0-9a-f]{40}")
 
 
@@ -33,9 +35,14 @@ class Entry:
     path: str
 
     @property
+    def is_remote(self) -> bool:
+        """Whether it is on none of this machine's disks."""
+        return files.is_remote(self.path)
+
+    @property
     def exists(self) -> bool:
         """Whether there is a folder, whole or broken."""
-        return os.path.isdir(self.path)
+        return files.is_folder(self.path)
 
     @property
     def fault(self) -> str | None:
@@ -58,17 +65,14 @@ class Entry:
         try:
             noted = datetime.datetime.fromisoformat(self._noted("Download Time") or "")
         except ValueError:
-            return datetime.datetime.fromtimestamp(os.path.getmtime(self.path))
+            return datetime.datetime.fromtimestamp(files.changed(self.path))
         return noted.replace(tzinfo=None)
 
     @property
     def size(self) -> int:
         """Bytes of all its files."""
-        return sum(
-            os.lstat(os.path.join(folder, name)).st_size
-            for folder, _, names in os.walk(self.path)
-            for name in names
-        )
+        names = files.files_below(self.path)
+        return sum(files.size(os.path.join(self.path, name)) for name in names)
 
     @property
     def descriptor(self) -> str:
@@ -81,38 +85,41 @@ class Entry:
 
     def _noted(self, label: str) -> str | None:
         try:
-            with open(self.descriptor, encoding="utf-8", errors="replace") as stream:
-                lines = [line.partition(": ") for line in stream.read().splitlines()]
+            text = files.read(self.descriptor).decode("utf-8", "replace")
         except OSError:
             return None
+        lines = [line.partition(": ") for line in text.splitlines()]
         return next((value for found, _, value in lines if found == label), None)
 
 
 def directory(subject: Subject | None = None) -> str:
-    """The folder of the cache, which may not exist yet.
+    """The folder of the cache, which may not exist yet: a path, or the URL of a file system.
 
     Args:
         subject: the module that is looked for, for messages.
 
     Raises:
-        CacheError: ``TFHUB_CACHE_DIR`` is on no local disk, or the folder for all
-            users' temporary files holds a cache that is somebody else's.
+        CacheError: TensorFlow has no such file system, or the folder for all users'
+            temporary files holds a cache that is somebody else's.
     """
-    configured = os.environ.get(VARIABLE)
+    configured = CACHE_DIR.value
     if not configured:
         default = os.path.join(tempfile.gettempdir(), "tfhub_modules")
         _require_own(default, subject)
         return default
-    if "://" in configured:
+    path = file_path(configured)
+    if path is not None:
+        return os.path.abspath(path)
+    if not files.is_remote(configured) or scheme_of(configured) not in files.schemes():
         raise CacheError(
-            "Cannot use the cache of TF1 Hub modules: it is on no local disk.",
+            "Cannot use the cache of TF1 Hub modules: there is no such file system.",
             subject,
-            expected=f"{VARIABLE}=/path/of/a/folder",
-            found=f"{VARIABLE}={configured}",
-            advice="copy it to a local folder and point the variable there; a module on a remote "
-            "file system can be read in place by its own URL",
+            expected=f"{VARIABLE}=/path/of/a/folder, or a URL of one of the schemes file, "
+            f"{', '.join(files.schemes())}",
+            found=CACHE_DIR.shown,
+            advice="name a folder on one of these; tensorflow_io, imported before, adds some",
         )
-    return os.path.abspath(configured)
+    return configured.rstrip("/")
 
 
 def entry_of(handle: str) -> Entry:
@@ -132,7 +139,7 @@ def entry_of(handle: str) -> Entry:
 def entries() -> list[Entry]:
     """All modules in the cache, whole or broken, the latest fetched last."""
     cache = directory()
-    names = os.listdir(cache) if os.path.isdir(cache) else []
+    names = files.names_in(cache)
     found = [Entry(os.path.join(cache, name)) for name in names if _MODULE.fullmatch(name)]
     return sorted((entry for entry in found if entry.exists), key=lambda entry: entry.fetched)
 

@@ -34,6 +34,8 @@ _PASSING_STATUS = (429, 500, 502, 503, 504)
 MAX_REDIRECTS = 10
 _CHUNK = 2**16
 
+# tfhub.dev, and the hosts of its mirror.
+_TFHUB = ("tfhub.dev", ".tensorflow.google.cn")
 _WHERE_TFHUB_WENT = (
     "tfhub.dev's models are on kaggle.com/models now, where a handle looks like "
     "google/nnlm/tensorFlow1/en-dim128/1"
@@ -70,7 +72,7 @@ def download(
     Raises:
         DownloadError: it could not be fetched, or not be written.
     """
-    plain, auth = _checked(url, subject)
+    plain, auth = checked_url(url, subject)
     patience = _patience()
     with _Session(stop_at, subject) as session:
         while True:
@@ -100,7 +102,7 @@ def location(url: str, subject: Subject) -> str:
     Raises:
         DownloadError: it does not say.
     """
-    plain, auth = _checked(url, subject)
+    plain, auth = checked_url(url, subject)
     with (
         _Session(lambda _: True, subject) as session,
         _answer(session, plain, auth, subject) as response,
@@ -226,7 +228,12 @@ def _patience() -> _Patience:
     )
 
 
-def _checked(url: str, subject: Subject) -> tuple[str, tuple[str, str] | None]:
+def checked_url(url: str, subject: Subject) -> tuple[str, tuple[str, str] | None]:
+    """A URL without its user and password, and the two.
+
+    Raises:
+        DownloadError: it is none.
+    """
     try:
         plain, auth = split_credentials(url)
         if not urllib.parse.urlsplit(plain).hostname:
@@ -275,7 +282,7 @@ def _explained(error: requests.RequestException, url: str, subject: Subject) -> 
             "point REQUESTS_CA_BUNDLE to a file with the certificate of your network's authority; "
             f"{_CERTIFICATES_VARIABLE}=true accepts any certificate, an attacker's too"
         )
-    if (urllib.parse.urlsplit(asked_url).hostname or "").endswith("tfhub.dev"):
+    if (urllib.parse.urlsplit(asked_url).hostname or "").endswith(_TFHUB):
         advice += f"; {_WHERE_TFHUB_WENT}"
     return DownloadError(
         problem, subject, expected=f"an answer from {asked_url}", found=found, advice=advice

@@ -3,20 +3,24 @@
 A GET of the handle with ``tf-hub-format=compressed`` in its query is answered,
 possibly after redirects, by an archive whose root is the module's folder. With
 ``TFHUB_MODEL_LOAD_FORMAT=UNCOMPRESSED`` the query asks where the module lies
-unpacked instead, and it is read there.
+unpacked instead, and it is read there. ``hub.tensorflow.google.cn``, the mirror
+of tfhub.dev, was not asked for archives: they had URLs of their own.
 """
 
 from __future__ import annotations
 
 import shutil
+import urllib.parse
 
 from hub_keras_bridge.errors import DownloadError, Subject
-from hub_keras_bridge.fetch import cache, cache_entries, kaggle, remote
+from hub_keras_bridge.fetch import cache, cache_entries, files, kaggle, remote
 from hub_keras_bridge.fetch.archived import refuse_sha256, unpacked
-from hub_keras_bridge.fetch.download import download, location
+from hub_keras_bridge.fetch.download import checked_url, download, location
 from hub_keras_bridge.fetch.urls import redact, with_query
 
 _PARAMETER = "tf-hub-format"
+_MIRROR = "hub.tensorflow.google.cn"
+_ARCHIVES_OF_THE_MIRROR = "gcs.tensorflow.google.cn"
 
 
 def find(handle: str, sha256: str | None = None) -> str:
@@ -27,21 +31,20 @@ def find(handle: str, sha256: str | None = None) -> str:
 
     Raises:
         HandleError: ``kagglehub`` is needed and not there.
-        DownloadError: the module could not be fetched.
+        DownloadError: the handle is no URL, or the module could not be fetched.
         FormatError: what came is no whole module.
         ArchiveError: the archive is refused, or has another checksum.
         CacheError: the cache cannot be written, or its copy is broken and could
             not be fetched again.
     """
     subject = Subject(redact(handle))
+    checked_url(handle, subject)
     if remote.load_format() == "UNCOMPRESSED":
         return cache_entries.lookup(handle, sha256) or _find_uncompressed(handle, sha256, subject)
 
     def fill(folder: str) -> cache.Receipt:
         file = f"{folder}.archive"
-        url = download(
-            with_query(handle, _PARAMETER, "compressed"), file, subject, stop_at=kaggle.is_page
-        )
+        url = download(archive_url(handle), file, subject, stop_at=kaggle.is_page)
         if not kaggle.is_page(url):
             return unpacked(file, folder, handle, sha256, origin=url)
         refuse_sha256(sha256, subject, f"a redirect to {redact(url)}")
@@ -49,6 +52,21 @@ def find(handle: str, sha256: str | None = None) -> str:
         return cache.Receipt(url)
 
     return cache.obtain(handle, fill, sha256=sha256)
+
+
+def archive_url(handle: str) -> str:
+    """What to ask for the archive of a module.
+
+    >>> archive_url("https://tfhub.dev/google/elmo/3")
+    'https://tfhub.dev/google/elmo/3?tf-hub-format=compressed'
+    >>> archive_url("https://hub.tensorflow.google.cn/google/elmo/3")
+    'https://gcs.tensorflow.google.cn/tfhub-modules/google/elmo/3.tar.gz'
+    """
+    parts = urllib.parse.urlsplit(handle)
+    if parts.netloc != _MIRROR:
+        return with_query(handle, _PARAMETER, "compressed")
+    path = f"/tfhub-modules{parts.path.rstrip('/')}.tar.gz"
+    return urllib.parse.urlunsplit((parts.scheme, _ARCHIVES_OF_THE_MIRROR, path, "", ""))
 
 
 def _find_uncompressed(handle: str, sha256: str | None, subject: Subject) -> str:
@@ -59,7 +77,7 @@ def _find_uncompressed(handle: str, sha256: str | None, subject: Subject) -> str
     raise DownloadError(
         "Cannot read a TF1 Hub module where its server says it lies.",
         subject,
-        expected=f"a URL of one of the schemes {', '.join(remote.schemes())}",
+        expected=f"a URL of one of the schemes {', '.join(files.schemes())}",
         found=redact(place),
         advice="unset TFHUB_MODEL_LOAD_FORMAT, to fetch the module as an archive",
     )

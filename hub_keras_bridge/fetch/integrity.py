@@ -14,6 +14,7 @@ from typing import Any
 from google.protobuf.message import DecodeError
 
 from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.fetch import files
 from hub_keras_bridge.layout import (
     ASSETS_COLLECTION,
     ASSETS_FOLDER,
@@ -68,7 +69,7 @@ def fault(folder: str) -> str | None:
 
 def _faults(folder: str) -> Iterator[str]:
     file = os.path.join(folder, SAVED_MODEL_FILE)
-    if not os.path.isfile(file):
+    if not files.is_file(file):
         yield f"{SAVED_MODEL_FILE} is missing"
         return
     saved_model = _parsed(file, _OUTLINE["SavedModel"])
@@ -80,14 +81,14 @@ def _faults(folder: str) -> Iterator[str]:
         yield from _faults_of_definition(os.path.join(folder, MODULE_FILE))
     for meta_graph in saved_model.meta_graphs:
         for name in _asset_names(meta_graph):
-            if not os.path.isfile(os.path.join(folder, ASSETS_FOLDER, *name.split("/"))):
+            if not files.is_file(os.path.join(folder, ASSETS_FOLDER, *name.split("/"))):
                 yield f"{ASSETS_FOLDER}/{name} is missing"
     if is_tf2 or any(map(_has_variables, saved_model.meta_graphs)):
         yield from _faults_of_checkpoint(os.path.join(folder, VARIABLES_PREFIX))
 
 
 def _faults_of_definition(file: str) -> Iterator[str]:
-    if not os.path.isfile(file):
+    if not files.is_file(file):
         yield f"{MODULE_FILE} is missing"
         return
     module_def = _parsed(file, ModuleDef)
@@ -97,10 +98,10 @@ def _faults_of_definition(file: str) -> Iterator[str]:
 
 def _faults_of_checkpoint(prefix: str) -> Iterator[str]:
     shown = VARIABLES_PREFIX.replace(os.sep, "/")
-    if not os.path.isfile(f"{prefix}.index") or not os.path.getsize(f"{prefix}.index"):
+    if not files.is_file(f"{prefix}.index") or not files.size(f"{prefix}.index"):
         yield f"{shown}.index is missing or empty"
         return
-    names = os.listdir(os.path.dirname(prefix))
+    names = files.names_in(os.path.dirname(prefix))
     there = {match.group() for match in map(_SHARD.fullmatch, names) if match}
     missing = []
     for count in sorted({name[-5:] for name in there}):
@@ -113,10 +114,8 @@ def _faults_of_checkpoint(prefix: str) -> Iterator[str]:
 
 
 def _parsed(file: str, message_class: Any) -> Any:
-    with open(file, "rb") as stream:
-        content = stream.read()
     try:
-        return message_class.FromString(content)
+        return message_class.FromString(files.read(file))
     except DecodeError:
         return None
 

@@ -51,7 +51,10 @@ def kaggle_handle(handle: str) -> str | None:
 
 def is_page(url: str) -> bool:
     """Whether a URL is that of a model on Kaggle."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:  # It is no URL.
+        return False
     return (
         parts.scheme in ("http", "https")
         and parts.hostname in _HOSTS

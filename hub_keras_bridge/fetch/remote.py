@@ -13,25 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hub_keras_bridge.errors import DownloadError, HandleError, Subject
-from hub_keras_bridge.fetch import cache
+from hub_keras_bridge.fetch import cache, files
 from hub_keras_bridge.fetch.archived import cached_archive, is_archive, refuse_sha256
+from hub_keras_bridge.fetch.settings import LOAD_FORMAT, LOAD_FORMATS
 from hub_keras_bridge.fetch.urls import redact, scheme_of
-
-VARIABLE = "TFHUB_MODEL_LOAD_FORMAT"
-_FORMATS = ("AUTO", "COMPRESSED", "UNCOMPRESSED")
 
 
 def load_format() -> str:
-    """What ``TFHUB_MODEL_LOAD_FORMAT`` asks for; ``"AUTO"`` if it is not set.
+    """What is to be done about remote folders; ``"AUTO"`` if nothing is set.
 
     Raises:
         HandleError: it asks for something else.
     """
-    value = os.environ.get(VARIABLE) or "AUTO"
-    if value not in _FORMATS:
+    value = LOAD_FORMAT.value or "AUTO"
+    if value not in LOAD_FORMATS:
         raise HandleError(
             "Cannot choose how to load TF1 Hub modules.",
-            expected=f"{VARIABLE} to be one of {', '.join(_FORMATS)}",
+            expected=f"{LOAD_FORMAT.variable} to be one of {', '.join(LOAD_FORMATS)}",
             found=repr(value),
             advice="unset it, or set it to one of these",
         )
@@ -40,18 +38,7 @@ def load_format() -> str:
 
 def is_remote(handle: str) -> bool:
     """Whether TensorFlow has a file system for the scheme of a handle."""
-    scheme = scheme_of(handle)
-    if scheme in ("", "file", "http", "https"):
-        return False
-    return scheme in schemes()
-
-
-def schemes() -> list[str]:
-    """The schemes of TensorFlow's remote file systems; imports may add some."""
-    import tensorflow as tf
-
-    known = set(tf.io.gfile.get_registered_schemes())
-    return sorted(known - {"", "file", "http", "https"})
+    return files.is_remote(handle) and scheme_of(handle) in files.schemes()
 
 
 def find(handle: str, sha256: str | None = None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import urllib.parse
+import urllib.request
 
 _USER_INFO = re.compile(r"(\w://)[^/?#\s]*@")
 _SECRET_VALUE = re.compile(
@@ -19,6 +20,19 @@ def scheme_of(handle: str) -> str:
     """
     scheme, separator, _ = handle.partition("://")
     return scheme.lower() if separator else ""
+
+
+def file_path(path_or_url: str) -> str | None:
+    """The path that a path or ``file://`` URL stands for; None for other URLs.
+
+    >>> file_path("/modules/embed"), file_path("file:///modules/my%20embed")
+    ('/modules/embed', '/modules/my embed')
+    >>> file_path("gs://modules/embed")
+    """
+    scheme = scheme_of(path_or_url)
+    if scheme == "file":
+        return urllib.request.url2pathname(urllib.parse.urlsplit(path_or_url).path)
+    return None if scheme else path_or_url
 
 
 def redact(text: str) -> str:
