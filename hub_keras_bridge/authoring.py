@@ -14,9 +14,10 @@ from google.protobuf.message import Message
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from hub_keras_bridge import compat, format
+from hub_keras_bridge import format
 from hub_keras_bridge.errors import PublishError, Subject, choices, show_tags
 from hub_keras_bridge.graphs import graph
+from hub_keras_bridge.graphs.published import state_nodes
 from hub_keras_bridge.spec import ModuleSpec, as_tags
 from hub_keras_bridge.tensor_info import TENSORS, build_tensor_info
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
@@ -367,7 +368,7 @@ def _check_state(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
     A module's state is made once, before and apart from the computation that
     every application repeats, so it cannot go where some computation goes.
     """
-    holders = {node.name for node in graph_def.node if _holds_state(node)}
+    holders = state_nodes(graph_def)
     for node in graph_def.node:
         if node.name not in holders or "_class" not in node.attr:
             continue
@@ -382,16 +383,6 @@ def _check_state(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
                 advice="make it outside tf.compat.v1.colocate_with(...), or colocate the other "
                 "op with it",
             )
-
-
-def _holds_state(node: node_def_pb2.NodeDef) -> bool:
-    """Whether a node is a variable, a table, a queue or the like.
-
-    These hand out what they hold and depend on nothing; an op that is stateful
-    for its effects, such as a print, or for its randomness has inputs.
-    """
-    definition = compat.op_def(node.op)  # None for a call of the graph's own function.
-    return definition is not None and definition.is_stateful and not definition.input_arg
 
 
 def _ops_named(groups: Iterable[str]) -> str:

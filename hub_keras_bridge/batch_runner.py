@@ -178,7 +178,7 @@ class BatchRunner:
                 if scalars
                 else "call hub.ModuleLayer(...) once instead",
             )
-        sizes = {shape[0] for shape in shapes.values() if shape.rank} - {None}
+        sizes = {shape.as_list()[0] for shape in shapes.values() if shape.rank} - {None}
         sparse = sizes and any(info.is_sparse for info in self.inputs.values())
         if len(sizes) > 1 or sparse:
             raise SignatureError(
@@ -195,7 +195,9 @@ class BatchRunner:
         """Refuses outputs of which it is known already that they have no such rows."""
         for name, info in self.outputs.items():
             shape = info.get_shape()
-            varies = shape.rank is None or (shape.rank and shape[0] in (None, self.fixed_size))
+            varies = shape.rank is None or (
+                shape.rank and shape.as_list()[0] in (None, self.fixed_size)
+            )
             if info.is_sparse or not varies:
                 raise SignatureError(
                     f"Output {name!r} of a TF1 Hub module has no row per example.",

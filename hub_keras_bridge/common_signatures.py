@@ -100,7 +100,8 @@ class TensorRule:
             isinstance(info.type_spec, tf.TensorSpec)
             and info.dtype == self.dtype
             and shape.rank == len(self.dimensions)
-            and all(rule.fits(size) for rule, size in zip(self.dimensions, shape, strict=True))
+            # Not the shape itself, whose sizes are objects after disable_v2_behavior().
+            and all(r.fits(size) for r, size in zip(self.dimensions, shape.as_list(), strict=True))
         )
 
     def __str__(self) -> str:

@@ -428,7 +428,7 @@ def _unlike_images(spec: ModuleSpec, image_size: Any) -> Iterator[str]:
             yield f"image size: {error.found}"
     vectors = outputs.get(DEFAULT_KEY)
     shape = vectors.get_shape() if vectors else tf.TensorShape(None)
-    if not vectors or vectors.dtype != tf.float32 or shape.rank != 2 or not shape[1]:
+    if not vectors or vectors.dtype != tf.float32 or shape.rank != 2 or not shape.as_list()[1]:
         yield _show("output", outputs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,15 @@ class Module:
     every application shares them. The variables' initializers restore the
     published values.
 
+    All nodes of the published graph are there, under their published names: of
+    the state in ``<name>/``, of an application in ``<name>_apply_<signature>/``
+    of the name scope around it, for example
+    ``module_apply_tokens/bert/encoder/layer_3/output/LayerNorm/batchnorm/add_1:0``.
+
+    In a function of TensorFlow 2 (``tf.compat.v1.wrap_function``,
+    ``tf.function``), the variables lie outside of it and have their values at
+    once, and there are those nodes alone that the call needs.
+
     Example:
 
     >>> import tensorflow as tf, hub_keras_bridge as hub
@@ -52,13 +61,16 @@ class Module:
         trainable: whether its trainable variables and regularization losses
             join TRAINABLE_VARIABLES and REGULARIZATION_LOSSES, and its update
             ops, per application, UPDATE_OPS.
-        name: the scope's name; numbered if it is taken.
+        name: the scope's name; numbered if variables use it.
         tags: which variant; the empty set if None.
 
     Raises:
-        GraphModeError: TensorFlow executes eagerly here, or the name cannot be
-            a scope's.
+        GraphModeError: TensorFlow executes eagerly here; or the name scope is in
+            use where the variable scope is not, as with ``reuse=True``; or this is
+            made, to be trained, in each trace of a ``tf.function``.
+        InputError: the name cannot be a scope's.
         TagsError: no such variant.
+        UnknownOpError: TensorFlow lacks an op of the graph.
     """
 
     def __init__(
@@ -85,6 +97,7 @@ class Module:
                 advice="make it inside `with tf.Graph().as_default():`; begin a TF1 script with "
                 "tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer",
             )
+        self._graph = tf.compat.v1.get_default_graph()
         scope = _unused_scope(name)
         self._name = scope.split("/")[-2]
         self._state: GraphState | LiftedState
@@ -118,12 +131,19 @@ class Module:
         Raises:
             SignatureError: no such signature, or no output ``"default"``.
             InputError: the inputs do not fit.
-            GraphModeError: another graph is being built than the module is in.
+            GraphModeError: another graph is being built than the module is in, or
+                an input is a tensor of another graph.
         """
         endpoint = Endpoint(self._variant, signature, None, bool(as_dict))
+        _require_tensors_of(tf.compat.v1.get_default_graph(), endpoint.by_name(inputs), endpoint)
         given = dict(zip(endpoint.facts.input_tensors, endpoint.bind(inputs), strict=True))
-        name = re.sub(r"[^A-Za-z0-9_.-]", "_", f"{self._name}_apply_{endpoint.signature}")
+        name = re.sub(r"[^A-Za-z0-9_.>-]", "_", f"{self._name}_apply_{endpoint.signature}")
         return endpoint.pack(self._state.apply(endpoint, given, name))
+
+    @property
+    def _impl(self) -> Module:
+        """What old code reaches through for ``variable_map`` and ``export``."""
+        return self
 
     @property
     def spec(self) -> ModuleSpec:
@@ -146,11 +166,12 @@ class Module:
         """Writes the module with the variables' values in a session.
 
         Args:
-            path: the directory to make; it must not exist, or be empty.
+            path: the directory to make; it may exist, without any file of a module.
             session: of the module's graph.
 
         Raises:
             ExportError: the target is taken or cannot be written.
+            GraphModeError: the session is of another graph.
 
         Example:
 
@@ -261,6 +282,25 @@ def _applied(module: Module, endpoint: Endpoint) -> tuple[list[tf.Tensor], Any]:
         placeholders.extend(components)
         inputs[name] = info.pack(components)
     return placeholders, module(inputs, endpoint.signature, endpoint.as_dict)
+
+
+def _require_tensors_of(current: tf.Graph, inputs: Mapping[str, Any], endpoint: Endpoint) -> None:
+    """Checks that inputs that are tensors already are those of a graph, or of one around it."""
+    around = [current]
+    while outer := getattr(around[-1], "outer_graph", None):
+        around.append(outer)
+    for value in tf.nest.flatten(list(inputs.values()), expand_composites=True):
+        # An eager tensor has no graph; a function captures it, a graph cannot.
+        of = getattr(value, "graph", None) if isinstance(value, tf.Tensor) else current
+        if of not in around and (of is not None or not tf.inside_function()):
+            raise GraphModeError(
+                "Cannot apply a hub.Module to a tensor that is not of its graph.",
+                endpoint.subject,
+                expected="values, or tensors of the graph that is being built",
+                found="an eager tensor" if of is None else f"{value.name!r} of another graph",
+                advice="make the tensor while the graph is the default one; or pass its value, "
+                "which is tensor.numpy() of an eager one",
+            )
 
 
 def _check_name(name: Any) -> None:

@@ -113,7 +113,7 @@ def show_shape(shape: tf.TensorShape) -> str:
     """
     if shape.rank is None:
         return "[unknown rank]"
-    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape) + "]"
+    return "[" + ", ".join("?" if dim is None else str(dim) for dim in shape.as_list()) + "]"
 
 
 def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:

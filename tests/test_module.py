@@ -9,6 +9,7 @@ import tensorflow as tf
 from conftest import Golden, golden_names
 
 import hub_keras_bridge as hub
+from hub_keras_bridge import compat
 
 v1 = tf.compat.v1
 KEYS = v1.GraphKeys
@@ -323,6 +324,26 @@ class TestFacts:
         assert "module/" in repr(module)
 
 
+class TestOldSurface:
+    def test_names_that_public_code_reads(self, scale_path, session):
+        module = hub.Module(Golden("mlp_bn").path, trainable=True, tags={"train"}, name="net")
+        assert (module._name, module._trainable, module._tags) == ("net", True, {"train"})
+        assert module._graph is session.graph
+        assert module._impl.variable_map == module.variable_map
+        assert module._spec.get_tags() == module.spec.get_tags()
+
+    def test_sizes_that_are_objects(self, session):
+        """As they are after disable_v2_behavior(), with which most old scripts begin."""
+        v1.disable_v2_tensorshape()
+        try:
+            infos = hub.load_module_spec(Golden("text_embed").path).get_output_info_dict()
+            hub.check_common_signature(hub.load_module_spec(Golden("text_embed").path))
+            hub.text_embedding_column("text", Golden("text_embed").path)
+            assert str(infos["default"]) == "float32 [?, 8]"
+        finally:
+            v1.enable_v2_tensorshape()
+
+
 class TestErrors:
     def test_eagerly(self, scale_path):
         with pytest.raises(RuntimeError, match="TensorFlow executes eagerly") as caught:
@@ -350,6 +371,28 @@ class TestErrors:
         module = hub.Module(scale_path)
         with tf.Graph().as_default(), pytest.raises(hub.GraphModeError, match="another graph"):
             module([[1.0, 1.0]])
+
+    def test_tensors_of_another_graph(self, scale_path, session):
+        with tf.Graph().as_default():
+            other = tf.constant([[1.0, 1.0]], name="other")
+        with compat.eager_mode():
+            eager = tf.constant([[1.0, 1.0]])
+        module = hub.Module(scale_path)
+        for value, found in ((other, "'other:0' of another graph"), (eager, "an eager tensor")):
+            with pytest.raises(ValueError, match="not of its graph") as caught:
+                module(value)
+            assert isinstance(caught.value, RuntimeError)
+            assert caught.value.found == found
+            assert "tensor.numpy()" in caught.value.advice
+
+    def test_a_session_of_another_graph(self, scale_path, session, tmp_path):
+        module = hub.Module(scale_path)
+        with (
+            v1.Session(graph=tf.Graph()) as other,
+            pytest.raises(RuntimeError, match="session is of another graph"),
+        ):
+            module.export(tmp_path / "m", other)
+        assert not (tmp_path / "m").exists()
 
     def test_inputs_and_outputs(self, session):
         module = hub.Module(Golden("multi_io").path)

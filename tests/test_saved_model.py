@@ -176,10 +176,9 @@ def test_without_variables(tmp_path):
 
 class TestWhatAModuleDoesNotHave:
     @pytest.mark.parametrize("init", ["main_op", "legacy_init_op"])
-    def test_init_op_and_saver_are_left_out(self, tmp_path, init):
+    def test_init_op_is_left_out(self, tmp_path, init):
         spec = create_module_spec_from_saved_model(Saved(tmp_path, init=init).path)
         (meta_graph,) = spec.files.saved_model.meta_graphs
-        assert not meta_graph.HasField("saver_def")
         assert sorted(meta_graph.collection_def) == [
             "asset_filepaths",
             "saved_model_assets",

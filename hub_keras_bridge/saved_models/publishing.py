@@ -1,9 +1,10 @@
 """Publishing: from a TF1 SavedModel on disk to a ModuleSpec.
 
 A SavedModel says more than a module may: what to run when it is loaded
-(``saved_model_main_op``, earlier ``legacy_init_op``), how to save it
-(``saver_def``), where its assets lay when it was written. What a reader of
-modules finds by other means is left out; the rest is said in the module's terms.
+(``saved_model_main_op``, earlier ``legacy_init_op``), where its assets lay when
+it was written. What a reader of modules finds by other means is left out; the
+rest is said in the module's terms. (How it was saved, ``saver_def``, stays: with
+it, the names of the ops that save a TF1 graph with the module are other ones.)
 """
 
 from __future__ import annotations
@@ -162,7 +163,6 @@ def _to_variant(
         meta_graph.collection_def.pop(collection, None)
     for signature in _INIT_SIGNATURES:
         meta_graph.signature_def.pop(signature, None)
-    meta_graph.ClearField("saver_def")
     # A module's publisher may not fill this collection; here it is filled already.
     own = {format.ASSETS_COLLECTION}
     check_collections(set(_filled_collections(meta_graph)) - own, subject)
