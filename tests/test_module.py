@@ -337,9 +337,9 @@ class TestOldSurface:
         v1.disable_v2_tensorshape()
         try:
             infos = hub.load_module_spec(Golden("text_embed").path).get_output_info_dict()
-            hub.check_common_signature(hub.load_module_spec(Golden("text_embed").path))
+            hub.check_common_signature(Golden("text_embed").path, "text-embedding")
             hub.text_embedding_column("text", Golden("text_embed").path)
-            assert str(infos["default"]) == "float32 [?, 8]"
+            assert str(infos["default"]) == "float32 [?, 16]"
         finally:
             v1.enable_v2_tensorshape()
 
