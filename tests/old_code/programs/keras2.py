@@ -13,7 +13,7 @@ v1 = tf.compat.v1
 
 
 def _keras_2():
-    if tf.keras.__version__.startswith("2."):
+    if tuple(map(int, tf.__version__.split(".")[:2])) < (2, 16):
         return tf.keras
     import tf_keras
 

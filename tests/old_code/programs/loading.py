@@ -91,6 +91,16 @@ def a_saved_model_of_today_in_a_graph_of_old(hub, folder):
         return session.run(y)
 
 
+@program
+def loaded_in_a_graph(hub, folder):
+    path = modules.published_text_embedding(hub, folder)
+    with new_session() as session:
+        loaded = hub.load(path)
+        y = loaded.signatures["default"](tf.constant(["cat", "dog bird"]))["default"]
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        return [session.run(y), [v.name for v in v1.global_variables()]]
+
+
 @refused
 def a_handle_that_is_no_text(hub, folder):
     hub.load(0)

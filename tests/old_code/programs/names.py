@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from old_code import modules
 from old_code.modules import new_session, nodes, published, spec, started
-from old_code.registry import program
+from old_code.registry import program, refused
 
 v1 = tf.compat.v1
 
@@ -184,3 +184,107 @@ def versions_and_shapes_of_the_nodes(hub, folder):
                 if "/pooler/" in op.name
             },
         ]
+
+
+@refused
+def a_name_that_an_op_has(hub, folder):
+    with tf.Graph().as_default():
+        tf.constant(1.0, name="module")
+        hub.Module(spec(hub, modules.half_plus_two))
+
+
+@program
+def an_application_s_name_that_an_op_has(hub, folder):
+    with tf.Graph().as_default() as graph:
+        tf.constant(1.0, name="net_apply_default")
+        hub.Module(spec(hub, modules.half_plus_two), name="net")([1.0])
+        return nodes(graph)
+
+
+@refused
+def a_name_scope_that_is_taken(hub, folder):
+    """The variables' scope is free, and the ops' scope is not."""
+    with tf.Graph().as_default():
+        with v1.variable_scope("a"):
+            v1.get_variable("w", initializer=1.0)
+        with v1.variable_scope("a", reuse=True):
+            hub.Module(spec(hub, modules.dense), name="b")
+        with tf.name_scope("a/b/"):
+            tf.constant(1.0)
+        with v1.variable_scope("a"):
+            hub.Module(spec(hub, modules.dense), name="b")
+
+
+@program
+def under_unusual_scopes(hub, folder):
+    path = published(hub, modules.dense, folder / "m")
+    with tf.Graph().as_default() as graph:
+        with v1.variable_scope("outer") as scope, v1.name_scope(None):
+            module = hub.Module(path, name="net")
+            module([[1.0, 2.0]])
+        with tf.control_dependencies([tf.no_op()]), tf.control_dependencies(None):
+            module([[1.0, 2.0]])
+        with v1.variable_scope(scope, auxiliary_name_scope=False):
+            module([[1.0, 2.0]])
+        with v1.variable_scope("bare", auxiliary_name_scope=False):
+            other = hub.Module(path)
+            other([[1.0, 2.0]])
+        return [
+            nodes(graph),
+            [v.name for v in v1.global_variables()],
+            modules.control_inputs(graph),
+        ]
+
+
+@program
+def devices_in_a_module(hub, folder):
+    def module_fn(hub):
+        with tf.device("/cpu:1"):
+            x = v1.placeholder(tf.float32, [None], name="x")
+            w = v1.get_variable("w", initializer=2.0)
+            y = tf.multiply(x, w, name="y")
+        with v1.device("/job:ps/task:1"):
+            z = tf.negative(y, name="z")
+        hub.add_signature(inputs=x, outputs={"default": y, "z": z})
+
+    with tf.Graph().as_default() as graph:
+        hub.Module(spec(hub, module_fn))([1.0])
+        with tf.device("/gpu:0"):
+            hub.Module(spec(hub, module_fn), name="placed")([1.0])
+        return {op.name: op.device for op in graph.get_operations()}
+
+
+@program
+def colocations(hub, folder):
+    def module_fn(hub):
+        x = v1.placeholder(tf.float32, [None], name="x")
+        w = v1.get_variable("w", initializer=2.0)
+        with v1.colocate_with(w.op):
+            near = tf.constant(3.0, name="near")
+        with v1.colocate_with(x):
+            y = tf.multiply(x * w, near, name="y")
+        hub.add_signature(inputs=x, outputs=y)
+
+    with tf.Graph().as_default() as graph:
+        hub.Module(spec(hub, module_fn))(tf.constant([1.0], name="fed"))
+        return {op.name: op.colocation_groups() for op in graph.get_operations()}
+
+
+@program
+def seeds_of_random_ops(hub, folder):
+    """A module's random numbers are those of its seeds; the graph's own seed changes nothing."""
+
+    def module_fn(hub):
+        v1.set_random_seed(7)
+        x = v1.placeholder(tf.float32, [None], name="x")
+        hub.add_signature(
+            inputs=x, outputs=x + v1.random.uniform([2], seed=3) + v1.random.uniform([2])
+        )
+
+    path = published(hub, module_fn, folder / "m")
+    with new_session() as session:
+        v1.set_random_seed(1)
+        module = hub.Module(path)
+        ys = [module([0.0, 0.0]), module([0.0, 0.0])]
+        after = v1.random.uniform([2])
+        return session.run([*ys, after])

@@ -1,5 +1,6 @@
 """Making modules and writing them."""
 
+import functools
 import pathlib
 
 import tensorflow as tf
@@ -334,3 +335,135 @@ def a_spec_exported_by_its_module(hub, folder):
         module.export(str(folder / "half_plus_two"), session)
     with hub.eval_function_for_module(str(folder / "half_plus_two")) as f:
         return [files(folder / "half_plus_two"), f([1.0, 2.0])]
+
+
+@program
+def functions_of_two_modules(hub, folder):
+    """Functions of one name and other bodies, with gradients of their own."""
+
+    def module_fn(hub, factor):
+        @tf.function(autograph=False)
+        def scaled(x):
+            return factor * x**2
+
+        @tf.custom_gradient
+        def strange(x):
+            return tf.identity(x), lambda upstream: 10.0 * factor * upstream
+
+        x = v1.placeholder(tf.float32, [None], name="x")
+        hub.add_signature(inputs=x, outputs=strange(scaled(x)))
+
+    paths = [
+        published(hub, functools.partial(module_fn, factor=factor), folder / str(factor))
+        for factor in (1.0, 2.0)
+    ]
+    with new_session() as session:
+        x = tf.constant([3.0])
+        ys = [hub.Module(path)(x) for path in paths]
+        return session.run([ys, [tf.gradients(y, x) for y in ys]])
+
+
+@program
+def values_of_all_types(hub, folder):
+    types = [
+        tf.bool,
+        tf.uint8,
+        tf.int8,
+        tf.int16,
+        tf.int32,
+        tf.int64,
+        tf.float16,
+        tf.float64,
+        tf.complex64,
+    ]
+
+    def module_fn(hub):
+        inputs = {t.name: v1.placeholder(t, [None], name=t.name) for t in types}
+        hub.add_signature(inputs=inputs, outputs={k: tf.identity(v) for k, v in inputs.items()})
+
+    with new_session() as session:
+        outputs = hub.Module(spec(hub, module_fn))(
+            {t.name: [0, 1] for t in types if t != tf.bool} | {"bool": [True]}, as_dict=True
+        )
+        values = session.run(outputs)
+        values["complex64"] = values["complex64"].real
+        return [values, {key: out.dtype for key, out in outputs.items()}]
+
+
+@program
+def a_python_function_in_a_module(hub, folder):
+    def module_fn(hub):
+        x = v1.placeholder(tf.float32, [None], name="x")
+        hub.add_signature(
+            inputs=x, outputs=tf.reshape(v1.py_func(lambda x: x + 1.0, [x], tf.float32), [-1])
+        )
+
+    with new_session() as session:
+        return session.run(hub.Module(spec(hub, module_fn))([1.0]))
+
+
+@refused
+def tags_that_are_text(hub, folder):
+    with tf.Graph().as_default():
+        hub.Module(
+            spec(hub, modules.batch_normalized, tags_and_args=modules.TRAIN_AND_EVAL), tags="train"
+        )
+
+
+@program
+def an_export_from_a_finalized_graph(hub, folder):
+    path = modules.published_text_embedding(hub, folder)
+    with new_session() as session:
+        module = hub.Module(path, trainable=True)
+        module(["cat"])
+        started(session)
+        session.graph.finalize()
+        module.export(str(folder / "again"), session)
+    with hub.eval_function_for_module(str(folder / "again")) as f:
+        return [files(folder / "again"), f(["cat", "bird"])]
+
+
+@program
+def an_export_in_a_monitored_session(hub, folder):
+    path = modules.published_text_embedding(hub, folder)
+    with tf.Graph().as_default():
+        v1.train.get_or_create_global_step()
+        module = hub.Module(path, trainable=True)
+        train = v1.train.GradientDescentOptimizer(1.0).minimize(tf.reduce_sum(module(["cat"])))
+        captured = []
+
+        class Exporting(v1.train.SessionRunHook):
+            def end(self, session):
+                module.export(str(folder / "again"), session)
+                captured.append(files(folder / "again"))
+
+        with v1.train.MonitoredTrainingSession(hooks=[Exporting()]) as session:
+            session.run(train)
+    with hub.eval_function_for_module(str(folder / "again")) as f:
+        return [captured, f(["cat", "bird"])]
+
+
+@program
+def modules_registered_for_export(hub, folder):
+    with tf.Graph().as_default():
+        module = hub.Module(spec(hub, modules.dense))
+        hub.register_module_for_export(module, "net")
+        return isinstance(
+            hub.load_module_spec(published(hub, modules.dense, folder / "m")), hub.ModuleSpec
+        )
+
+
+@program
+def nodes_of_a_saved_model_as_a_module(hub, folder):
+    """Whatever the SavedModel has is in the graph: its saver's nodes, too."""
+    with new_session() as session:
+        x = v1.placeholder(tf.float32, [None], name="x")
+        y = tf.multiply(x, v1.get_variable("w", initializer=2.0), name="y")
+        tf.negative(y, name="aside")
+        v1.saved_model.simple_save(started(session), str(folder / "saved"), {"x": x}, {"y": y})
+    with tf.Graph().as_default() as graph:
+        module = hub.Module(
+            hub.create_module_spec_from_saved_model(str(folder / "saved")), tags={"serve"}
+        )
+        module([1.0], signature="serving_default", as_dict=True)
+        return nodes(graph)

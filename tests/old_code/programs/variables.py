@@ -266,3 +266,61 @@ def kinds_of_variables_in_a_spec(hub, folder):
         module([1.0])
         session.run(v1.global_variables_initializer())
         return [session.run(module.variable_map), modules.collections(session.graph)]
+
+
+@program
+def what_is_done_with_variables(hub, folder):
+    """Reads, assignments and values of the variables that a module gives, of both kinds."""
+    found = []
+    for module_fn, name in ((modules.dense, "layer_1/bias"), (modules.referencing, "linear/w")):
+        with new_session() as session:
+            v = hub.Module(published(hub, module_fn, folder / module_fn.__name__)).variable_map[
+                name
+            ]
+            started(session)
+            session.run(v.assign_add(tf.ones(v.shape)))
+            session.run(v1.assign_sub(v, 0.5 * tf.ones(v.shape)))
+            session.run(v.assign(v.eval(session) * 2.0))
+            values = [
+                v,
+                v.value(),
+                v.read_value(),
+                v + 1.0,
+                tf.identity(v),
+                v1.is_variable_initialized(v),
+            ]
+            found.append(
+                [session.run(values), str(v.get_shape()), v.dtype.base_dtype.name, v.op.name]
+            )
+            found.append([v.trainable, v.initializer.name, v.graph is session.graph])
+    return found
+
+
+@program
+def warm_starts(hub, folder):
+    path, prefix = published(hub, modules.dense, folder / "m"), str(folder / "ckpt")
+    with new_session() as session:
+        with v1.variable_scope("model"):
+            module = hub.Module(path, trainable=True)
+        started(session).run([v1.assign(v, tf.fill(v.shape, 3.0)) for v in module.variables])
+        v1.train.Saver().save(session, prefix)
+    with new_session() as session:
+        with v1.variable_scope("model"):
+            y = hub.Module(path, trainable=True)([[1.0, 2.0]])
+        v1.train.warm_start(prefix, vars_to_warm_start=".*bias")
+        return started(session).run(y)
+
+
+@program
+def initial_values_from_other_variables(hub, folder):
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None])
+        first = v1.get_variable("first", initializer=2.0)
+        second = v1.get_variable("second", initializer=first.initial_value * 3.0)
+        hub.add_signature(inputs=x, outputs=x * second)
+
+    with new_session() as session:
+        module = hub.Module(hub.create_module_spec(module_fn))
+        y = module([1.0])
+        session.run(v1.global_variables_initializer())
+        return [session.run(y), session.run(module.variable_map)]
