@@ -1,14 +1,12 @@
 """Runs the programs written for ``hub.Module`` with the original library, and compares.
 
-What they return is compared with ``tests/old_code/recorded.json``, which the tests hold this
-package to. ``--record`` writes that file anew.
+What they return is compared with what ``tests/old_code`` has recorded, which the tests hold this
+package to. ``--record`` records anew.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -24,22 +22,30 @@ from old_code import registry  # noqa: E402, from the tests
 def main() -> int:
     arguments = _arguments()
     python = environment.prepare(arguments.environment.resolve())
-    found = ask(python, "tensorflow_hub", arguments.name)
-    before = registry.recorded() if registry.RECORDED.exists() else {}
-    differing = {
-        name: registry.differences(before[name], result) if name in before else ["not recorded"]
-        for name, result in found.items()
-    }
-    for name, lines in differing.items():
-        if lines:
-            print(name, *lines[:5], sep="\n  ")
-    wrong = sum(map(bool, differing.values()))
-    print(f"{len(found) - wrong} of {len(found)} programs return what is recorded.")
+    found, found_v1 = (
+        registry.ask(python, "tensorflow_hub", arguments.name, is_v1=is_v1)
+        for is_v1 in (False, True)
+    )
     if arguments.record:
         registry.all_programs()
-        registry.record({**(before if arguments.name else {}), **found})
-        return 0
+        registry.record(found, found_v1)
+    wrong = _report("as TensorFlow 2 behaves", found, registry.recorded())
+    wrong += _report("as TensorFlow 1 did", found_v1, registry.recorded(is_v1=True))
     return 1 if wrong else 0
+
+
+def _report(behavior: str, found: dict[str, object], recorded: dict[str, object]) -> int:
+    """Prints which programs return something else than recorded; how many."""
+    compared = {name: result for name, result in found.items() if name in recorded}
+    wrong = 0
+    for name, result in compared.items():
+        if lines := registry.differences(recorded[name], result):
+            wrong += 1
+            print(name, *lines[:5], sep="\n  ")
+    print(
+        f"{behavior}: {len(compared) - wrong} of {len(compared)} programs return what is recorded"
+    )
+    return wrong
 
 
 def _arguments() -> argparse.Namespace:
@@ -52,17 +58,12 @@ def _arguments() -> argparse.Namespace:
         help="the original library's virtual environment; built if it is not there "
         "(default: build/original-library)",
     )
-    parser.add_argument("--record", action="store_true", help="write what is found to the file")
+    parser.add_argument("--record", action="store_true", help="write what is found")
     parser.add_argument("name", nargs="*", help="a program; without any, all of them")
-    return parser.parse_args()
-
-
-def ask(python: Path, library: str, names: list[str]) -> dict[str, dict[str, object]]:
-    """Name -> what the program returns with the library, in one process."""
-    command = [str(python), "-m", "old_code", library, *names]
-    done = subprocess.run(command, cwd=_TESTS, check=True, stdout=subprocess.PIPE, text=True)
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"program"')]
-    return {row.pop("program"): row for row in rows}
+    arguments = parser.parse_args()
+    if arguments.record and arguments.name:
+        parser.error("--record takes all programs")
+    return arguments
 
 
 if __name__ == "__main__":

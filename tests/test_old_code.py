@@ -3,6 +3,8 @@
 ``scripts/old_programs.py`` recorded that, and compares anew.
 """
 
+import sys
+
 import pytest
 from old_code import registry
 
@@ -20,6 +22,15 @@ def test_every_program_is_recorded():
 def test_program(name):
     found = registry.run(PROGRAMS[name], hub)
     assert not registry.differences(RECORDED[name], found)
+
+
+@pytest.mark.slow
+def test_programs_as_tensorflow_1_behaves():
+    """After ``disable_v2_behavior()``, which holds for a process and begins most old scripts."""
+    found = registry.ask(sys.executable, "hub_keras_bridge", is_v1=True)
+    recorded = registry.recorded(is_v1=True)
+    differing = {name: registry.differences(recorded[name], found[name]) for name in recorded}
+    assert not {name: lines for name, lines in differing.items() if lines}
 
 
 def test_a_difference_is_seen():

@@ -3,6 +3,7 @@
 TensorFlow of today has Keras 2 in the package ``tf_keras``, and of then as ``tf.keras``.
 """
 
+import numpy as np
 import tensorflow as tf
 
 from old_code import modules
@@ -88,3 +89,33 @@ def a_layer_that_builds_its_module(hub, folder):
         before = session.run(y, feed)
         session.run(train, feed)
         return [before, session.run(y, feed), [w.name for w in model.trainable_weights]]
+
+
+@program
+def a_model_that_is_fitted(hub, folder):
+    """Keras's own loop in the session, weights saved and loaded, features of a module below."""
+    keras, path = _keras_2(), modules.published_text_embedding(hub, folder)
+    x, y = np.array(["cat", "dog bird", "dog", "bird"]), np.array([[0.0], [1.0], [1.0], [0.0]])
+
+    def build():
+        text = keras.layers.Input(shape=[], dtype=tf.string)
+        embedded = keras.layers.Lambda(hub.Module(path, trainable=True), output_shape=(2,))(text)
+        out = keras.layers.Dense(1, kernel_initializer="ones")(embedded)
+        model = keras.models.Model(text, out)
+        model.compile(loss="mse", optimizer="sgd")
+        return model
+
+    with new_session() as session:
+        model = build()
+        started(session)
+        before = model.predict(x, batch_size=4)
+        history = model.fit(x, y, batch_size=4, epochs=2, shuffle=False, verbose=0)
+        after = model.predict(x, batch_size=4)
+        model.save_weights(str(folder / "weights.h5"))
+        embeddings = session.run(v1.global_variables("module"))
+    with new_session() as session:
+        model = build()
+        started(session)
+        model.load_weights(str(folder / "weights.h5"))
+        again = model.predict(x, batch_size=4)
+    return [before, history.history["loss"], after, embeddings, again]

@@ -207,7 +207,7 @@ def composite_values_told(hub, folder):
     module_spec = spec(hub, modules.composites)
     infos = {**module_spec.get_input_info_dict(), **module_spec.get_output_info_dict()}
     return {
-        key: [info.dtype, info.get_shape(), info.is_sparse, info.is_composite, str(info)]
+        key: [info.dtype, info.get_shape(), info.is_sparse, info.is_composite, repr(info)]
         for key, info in infos.items()
     }
 

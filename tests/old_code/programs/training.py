@@ -11,6 +11,13 @@ from old_code.registry import program
 v1 = tf.compat.v1
 
 
+def _loss_and_step(session, loss, train):
+    """One after the other: a step may change reference variables before the loss has read them."""
+    value = session.run(loss)
+    session.run(train)
+    return value
+
+
 @program
 def gradient_descent_with_losses(hub, folder):
     with new_session() as session:
@@ -18,7 +25,7 @@ def gradient_descent_with_losses(hub, folder):
         loss = tf.reduce_mean((y - 1.0) ** 2) + v1.losses.get_regularization_loss()
         train = v1.train.GradientDescentOptimizer(0.05).minimize(loss)
         started(session)
-        losses = [session.run([loss, train])[0] for _ in range(4)]
+        losses = [_loss_and_step(session, loss, train) for _ in range(4)]
         return [losses, session.run(v1.trainable_variables())]
 
 
@@ -132,8 +139,9 @@ def an_optimizer_by_hand(hub, folder):
         y = hub.Module(path, trainable=True)(modules.TOKENS, signature="tokens", as_dict=True)
         loss = tf.reduce_sum(y["pooled_output"])
         variables = v1.trainable_variables()
+        gradients, _ = tf.clip_by_global_norm(v1.gradients(loss, variables), 1.0)
         updates = []
-        for gradient, variable in zip(v1.gradients(loss, variables), variables, strict=True):
+        for gradient, variable in zip(gradients, variables, strict=True):
             name = re.match("^(.*):\\d+$", variable.name).group(1)
             m = v1.get_variable(
                 f"{name}/adam_m",
@@ -174,9 +182,10 @@ def bert_classifier(hub, folder):
         with v1.variable_scope("loss"):
             logits = tf.matmul(layer, weights, transpose_b=True)
             loss = -tf.reduce_mean(tf.nn.log_softmax(logits)[:, 0])
-        train = v1.train.GradientDescentOptimizer(1.0).minimize(loss)
+        optimizer = v1.train.GradientDescentOptimizer(1.0)
+        train = optimizer.minimize(loss, gate_gradients=optimizer.GATE_GRAPH)
         started(session)
-        losses = [session.run([loss, train])[0] for _ in range(3)]
+        losses = [_loss_and_step(session, loss, train) for _ in range(3)]
         return [
             words,
             bool(lower),
