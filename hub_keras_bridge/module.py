@@ -88,6 +88,7 @@ class Module:
         # State lies outside whatever loop, branch or function the module is made in.
         with tf.init_scope():
             lifted = tf.executing_eagerly()
+            self._graph = tf.compat.v1.get_default_graph()
         if lifted and not tf.inside_function():
             raise GraphModeError(
                 "Cannot make a hub.Module: TensorFlow executes eagerly here.",
@@ -97,7 +98,6 @@ class Module:
                 advice="make it inside `with tf.Graph().as_default():`; begin a TF1 script with "
                 "tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer",
             )
-        self._graph = tf.compat.v1.get_default_graph()
         scope = _unused_scope(name)
         self._name = scope.split("/")[-2]
         self._state: GraphState | LiftedState
