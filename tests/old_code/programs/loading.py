@@ -98,7 +98,8 @@ def loaded_in_a_graph(hub, folder):
         loaded = hub.load(path)
         y = loaded.signatures["default"](tf.constant(["cat", "dog bird"]))["default"]
         session.run([v1.global_variables_initializer(), v1.tables_initializer()])
-        return [session.run(y), [v.name for v in v1.global_variables()]]
+        # Not the scope, which is another: see docs/migration.md.
+        return [session.run(y), [v.op.name.split("/")[-1] for v in v1.global_variables()]]
 
 
 @refused

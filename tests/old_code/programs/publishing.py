@@ -390,18 +390,6 @@ def values_of_all_types(hub, folder):
         return [values, {key: out.dtype for key, out in outputs.items()}]
 
 
-@program
-def a_python_function_in_a_module(hub, folder):
-    def module_fn(hub):
-        x = v1.placeholder(tf.float32, [None], name="x")
-        hub.add_signature(
-            inputs=x, outputs=tf.reshape(v1.py_func(lambda x: x + 1.0, [x], tf.float32), [-1])
-        )
-
-    with new_session() as session:
-        return session.run(hub.Module(spec(hub, module_fn))([1.0]))
-
-
 @refused
 def tags_that_are_text(hub, folder):
     with tf.Graph().as_default():
