@@ -11,9 +11,10 @@ import tensorflow as tf
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import InputError, choices
 from hub_keras_bridge.module import Module
-from hub_keras_bridge.saved_models.signatures import Keywords, Signatures
+from hub_keras_bridge.saved_models.signatures import Keywords, SignatureFunction, Signatures
 from hub_keras_bridge.selection import Selection
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.variant import DEFAULT_SIGNATURE
 
 # Of its own, so that it moves no variables of a hub.Module to another scope.
 _SCOPE = "loaded"
@@ -39,6 +40,12 @@ class GraphModule:
         self.variables: Sequence[tf.Variable] = module.variables
         make = functools.partial(GraphSignature, module)
         self.signatures = Signatures(spec, selection, safe_mode, make)
+        self._serve = selection.signature or DEFAULT_SIGNATURE
+
+    @property
+    def serve(self) -> SignatureFunction:
+        """The signature in use; SignatureError if there is none."""
+        return self.signatures[self._serve]
 
 
 class GraphSignature:
