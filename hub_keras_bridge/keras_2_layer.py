@@ -150,7 +150,7 @@ def _call(model: RestoredModel) -> Callable[..., Any]:
 
 def _signature(model: LoadedModule | GraphModule, subject: Subject) -> Any:
     """The signature in use, which gives all outputs; the module's call gives one."""
-    signature = getattr(model, "serve", None) or model.signatures[DEFAULT_SIGNATURE]
+    signature: Any = getattr(model, "serve", None) or model.signatures[DEFAULT_SIGNATURE]
     _, by_name = signature.structured_input_signature
     if len(by_name) != 1:
         raise SignatureError(
