@@ -202,6 +202,14 @@ def test_saved_models(saved, tmp_path):
     assert found.numpy().tolist() == SAVED
 
 
+def test_saved_models_of_a_tf1_hub_module(module_path, tmp_path):
+    inputs = {"text": tf_keras.Input([], name="text", dtype=tf.string)}
+    tf_keras.Model(inputs, dense_features(module_path)(inputs)).save(tmp_path / "model")
+    loaded = tf.saved_model.load(tmp_path / "model")
+    (found,) = loaded.signatures["serving_default"](**TEXTS).values()
+    assert found.numpy().tolist() == [[11, 22], [7, 14]]
+
+
 def test_checkpoints(saved, tmp_path):
     """Under the names that the original library's checkpoints have."""
     model, fresh = trained_model(saved), trained_model(saved)

@@ -175,7 +175,7 @@ def comparable(graph, feeds):
 
 @pytest.mark.parametrize("name", golden_names("apply"))
 def test_inner_tensors(name):
-    """All have the values that a session finds under their names."""
+    """Those, and the outputs, have the values that a session finds under their names."""
     golden = Golden(name)
     entry = golden.oracle["apply"][0]
     module = hub.load(golden.path, tags=entry["tags"], signature=entry["signature"])
@@ -183,7 +183,8 @@ def test_inner_tensors(name):
     endpoint = Endpoint(variant, entry["signature"], None, True)
     feeds = variant.published_signature(endpoint.signature).input_tensors
     values = [value.numpy() for value in endpoint.bind(golden.inputs(0))]
-    names = comparable(module.graph, feeds)
+    outputs, _ = variant.published_signature(endpoint.signature).fetches(endpoint.outputs)
+    names = list(dict.fromkeys([*comparable(module.graph, feeds), *outputs]))
     assert len(names) > 10
     with tf.Graph().as_default() as graph:
         applied = hub.Module(golden.path, tags=entry["tags"])
