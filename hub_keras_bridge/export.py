@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 
 import tensorflow as tf
 
-from hub_keras_bridge import format, layout
+from hub_keras_bridge import format, layout, tf_errors
 from hub_keras_bridge.errors import ExportError, HubError, Subject
 from hub_keras_bridge.targets import local_target, require_free_target, require_no_module
 from hub_keras_bridge.unfinished import unfinished
@@ -62,10 +62,10 @@ def copy_assets(assets: Mapping[str, str], folder: str) -> None:
             tf.io.gfile.copy(source, target)
         except tf.errors.NotFoundError as error:
             raise ExportError(
-                f"Cannot write a TF1 Hub module: its asset {name!r} is gone.",
+                f"Cannot write a TF1 Hub module: its asset {name!r} is missing.",
                 expected=f"the file {source}",
-                found="no such file; the module's folder was moved or deleted",
-                advice="put the module back where it was loaded from",
+                found="no such file",
+                advice="put the file there; of a module that was loaded, put the folder back",
             ) from error
 
 
@@ -73,7 +73,7 @@ def copy_assets(assets: Mapping[str, str], folder: str) -> None:
 def _module_directory(path: str, subject: Subject) -> Iterator[str]:
     """As :func:`new_directory`, into a folder that may have files that are no module's."""
     path = os.path.abspath(local_target(path, subject))
-    require_no_module(path, subject)
+    require_no_module(path, subject, kind=tf_errors.ExportError)
     if not os.path.isdir(path) or not os.listdir(path):
         with new_directory(path, subject) as folder:
             yield folder
@@ -92,7 +92,7 @@ def _move_files(source: str, target: str, subject: Subject) -> None:
         for file in files
     ]
     names.sort(key=lambda name: name == format.MODULE_FILE)
-    require_no_module(target, subject, names)
+    require_no_module(target, subject, names, tf_errors.ExportError)
     moved: list[str] = []
     try:
         for name in names:
@@ -138,12 +138,12 @@ def new_file(path: str | os.PathLike[str], subject: Subject, problem: str) -> It
     with _moved_when_whole(path, subject, problem) as file:
         yield file
         # A folder cannot be moved over another; a file can.
-        require_free_target(path, subject)
+        require_free_target(path, subject, tf_errors.ExportError)
 
 
 @contextmanager
 def _moved_when_whole(path: str, subject: Subject, problem: str) -> Iterator[str]:
-    require_free_target(path, subject)
+    require_free_target(path, subject, tf_errors.ExportError)
     parent, name = os.path.split(path)
     with _told(path, subject, problem):
         os.makedirs(parent, exist_ok=True)

@@ -22,8 +22,8 @@ def text_embedding_column_v2(
 ) -> Any:
     """A feature column of one text per example, embedded by a SavedModel.
 
-    For ``DenseFeatures`` of Keras 2, which is ``tf_keras.layers.DenseFeatures`` today.
-    For Keras 3 see ``docs/migration.md``.
+    For ``DenseFeatures`` of Keras 2, which is ``tf_keras.layers.DenseFeatures`` today,
+    executed eagerly or in a TF1 graph. For Keras 3 see ``docs/migration.md``.
 
     Example:
 

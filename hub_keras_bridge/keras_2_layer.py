@@ -13,9 +13,10 @@ import tensorflow as tf
 import tf_keras
 
 from hub_keras_bridge.errors import SignatureError, Subject, TrainingError, choices
+from hub_keras_bridge.loaded_in_graph import GraphModule
 from hub_keras_bridge.saved_models.loaded import LoadedModule
 from hub_keras_bridge.saved_models.restored import RestoredModel
-from hub_keras_bridge.variant import DEFAULT_KEY
+from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 
 
 class KerasLayer(tf_keras.layers.Layer):
@@ -32,7 +33,7 @@ class KerasLayer(tf_keras.layers.Layer):
 
     def __init__(
         self,
-        model: RestoredModel | LoadedModule,
+        model: RestoredModel | LoadedModule | GraphModule,
         output_key: str | None,
         *,
         trainable: bool,
@@ -40,16 +41,21 @@ class KerasLayer(tf_keras.layers.Layer):
     ) -> None:
         super().__init__(trainable=trainable)
         self._subject = subject
-        self._is_tf1 = isinstance(model, LoadedModule)
-        self._output_key = output_key or (DEFAULT_KEY if self._is_tf1 else None)
-        self._run = _signature(model) if isinstance(model, LoadedModule) else _call(model)
+        self._signature: Any = None
+        trained: set[int] = set()
+        if isinstance(model, RestoredModel):
+            self._run = _call(model)
+            trained |= {id(variable) for variable in model.trainable_variables}
+            for loss in model.regularization_losses:
+                self.add_loss(self._while_trained(loss))
+        else:
+            self._signature = _signature(model, subject)
+            self._run = _run_signature(self._signature)
+        self._output_key = output_key or (DEFAULT_KEY if self._signature else None)
         # For Keras 2 to save: the tables are in here.
         self._func = getattr(model, "restored", model)
-        trained = {id(variable) for variable in model.trainable_variables}
         self._hold((v for v in model.variables if id(v) in trained), trainable=True)
         self._hold((v for v in model.variables if id(v) not in trained), trainable=False)
-        for loss in model.regularization_losses:
-            self.add_loss(self._while_trained(loss))
 
     def _hold(self, variables: Iterable[tf.Variable], *, trainable: bool) -> None:
         for variable in variables:
@@ -78,7 +84,7 @@ class KerasLayer(tf_keras.layers.Layer):
             SignatureError: there is no such output.
             TrainingError: a TF1 Hub module is to be trained.
         """
-        if self.trainable and self._is_tf1:
+        if self.trainable and self._signature:
             raise TrainingError(
                 "Cannot train a TF1 Hub module in a feature column for SavedModels.",
                 self._subject,
@@ -115,9 +121,12 @@ class KerasLayer(tf_keras.layers.Layer):
         Raises:
             SignatureError: the module gives no single tensor.
         """
-        batch = tf.TensorSpec([None], tf.string, name="text")
-        traced = tf.function(self, autograph=False).get_concrete_function(batch)
-        vectors = traced.structured_outputs
+        if self._signature:
+            vectors = self._chosen(self._signature.structured_outputs)
+        else:
+            batch = tf.TensorSpec([None], tf.string, name="text")
+            traced = tf.function(self, autograph=False).get_concrete_function(batch)
+            vectors = traced.structured_outputs
         if not isinstance(vectors, tf.Tensor | tf.TensorSpec):
             by_name = isinstance(vectors, Mapping)
             raise SignatureError(
@@ -139,9 +148,21 @@ def _call(model: RestoredModel) -> Callable[..., Any]:
     return lambda texts, training: model(texts, training=training)
 
 
-def _signature(model: LoadedModule) -> Callable[..., Mapping[str, tf.Tensor]]:
+def _signature(model: LoadedModule | GraphModule, subject: Subject) -> Any:
     """The signature in use, which gives all outputs; the module's call gives one."""
-    serve: Any = model.serve
-    _, by_name = serve.structured_input_signature
-    (name,) = by_name
-    return lambda texts, training: serve(**{name: texts})  # noqa: ARG005
+    signature: Any = getattr(model, "serve", None) or model.signatures[DEFAULT_SIGNATURE]
+    _, by_name = signature.structured_input_signature
+    if len(by_name) != 1:
+        raise SignatureError(
+            "A module does not take texts alone, as a feature column does.",
+            subject,
+            expected="a signature of one input",
+            found=choices(by_name),
+            advice="use the module in a layer or function of your own",
+        )
+    return signature
+
+
+def _run_signature(signature: Any) -> Callable[..., Mapping[str, tf.Tensor]]:
+    _, (name,) = signature.structured_input_signature
+    return lambda texts, training: signature(**{name: texts})  # noqa: ARG005

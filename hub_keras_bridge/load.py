@@ -96,7 +96,7 @@ def load(
     """
     tags = {tags} if isinstance(tags, str) else tags
     if isinstance(handle, ModuleSpec):
-        spec = handle
+        spec, published = handle, True
     else:
         path, name = resolve(handle), redact(str(handle))
         subject = Subject(name)
@@ -112,12 +112,12 @@ def load(
                     subject=subject,
                     options=options,
                 )
-        if is_saved_model(path):
+        if published := not is_saved_model(path):
+            spec = read_module_spec(path, name)
+        else:
             spec = create_module_spec_from_saved_model(path)
             tags = {tf.saved_model.SERVING} if tags is None else tags
             signature = signature or _served(spec, tags)
-        else:
-            spec = read_module_spec(path, name)
     _need_graphs(spec)
     selection = select(
         spec,
@@ -130,7 +130,9 @@ def load(
     )
     with tf.init_scope():
         in_graph = not tf.executing_eagerly()
-        return (GraphModule if in_graph else LoadedModule)(spec, selection, safe_mode)
+        module = (GraphModule if in_graph else LoadedModule)(spec, selection, safe_mode)
+    module._is_hub_module_v1 = published  # noqa: SLF001
+    return module
 
 
 def _served(spec: ModuleSpec, tags: Collection[str]) -> str | None:

@@ -11,12 +11,28 @@ import tensorflow as tf
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import InputError, choices
 from hub_keras_bridge.module import Module
-from hub_keras_bridge.saved_models.signatures import Keywords, Signatures
+from hub_keras_bridge.saved_models.absent import absent
+from hub_keras_bridge.saved_models.signatures import Keywords, SignatureFunction, Signatures
 from hub_keras_bridge.selection import Selection
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.variant import DEFAULT_SIGNATURE
 
 # Of its own, so that it moves no variables of a hub.Module to another scope.
 _SCOPE = "loaded"
+
+
+# What objects of tf.saved_model.load have for TF1 SavedModels, and this has not.
+_BY_NAME = (
+    "in a TF1 graph, make a hub.Module and apply it; the graph then has all nodes by name, "
+    "such as 'module_apply_default/NAME:0'"
+)
+_INSTEAD = {
+    "asset_paths": "they are in the graph's collection ASSET_FILEPATHS",
+    "graph": _BY_NAME,
+    "initializer": "run tf.compat.v1.tables_initializer()",
+    "prune": _BY_NAME,
+    "restore": "run tf.compat.v1.global_variables_initializer(), or a Saver of its variables",
+}
 
 
 class GraphModule:
@@ -31,14 +47,31 @@ class GraphModule:
         variables: of the graph.
         signatures: name -> function from keyword inputs to a dict of outputs, as
             those of a :class:`LoadedModule`.
+        tensorflow_version: which TensorFlow published it.
+        tensorflow_git_version: of what revision.
     """
+
+    # As the original library names it; false of a TF1 SavedModel.
+    _is_hub_module_v1 = True
 
     def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
         self.spec = spec
+        publisher = spec.variant(selection.tags).published.meta_info_def
+        self.tensorflow_version = publisher.tensorflow_version
+        self.tensorflow_git_version = publisher.tensorflow_git_version
         module = Module(spec, name=_SCOPE, tags=selection.tags)
         self.variables: Sequence[tf.Variable] = module.variables
         make = functools.partial(GraphSignature, module)
         self.signatures = Signatures(spec, selection, safe_mode, make)
+        self._serve = selection.signature or DEFAULT_SIGNATURE
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(absent(self, name, _INSTEAD))
+
+    @property
+    def serve(self) -> SignatureFunction:
+        """The signature in use; SignatureError if there is none."""
+        return self.signatures[self._serve]
 
 
 class GraphSignature:

@@ -77,6 +77,7 @@ def plan(
     fetches: Sequence[str],
     *,
     inputs: Iterable[str] = (),
+    fed: Mapping[str, tf.TensorSpec] | None = None,
     shapes: Sequence[tf.TensorShape] = (),
     updates: Sequence[str] = (),
     cut_state: bool = True,
@@ -86,7 +87,8 @@ def plan(
     Args:
         variant: whose graph.
         fetches: tensors wanted.
-        inputs: tensors that will be fed.
+        inputs: tensors that will be fed, each an input of a signature.
+        fed: any other tensors that will be fed, and what with.
         shapes: static shapes of the fetches, where a signature states them.
         updates: ops wanted for their effect.
         cut_state: whether variables, tables and asset paths come from outside;
@@ -96,8 +98,9 @@ def plan(
         UnknownOpError: TensorFlow lacks an op that is needed.
         FormatError: the graph is damaged.
     """
-    given = tuple(inputs)
-    question = (*map(tuple, (fetches, given, updates, map(str, shapes))), cut_state)
+    given, others = tuple(inputs), dict(fed or {})
+    asked = fetches, given, others.items(), updates, map(str, shapes)
+    question = (*map(tuple, asked), cut_state)
     if (made := variant.unused_plans.pop(question, None)) is not None:
         return cast(Plan, made)
     with refusing(
@@ -109,6 +112,7 @@ def plan(
             variant,
             fetches,
             inputs=given,
+            fed=others,
             shapes=shapes,
             updates=updates,
             cut_state=cut_state,
@@ -121,12 +125,15 @@ def _plan(
     fetches: Sequence[str],
     *,
     inputs: Iterable[str],
+    fed: Mapping[str, tf.TensorSpec],
     shapes: Sequence[tf.TensorShape],
     updates: Sequence[str],
     cut_state: bool,
 ) -> Plan:
     given = list(map(graph.tensor_name, inputs))
     cut = _input_placeholders(variant, given)
+    cut |= {tensor: _placeholder(spec) for tensor, spec in fed.items()}
+    given.extend(fed)
     if cut_state:
         cut |= _state_placeholders(variant)
     targets = [*fetches, *updates]
@@ -310,9 +317,12 @@ def _input_placeholders(variant: Variant, tensors: Iterable[str]) -> dict[str, P
                 expected="a tensor that a signature has as an input",
                 found="none",
             )
-        spec = specs[tensor]
-        placeholders[tensor] = Placeholder(spec.dtype.as_datatype_enum, spec.shape.as_proto())
+        placeholders[tensor] = _placeholder(specs[tensor])
     return placeholders
+
+
+def _placeholder(spec: tf.TensorSpec) -> Placeholder:
+    return Placeholder(spec.dtype.as_datatype_enum, spec.shape.as_proto())
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,7 +123,7 @@ class Runtime(tf.Module):
 
         def build(replica: int | None) -> Function:
             chosen = plan_call(variant, signature, outputs, training=training)
-            run = self._import(chosen, replica, variant, signature, watch)
+            run = self._import(chosen, replica, variant, _inputs(variant, signature), watch)
             run = run if watch else self._mentioning(run, chosen, replica)
             return run if replica is None else self._averaging(run, chosen)
 
@@ -149,9 +149,23 @@ class Runtime(tf.Module):
             if not losses:
                 return _no_losses
             chosen = plan(variant, losses, inputs=facts.input_tensors)
-            return self._import(chosen, replica, variant, signature)
+            return self._import(chosen, replica, variant, _inputs(variant, signature))
 
         return self._once(("fed losses", variant.tags, signature), build)
+
+    def plan_function(
+        self, variant: Variant, chosen: Plan, inputs: Mapping[str, tf.TensorSpec]
+    ) -> Function:
+        """The function of a plan of the caller's own, who keeps it.
+
+        Args:
+            variant: which graph.
+            chosen: the plan.
+            inputs: tensors that it has as inputs, in the order of the arguments.
+        """
+        need_threads(variant.subject)
+        with self._kept.lock, tf.init_scope():
+            return self._import(chosen, None, variant, list(inputs.items()))
 
     def _once(self, use: tuple[Any, ...], build: Callable[[int | None], Function]) -> Function:
         # The function that a replica calls is bound to its copies of the variables.
@@ -199,18 +213,16 @@ class Runtime(tf.Module):
         chosen: Plan,
         replica: int | None,
         variant: Variant,
-        signature: str | None = None,
+        inputs: Sequence[tuple[str, tf.TensorSpec]] = (),
         watch: bool = True,
     ) -> Function:
-        facts = variant.signature(signature) if signature else None
         handles = self._handles(variant, chosen)
-        inputs = facts.input_tensors if facts else []
-        specs = facts.input_specs if facts else []
+        tensors, specs = [tensor for tensor, _ in inputs], [spec for _, spec in inputs]
         for name in chosen.assets:
             self._keep(self._file(name, chosen.subject))
 
         def build(seeded: Plan) -> Function:
-            body = self._body(seeded, handles, inputs, watch, replica)
+            body = self._body(seeded, handles, tensors, watch, replica)
             with refusing(chosen.subject):
                 run = compat.wrap_function(body, specs)
                 return run if chosen.differentiable else _without_gradient(run, specs)
@@ -399,6 +411,11 @@ def _without_gradient(run: Function, specs: list[tf.TensorSpec]) -> Function:
 
     # Around the function, so that TensorFlow meets the error first.
     return compat.wrap_function(blocked, specs)
+
+
+def _inputs(variant: Variant, signature: str) -> list[tuple[str, tf.TensorSpec]]:
+    facts = variant.signature(signature)
+    return list(zip(facts.input_tensors, facts.input_specs, strict=True))
 
 
 def _no_losses(*_: tf.Tensor) -> list[tf.Tensor]:

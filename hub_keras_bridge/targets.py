@@ -10,15 +10,22 @@ from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PRE
 from hub_keras_bridge.resolve import local_path
 
 
-def require_free_target(path: str | os.PathLike[str], subject: Subject) -> None:
+def require_free_target(
+    path: str | os.PathLike[str], subject: Subject, kind: type[ExportError] = ExportError
+) -> None:
     """Checks that nothing is at a path, or an empty folder.
+
+    Args:
+        path: where something is to be written.
+        subject: the module, for messages.
+        kind: what to raise; where there is TensorFlow, one that is its error, too.
 
     Raises:
         ExportError: something is.
     """
     path = local_target(path, subject)
     if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
-        raise ExportError(
+        raise kind(
             "Cannot write a TF1 Hub module: the target exists.",
             subject,
             expected=f"no file or non-empty folder at {os.path.abspath(path)}",
@@ -28,7 +35,10 @@ def require_free_target(path: str | os.PathLike[str], subject: Subject) -> None:
 
 
 def require_no_module(
-    path: str | os.PathLike[str], subject: Subject, files: Iterable[str] = ()
+    path: str | os.PathLike[str],
+    subject: Subject,
+    files: Iterable[str] = (),
+    kind: type[ExportError] = ExportError,
 ) -> None:
     """Checks that nothing is at a path, or a folder with none of a module's files.
 
@@ -37,13 +47,14 @@ def require_no_module(
         subject: the module, for messages.
         files: the paths that its files will have in the folder, as far as they are
             known. What every module has is looked for in any case.
+        kind: as in :func:`require_free_target`.
 
     Raises:
         ExportError: something is.
     """
     path = local_target(path, subject)
     if not os.path.isdir(path):
-        return require_free_target(path, subject)
+        return require_free_target(path, subject, kind)
     variables = os.path.join(path, os.path.dirname(VARIABLES_PREFIX))
     taken = [
         name
@@ -55,7 +66,7 @@ def require_no_module(
         prefix = f"{os.path.basename(VARIABLES_PREFIX)}."
         taken += [f"variables/{name}" for name in os.listdir(variables) if name.startswith(prefix)]
     if taken:
-        raise ExportError(
+        raise kind(
             "Cannot write a TF1 Hub module: the target exists.",
             subject,
             expected=f"no file of a module in {os.path.abspath(path)}",

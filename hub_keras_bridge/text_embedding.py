@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from hub_keras_bridge import tf_errors
 from hub_keras_bridge.authoring import add_signature, create_module_spec
 from hub_keras_bridge.checkpoints.checkpoint import write_checkpoint
 from hub_keras_bridge.embedding_file import EmbeddingFile, Progress, Vocabulary
@@ -95,7 +96,7 @@ def publish_text_embedding(
             advice="pass 0 to leave tokens outside the vocabulary out",
         )
     # Known before a long reading.
-    require_no_module(os.fspath(export_path), file.subject)
+    require_no_module(os.fspath(export_path), file.subject, kind=tf_errors.ExportError)
     with tempfile.TemporaryDirectory(prefix="hub_keras_bridge_") as folder:
         asset = os.path.join(folder, _VOCABULARY)
         vocabulary = file.check(asset)

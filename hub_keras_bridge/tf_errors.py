@@ -6,20 +6,26 @@ there that it is one of, since that is what a user looks up.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import tensorflow as tf
 
 from hub_keras_bridge import errors
 
 
-class _NotFound:
-    """Makes of a class of both families one that is made and shown as a HubError."""
+class _OfBoth:
+    """Makes of a class of both families one that is made and shown as a HubError.
+
+    Attributes:
+        kind: the class of TensorFlow's that it is one of.
+    """
+
+    kind: ClassVar[type[tf.errors.OpError]] = tf.errors.NotFoundError
 
     def __init__(
         self, problem: str, subject: errors.Subject | None = None, **parts: str | None
     ) -> None:
-        tf.errors.NotFoundError.__init__(self, None, None, problem)
+        self.kind.__init__(self, None, None, problem)
         super().__init__(problem, subject, **parts)  # type: ignore[call-arg]  # HubError's
 
     @property
@@ -32,13 +38,23 @@ class _NotFound:
         return type(self), self.args, self.__dict__  # type: ignore[attr-defined]
 
 
-class UnknownOpError(_NotFound, errors.UnknownOpError, tf.errors.NotFoundError):
+class HandleError(_OfBoth, errors.HandleError, tf.errors.NotFoundError):
+    """A path leads nowhere, and the original library opens a file below it."""
+
+
+class UnknownOpError(_OfBoth, errors.UnknownOpError, tf.errors.NotFoundError):
     """An op is not registered; TensorFlow's importer has no other error for that."""
 
 
-class CheckpointError(_NotFound, errors.CheckpointError, tf.errors.NotFoundError):
+class CheckpointError(_OfBoth, errors.CheckpointError, tf.errors.NotFoundError):
     """A module has no checkpoint at all."""
 
 
-class FormatError(_NotFound, errors.FormatError, tf.errors.NotFoundError):
-    """A folder has no module file, which the original library tries to open."""
+class FormatError(_OfBoth, errors.FormatError, tf.errors.NotFoundError):
+    """A folder lacks a file that makes it a module, which the original library opens."""
+
+
+class ExportError(_OfBoth, errors.ExportError, tf.errors.AlreadyExistsError):
+    """A target is taken; the original library finds a file there that it is to make."""
+
+    kind = tf.errors.AlreadyExistsError

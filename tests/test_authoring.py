@@ -405,8 +405,10 @@ class TestAssets:
     def test_file_that_comes_later(self, tmp_path):
         path = tmp_path / "vocab.txt"
         spec = hub.create_module_spec(lambda: self.lookup_fn(path))
-        with pytest.raises(hub.ExportError, match=r"its asset 'vocab\.txt' is gone"):
+        with pytest.raises(hub.ExportError, match=r"its asset 'vocab\.txt' is missing") as caught:
             spec.export(tmp_path / "m")
+        assert caught.value.expected == f"the file {path}"
+        assert caught.value.advice.startswith("put the file there;")
         self.write(path, ["a", "b"])
         spec.export(tmp_path / "m")
         path.unlink()

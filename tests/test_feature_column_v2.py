@@ -10,11 +10,13 @@ import tf_keras
 import hub_keras_bridge as hub
 from hub_keras_bridge.feature_column_v2 import _TextEmbeddingColumnV2
 
+v1 = tf.compat.v1
 columns = tf.__internal__.feature_column
 
 WORDS = ["hello world", "pair-programming"]
 ROWS = [[0.0, 0, 0, 0], [1.0, 2, 3, 4], [5.0, 5, 5, 5]]
 TEXTS = {"text": tf.constant(["hello world", "unknown"])}
+TEXTS_LISTED = {"text": ["hello world", "unknown"]}
 
 
 class Texts(tf.Module):
@@ -200,6 +202,14 @@ def test_saved_models(saved, tmp_path):
     assert found.numpy().tolist() == SAVED
 
 
+def test_saved_models_of_a_tf1_hub_module(module_path, tmp_path):
+    inputs = {"text": tf_keras.Input([], name="text", dtype=tf.string)}
+    tf_keras.Model(inputs, dense_features(module_path)(inputs)).save(tmp_path / "model")
+    loaded = tf.saved_model.load(tmp_path / "model")
+    (found,) = loaded.signatures["serving_default"](**TEXTS).values()
+    assert found.numpy().tolist() == [[11, 22], [7, 14]]
+
+
 def test_checkpoints(saved, tmp_path):
     """Under the names that the original library's checkpoints have."""
     model, fresh = trained_model(saved), trained_model(saved)
@@ -227,6 +237,65 @@ def test_checkpoint_of_another_column(saved, tmp_path):
     model = tf_keras.Model(inputs, other(inputs))
     with pytest.raises(AssertionError, match="not bound"):
         model.load_weights(tmp_path / "weights").assert_consumed()
+
+
+# --- in a TF1 graph ---
+
+
+def run(fetches, before=()):
+    """Values of the default graph, whose state is new."""
+    with v1.Session() as session:
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        session.run(before)
+        return session.run(fetches)
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_saved_model_in_a_graph(trained, saved):
+    with tf.Graph().as_default():
+        layer = dense_features(saved, trained)
+        inference, training = layer(TEXTS_LISTED), layer(TEXTS_LISTED, training=True)
+        assert inference.shape.as_list() == [None, 4]
+        variables = [f"{SCOPE}rows:0", f"{SCOPE}statistics/count:0"]
+        assert [each.name for each in v1.global_variables()] == variables
+        assert [each.name for each in layer.weights] == variables
+        assert [each.name for each in layer.trainable_weights] == variables[:trained]
+        assert v1.trainable_variables() == []
+        found = run([inference, training, *layer.losses])
+        assert found[0].tolist() == INFERENCE
+        assert found[1].tolist() == (TRAINING if trained else INFERENCE)
+        np.testing.assert_allclose(found[2], 3.0 if trained else 0.0, rtol=1e-6)
+        if trained:
+            loss = tf.reduce_mean(training**2)
+            descent = v1.train.GradientDescentOptimizer(0.1)
+            step = descent.minimize(loss, var_list=layer.trainable_weights)
+            rows = [[-1.525, -0.55, 0.425, 1.4], [-2.5] * 4]
+            np.testing.assert_allclose(run(inference, before=step), rows, rtol=1e-5)
+
+
+@pytest.mark.parametrize("use_resource", [True, False])
+def test_tf1_hub_module_in_a_graph(use_resource, publish):
+    def module_fn():
+        texts = v1.placeholder(tf.string, [None])
+        w = v1.get_variable("w", initializer=[[1.0, 2.0]], use_resource=use_resource)
+        hub.add_signature(
+            inputs=texts, outputs=tf.cast(tf.strings.length(texts), tf.float32)[:, None] * w
+        )
+
+    path = publish(module_fn)
+    with tf.Graph().as_default():
+        layer = dense_features(path)
+        found, again = layer(TEXTS_LISTED), layer({"text": tf.constant([["a"]])})
+        assert (layer.trainable_weights, layer.losses) == ([], [])
+        assert layer.weights == v1.global_variables()
+        assert len(layer.weights) == 1
+        found, again = run([found, again])
+    assert (found.tolist(), again.tolist()) == ([[11, 22], [7, 14]], [[1, 2]])
+
+
+def test_tf1_hub_module_that_is_to_be_trained_in_a_graph(module_path):
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="Cannot train a TF1 Hub module"):
+        dense_features(module_path, True)(TEXTS_LISTED)
 
 
 # --- the column itself ---
@@ -339,6 +408,31 @@ def test_tf1_hub_module_that_is_to_be_trained(module_path, tmp_path):
     layer = dense_features(tmp_path / "converted", True)
     assert layer(TEXTS, training=True).numpy().tolist() == [[11, 22], [7, 14]]
     assert [weight.name for weight in layer.trainable_weights] == [f"{SCOPE}w:0"]
+
+
+def test_signatures_that_do_not_fit(publish):
+    """Nothing by the name that is used, and more than texts."""
+
+    def module_fn():
+        texts = v1.placeholder(tf.string, [None])
+        hub.add_signature("other", inputs=texts, outputs=tf.strings.length(texts))
+
+    def wide_fn():
+        texts, weights = v1.placeholder(tf.string, [None]), v1.placeholder(tf.float32, [None, 1])
+        vectors = tf.cast(tf.strings.length(texts), tf.float32)[:, None] * weights
+        hub.add_signature(inputs={"texts": texts, "weights": weights}, outputs=vectors)
+
+    with pytest.raises(hub.SignatureError, match="has no signature 'default'"):
+        dense_features(publish(module_fn))(TEXTS)
+    with pytest.raises(hub.SignatureError) as caught:
+        dense_features(path := publish(wide_fn))(TEXTS)
+    assert str(caught.value) == (
+        "A module does not take texts alone, as a feature column does.\n"
+        f"  In: module {path!r}\n"
+        "  Expected: a signature of one input\n"
+        "  Found: 'texts', 'weights'\n"
+        "  What to do: use the module in a layer or function of your own"
+    )
 
 
 def test_no_module(tmp_path):

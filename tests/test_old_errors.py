@@ -5,6 +5,7 @@ TensorFlow. Where it failed by accident, as by ``'int' object has no attribute
 'startswith'``, nobody catches that, and nothing is said here.
 """
 
+import pickle
 import shutil
 
 import pytest
@@ -17,6 +18,7 @@ import hub_keras_bridge as hub
 
 v1 = tf.compat.v1
 NotFound = tf.errors.NotFoundError
+AlreadyExists = tf.errors.AlreadyExistsError
 
 
 def module_fn(is_training=False):
@@ -178,6 +180,57 @@ class TestFolders:
             self.make(copy)
         with pytest.raises(NotFound, match="TokenizerFromLogits"):
             hub.load(copy)
+
+
+class TestExport:
+    """Into a folder that has the file of a module."""
+
+    @pytest.fixture(params=["a module", "its file"])
+    def target(self, request, path, tmp_path):
+        if request.param == "a module":
+            return path
+        (tmp_path / "target").mkdir()
+        shutil.copy(path / "tfhub_module.pb", tmp_path / "target")
+        return tmp_path / "target"
+
+    def refused(self, write):
+        with pytest.raises(AlreadyExists, match="the target exists") as raised:
+            write()
+        assert isinstance(raised.value, hub.ExportError)
+        assert isinstance(raised.value, OSError)
+        assert raised.value.error_code == AlreadyExists(None, None, "").error_code
+        assert str(raised.value) == raised.value.message
+        assert type(pickle.loads(pickle.dumps(raised.value))) is type(raised.value)
+
+    def test_module(self, path, target):
+        with tf.Graph().as_default(), v1.Session() as session:
+            module = hub.Module(path)
+            session.run(v1.global_variables_initializer())
+            self.refused(lambda: module.export(str(target), session))
+
+    def test_spec(self, target):
+        def without_variables():
+            x = v1.placeholder(tf.float32, [None])
+            hub.add_signature(inputs=x, outputs=2.0 * x)
+
+        spec = hub.create_module_spec(without_variables)
+        self.refused(lambda: spec.export(str(target)))
+
+    def test_layer(self, path, target):
+        """Which the original has not."""
+        self.refused(lambda: hub.ModuleLayer(path).export_module(target))
+
+    def test_text_embedding(self, target, tmp_path):
+        (tmp_path / "words.txt").write_text("a 1 2\n")
+        embedding = tmp_path / "words.txt"
+        self.refused(lambda: hub.publish_text_embedding(embedding, target))
+
+
+@pytest.mark.parametrize(("folder", "kind"), [("nowhere", hub.HandleError), ("", hub.FormatError)])
+def test_saved_model_that_is_not_there(folder, kind, tmp_path):
+    with pytest.raises(NotFound) as raised:
+        hub.create_module_spec_from_saved_model(str(tmp_path / folder))
+    assert isinstance(raised.value, kind)
 
 
 class TestLoad:

@@ -84,8 +84,8 @@ model.layers[0].export_module({str(tmp_path / "exported")!r})
         shutil.rmtree(folder)
         with pytest.raises(hub.ExportError) as caught:
             model.layers[0].export_module(tmp_path / "m")
-        assert "its asset 'zoo_vocab_1.txt' is gone" in str(caught.value)
-        assert "put the module back" in str(caught.value)
+        assert "its asset 'zoo_vocab_1.txt' is missing" in str(caught.value)
+        assert "of a module that was loaded, put the folder back" in str(caught.value)
         assert os.listdir(tmp_path) == []
 
     def test_leaves_no_file_behind(self, model, tmp_path, monkeypatch):

@@ -25,6 +25,7 @@ FLOORS = [
         "checkpoints.snappy",
         "input_advice",
         "old_names",
+        "saved_models.absent",
         "unfinished",
     ],
     [
@@ -85,7 +86,7 @@ FLOORS = [
     ["function_call"],
     ["graph_state", "lifted_state"],
     ["selection", "symbolic", "xla", "saved_models.inputs", "session_values"],
-    ["saved_models.restored_graph", "saved_models.signatures"],
+    ["saved_models.restored_graph", "saved_models.signatures", "saved_models.pruned"],
     ["saved_models.restored", "saved_models.loaded"],
     ["saved_models.source", "saved_models.tflite"],
     ["saved_models.layer"],

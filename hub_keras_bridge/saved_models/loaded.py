@@ -22,10 +22,18 @@ from hub_keras_bridge.errors import SignatureError, choices
 from hub_keras_bridge.initial import first_values
 from hub_keras_bridge.plan import losses_fed_by
 from hub_keras_bridge.runtime import Runtime
+from hub_keras_bridge.saved_models.absent import absent
+from hub_keras_bridge.saved_models.pruned import Pruner
 from hub_keras_bridge.saved_models.signatures import Signatures, signature_function
 from hub_keras_bridge.selection import Selection, warn_of_unfed_losses
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.variant import DEFAULT_SIGNATURE
+
+# What objects of tf.saved_model.load have for TF1 SavedModels, and this has not.
+_INSTEAD = {
+    "initializer": "its tables fill themselves",
+    "restore": "assign to its variables what tf.train.load_variable(prefix, name) reads",
+}
 
 
 class LoadedModule(tf.Module):
@@ -52,21 +60,37 @@ class LoadedModule(tf.Module):
             several tensors ``x``, or ``x_component_0`` and so on.
         serve: the signature in use, if there is one; ``tf.saved_model.save`` saves
             it as ``serving_default`` if it is told of no others.
+        graph: the variant's graph, each node under its published name; made when
+            it is asked for.
+        asset_paths: its files, each a ``tf.saved_model.Asset``.
+        tensorflow_version: which TensorFlow published it.
+        tensorflow_git_version: of what revision.
     """
 
     # Plain attributes where tf.Module has properties: SavedModels keep no properties.
     variables: Sequence[tf.Variable] = ()
     trainable_variables: Sequence[tf.Variable] = ()
 
+    graph: tf.Graph
+
+    # As the original library names it; false of a TF1 SavedModel.
+    _is_hub_module_v1 = True
+
     def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
         super().__init__(name="hub_module")
         self.spec = spec
+        variant = spec.variant(selection.tags)
+        publisher = variant.published.meta_info_def
+        self.tensorflow_version = publisher.tensorflow_version
+        self.tensorflow_git_version = publisher.tensorflow_git_version
         self._modes = _Modes.of(spec, selection, safe_mode)
         by_node = _create_variables(spec, selection)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
         self.trainable_variables = [v for node, v in by_node.items() if node in trained]
         self._runtime = Runtime(by_node, spec.files.assets)
+        self._pruner = Pruner(self._runtime, variant, spec.files.assets, safe_mode=safe_mode)
+        self._files = [spec.files.assets[name] for name in dict.fromkeys(variant.assets.values())]
         self.regularization_losses: list[Callable[[], tf.Tensor]] = []
         make = functools.partial(signature_function, self._runtime)
         self.signatures = Signatures(spec, selection, safe_mode, make)
@@ -105,6 +129,46 @@ class LoadedModule(tf.Module):
         endpoint = self._modes.training if mode is True else self._modes.inference
         values = _structured(endpoint, endpoint.bind(inputs))
         return vars(self)["__call__"](values, training=mode)
+
+    def prune(self, feeds: Any, fetches: Any) -> Any:
+        """A function from some tensors of the graph to others, on the module's variables.
+
+        Example:
+
+        >>> import hub_keras_bridge as hub
+        >>> def module_fn():
+        ...     x = tf.compat.v1.placeholder(tf.float32, [None], name="x")
+        ...     hidden = tf.multiply(x, 3.0, name="hidden")
+        ...     hub.add_signature(inputs=x, outputs=hidden + 1.0)
+        >>> module = hub.load(hub.create_module_spec(module_fn))
+        >>> hidden = module.prune("x:0", "hidden:0")
+        >>> hidden(tf.constant([1.0, 2.0])).numpy().tolist()
+        [3.0, 6.0]
+
+        Args:
+            feeds: tensors of ``graph``, or their names, in any nest.
+            fetches: tensors, ops or their names, in the nest that the function is
+                to return; in place of an op, which it runs, there is None.
+
+        Returns:
+            A ``tf.types.experimental.ConcreteFunction``, whose arguments are the
+            feeds, flat.
+
+        Raises:
+            SignatureError: there are no such tensors, or they need one that is not
+                fed.
+            UnsafeModuleError: safe mode refuses an op.
+        """
+        return self._pruner.prune(feeds, fetches)
+
+    def __getattr__(self, name: str) -> Any:
+        # Made when asked for. As properties, they would be whenever the module is
+        # saved: TensorFlow looks at all that the class lists.
+        if name == "graph":
+            return self._pruner.graph
+        if name == "asset_paths":
+            return list(map(tf.saved_model.Asset, self._files))
+        raise AttributeError(absent(self, name, _INSTEAD))
 
     def hold_vocabularies(self) -> None:
         """Lets what is saved from now on fill its tables without files.

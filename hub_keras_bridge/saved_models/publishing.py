@@ -16,9 +16,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from hub_keras_bridge import format
+from hub_keras_bridge import format, tf_errors
 from hub_keras_bridge.authoring import ASSET_PATH, as_list, check_collections
-from hub_keras_bridge.errors import FormatError, HandleError, Subject
+from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.spec import ModuleSpec, require_checkpoint
 
@@ -102,7 +102,7 @@ def create_module_spec_from_saved_model(
 
 def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
     if not tf.io.gfile.isdir(path):
-        raise HandleError(
+        raise tf_errors.HandleError(
             "Cannot read a TF1 SavedModel: there is no such directory.",
             subject,
             expected=f"a directory with {format.SAVED_MODEL_FILE}",
@@ -115,7 +115,7 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
         with tf.io.gfile.GFile(file, "rb") as stream:
             saved_model.ParseFromString(stream.read())
     except tf.errors.NotFoundError as error:
-        raise FormatError(
+        raise tf_errors.FormatError(
             f"Cannot read a TF1 SavedModel: {format.SAVED_MODEL_FILE} is missing.",
             subject,
             expected=f"a file {file}",

@@ -71,6 +71,9 @@ class RestoredModel(tf.Module):
     variables: Sequence[tf.Variable] = ()
     trainable_variables: Sequence[tf.Variable] = ()
 
+    # As the original library names it.
+    _is_hub_module_v1 = False
+
     def __init__(
         self,
         path: str,
