@@ -144,6 +144,31 @@ def require_safe(
     found = [finding for plan in plans for finding in findings(plan)]
     made = sorted({node for plan in plans for node in plan.resources})
     found += _in_body([nodes[name] for name in made], (), (), own_state=made)
+    _refuse(found, subject)
+
+
+def require_safe_in_session(
+    variant: Variant, targets: Iterable[str], subject: Subject, fed: Collection[str] = ()
+) -> None:
+    """Refuses what may reach outside of all that a session runs for some nodes.
+
+    A session's graph takes in the whole graph as published. Nothing of the module
+    is cut out of it: what an asset's path waits for runs, too.
+
+    Args:
+        variant: whose graph.
+        targets: tensors and nodes that are run.
+        subject: for the message.
+        fed: tensors that come from outside.
+
+    Raises:
+        UnsafeModuleError: with the names of the nodes.
+    """
+    run = _Run.of(variant, graph.upstream(variant.nodes, targets, fed, subject))
+    _refuse([finding for finding in _in_variant(variant) if run.has(finding)], subject)
+
+
+def _refuse(found: Iterable[Finding], subject: Subject) -> None:
     shown = sorted({str(finding) for finding in found})
     if shown:
         rest = len(shown) - _SHOWN

@@ -203,6 +203,37 @@ class TestTF1Module:
                 signatures["default"]
             hub.load(spec, safe_mode=False).signatures["default"](tf.constant("/x"))
 
+    @pytest.mark.parametrize(
+        "waits", ["asset", "initial", "text_file_init/InitializeTableFromTextFileV2"]
+    )
+    def test_safe_mode_looks_at_all_that_a_session_runs(self, tmp_path, waits):
+        """What an asset's path or an initializer waits for is in no signature."""
+        (tmp_path / "words").write_text("a\n")
+
+        def module_fn():
+            tf.io.write_file(str(tmp_path / "written"), "x", name="write")
+            path = tf.constant(str(tmp_path / "words"), name="asset")
+            v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
+            initializer = tf.lookup.TextFileInitializer(
+                path, tf.string, tf.lookup.TextFileIndex.WHOLE_LINE,
+                tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER,
+            )  # fmt: skip
+            table = tf.lookup.StaticHashTable(initializer, -1)
+            words = v1.placeholder(tf.string, [None])
+            v1.get_variable("v", initializer=tf.constant(1.0, name="initial"))
+            hub.add_signature(inputs=words, outputs=table.lookup(words))
+
+        spec = hub.create_module_spec(module_fn)
+        (meta_graph,) = spec.files.saved_model.meta_graphs
+        (node,) = (node for node in meta_graph.graph_def.node if node.name == waits)
+        node.input.append("^write")
+        with tf.Graph().as_default():
+            with pytest.raises(hub.UnsafeModuleError, match=r"write \(WriteFile"):
+                hub.load(spec).signatures["default"]
+            signature = hub.load(spec, safe_mode=False).signatures["default"]
+            assert run(signature(tf.constant(["a", "b"])))["default"].tolist() == [0, -1]
+        assert (tmp_path / "written").exists()
+
     def test_moves_no_hub_module_to_another_scope(self, scale_spec):
         with tf.Graph().as_default():
             hub.load(scale_spec)
