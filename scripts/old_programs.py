@@ -13,7 +13,6 @@ from pathlib import Path
 from original import environment
 
 _TESTS = Path(__file__).resolve().parent.parent / "tests"
-_ENVIRONMENT = _TESTS.parent / "build" / "original-library"
 sys.path.insert(0, str(_TESTS))
 
 from old_code import registry  # noqa: E402, from the tests
@@ -50,14 +49,7 @@ def _report(behavior: str, found: dict[str, object], recorded: dict[str, object]
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--environment",
-        type=Path,
-        default=_ENVIRONMENT,
-        metavar="FOLDER",
-        help="the original library's virtual environment; built if it is not there "
-        "(default: build/original-library)",
-    )
+    environment.add_option(parser)
     parser.add_argument("--record", action="store_true", help="write what is found")
     parser.add_argument("name", nargs="*", help="a program; without any, all of them")
     arguments = parser.parse_args()

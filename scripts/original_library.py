@@ -34,7 +34,6 @@ import hub_keras_bridge as hub
 
 _SCRIPTS = Path(__file__).resolve().parent
 _GOLDEN = _SCRIPTS.parent / "tests" / "golden" / "zoo"
-_ENVIRONMENT = _SCRIPTS.parent / "build" / "original-library"
 _REAL = "HUB_KERAS_BRIDGE_REAL"
 
 
@@ -61,14 +60,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--environment",
-        type=Path,
-        default=_ENVIRONMENT,
-        metavar="FOLDER",
-        help="the original library's virtual environment; built if it is not there "
-        "(default: build/original-library)",
-    )
+    environment.add_option(parser)
     parser.add_argument(
         "--module",
         type=Path,

@@ -26,13 +26,7 @@ _RECORDED = _ROOT / "tests" / "golden" / "published_graphs.json.xz"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--environment",
-        type=Path,
-        default=_ROOT / "build" / "original-library",
-        metavar="FOLDER",
-        help="the original library's virtual environment; built if it is not there",
-    )
+    environment.add_option(parser)
     parser.add_argument("--module", action="append", default=[], metavar="FOLDER")
     parser.add_argument("--record", action="store_true", help="write what the original built")
     arguments = parser.parse_args()

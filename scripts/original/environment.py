@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ PACKAGES = {"tensorflow-cpu": "2.15.1", "tensorflow-hub": "0.15.0"}
 # tensorflow-hub 0.15 imports pkg_resources, which setuptools 80 and later drop.
 _REQUIREMENTS = [*(f"{name}=={version}" for name, version in PACKAGES.items()), "setuptools<80"]
 
+_DEFAULT = Path(__file__).resolve().parents[2] / "build" / "original-library"
+
 _FITTING = [(3, 9), (3, 10), (3, 11)]
 
 _ASK_PYTHON = "import json, sys; print(json.dumps(sys.version_info[:2]))"
@@ -21,6 +24,18 @@ _ASK_PACKAGES = (
     "import json, sys, importlib.metadata as m;"
     "print(json.dumps({name: m.version(name) for name in sys.argv[1:]}))"
 )
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """The option that names the environment's folder."""
+    parser.add_argument(
+        "--environment",
+        type=Path,
+        default=_DEFAULT,
+        metavar="FOLDER",
+        help="the original library's virtual environment; built if it is not there "
+        "(default: build/original-library)",
+    )
 
 
 def prepare(folder: Path) -> Path:
