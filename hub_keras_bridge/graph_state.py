@@ -193,10 +193,9 @@ class GraphState:
         if prefix is None or not self.variables:
             return
         checkpoint = Checkpoint(prefix, self._spec.subject)
-        checkpoint.keep_for(self._graph)
         for facts, _ in self.variables:
             checkpoint.check(facts)
-        tf.compat.v1.train.init_from_checkpoint(checkpoint.prefix, self._by_name)
+        tf.compat.v1.train.init_from_checkpoint(checkpoint.prefix_for(self._graph), self._by_name)
 
     def _apply_in_function(
         self, endpoint: Endpoint, given: Mapping[str, tf.Tensor], name: str

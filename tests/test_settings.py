@@ -1,6 +1,7 @@
 """The original's settings: variables of the environment, and absl's flags behind them."""
 
 import re
+from contextlib import contextmanager
 
 import pytest
 from absl import flags
@@ -13,12 +14,31 @@ FLAGS = flags.FLAGS
 VARIABLES = ("TFHUB_CACHE_DIR", "TFHUB_MODEL_LOAD_FORMAT")
 
 
+@contextmanager
+def without_flags():
+    """As if nobody had defined them; what is defined meanwhile goes again."""
+    names = (settings.CACHE_DIR.flag, settings.LOAD_FORMAT.flag)
+    saved = {name: FLAGS[name] for name in names}
+    for name in names:
+        delattr(FLAGS, name)
+    try:
+        yield
+    finally:
+        for name, flag in saved.items():
+            if name in FLAGS:
+                delattr(FLAGS, name)
+            FLAGS[name] = flag
+
+
 @pytest.fixture(autouse=True)
-def _unset(monkeypatch):
+def _own_flags(monkeypatch):
+    """Nothing is set, and the flags are this package's: other tests import the original."""
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    with flagsaver.flagsaver():
-        yield
+    with without_flags():
+        settings._define_flags()
+        with flagsaver.flagsaver():
+            yield
 
 
 def parse(*argv):
@@ -71,15 +91,9 @@ def test_without_parsing():
         assert cache_entries.directory().endswith("tfhub_modules")
         assert remote.load_format() == "AUTO"
         FLAGS.mark_as_parsed()
-    saved = {name: FLAGS[name] for name in (settings.CACHE_DIR.flag, settings.LOAD_FORMAT.flag)}
-    for name in saved:
-        delattr(FLAGS, name)
-    try:
+    with without_flags():
         assert settings.CACHE_DIR.value is None
         assert remote.load_format() == "AUTO"
-    finally:
-        for name, flag in saved.items():
-            FLAGS[name] = flag
 
 
 def test_a_format_that_is_none():
@@ -112,17 +126,11 @@ def test_flags_tell_what_they_are():
 @pytest.mark.parametrize("default", [None, "/theirs"])
 def test_nobody_else_is_in_the_way(default):
     """The original, or a program, defines flags of the same names: after these, and before."""
-    saved = {name: FLAGS[name] for name in (settings.CACHE_DIR.flag, settings.LOAD_FORMAT.flag)}
-    try:
-        flags.DEFINE_string("tfhub_cache_dir", default, "theirs")
-        flags.DEFINE_enum("tfhub_model_load_format", "AUTO", list(settings.LOAD_FORMATS), "theirs")
-        assert FLAGS["tfhub_cache_dir"].help == "theirs"
-        settings._define_flags()
-        assert FLAGS["tfhub_cache_dir"].help == "theirs"
-        assert settings.CACHE_DIR.value == default
-        parse("--tfhub_cache_dir=/flag")
-        assert cache_entries.directory() == "/flag"
-    finally:
-        for name, flag in saved.items():
-            delattr(FLAGS, name)
-            FLAGS[name] = flag
+    flags.DEFINE_string("tfhub_cache_dir", default, "theirs")
+    flags.DEFINE_enum("tfhub_model_load_format", "AUTO", list(settings.LOAD_FORMATS), "theirs")
+    assert FLAGS["tfhub_cache_dir"].help == "theirs"
+    settings._define_flags()
+    assert FLAGS["tfhub_cache_dir"].help == "theirs"
+    assert settings.CACHE_DIR.value == default
+    parse("--tfhub_cache_dir=/flag")
+    assert cache_entries.directory() == "/flag"

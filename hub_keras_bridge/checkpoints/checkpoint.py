@@ -12,6 +12,7 @@ import tensorflow as tf
 from hub_keras_bridge import compat
 from hub_keras_bridge.checkpoints.index import check_index
 from hub_keras_bridge.errors import CheckpointError, Subject, choices
+from hub_keras_bridge.fetch import files
 from hub_keras_bridge.variant import VariableFacts
 
 
@@ -24,7 +25,7 @@ class Checkpoint:
         key: TF1 name -> name in the checkpoint.
 
     Attributes:
-        prefix: the same, or a way to it without wildcard characters.
+        prefix: the same, or a way to it that TensorFlow does not take for another thing.
 
     Raises:
         CheckpointError: it cannot be opened.
@@ -55,10 +56,17 @@ class Checkpoint:
                 advice="fetch the module again, or pass the path that was given to Saver.save()",
             ) from error
 
-    def keep_for(self, graph: tf.Graph) -> None:
-        """Stays readable for as long as a graph, which may restore from it."""
+    def prefix_for(self, graph: tf.Graph) -> str:
+        """The prefix for ``init_from_checkpoint``, readable for as long as a graph lives.
+
+        Some remote file systems take any prefix for a folder, in which TensorFlow
+        would look for the newest of its checkpoints; of theirs it gets a copy.
+        """
+        if self._alias is None and files.is_folder(self.prefix):
+            self._alias, self.prefix = _copied(self.prefix)
         if self._alias is not None:
             weakref.finalize(graph, self._alias.cleanup)
+        return self.prefix
 
     def has(self, facts: VariableFacts) -> bool:
         """Whether there is an entry for a variable."""
@@ -147,6 +155,16 @@ def _without_wildcards(prefix: str) -> tuple[tempfile.TemporaryDirectory | None,
     link = os.path.join(alias.name, "variables")
     os.symlink(folder, link)
     return alias, os.path.join(link, name)
+
+
+def _copied(prefix: str) -> tuple[tempfile.TemporaryDirectory, str]:
+    """The folder of a copy of a checkpoint, and the prefix of the copy."""
+    folder, name = os.path.split(prefix)
+    copy = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
+    for file in files.names_in(folder):
+        if file.startswith(f"{name}."):
+            files.copy(f"{folder}/{file}", os.path.join(copy.name, file))
+    return copy, os.path.join(copy.name, name)
 
 
 def write_checkpoint(
