@@ -50,9 +50,12 @@ def test_broken_file(file, tmp_path, capsys):
 
 
 def test_target_that_exists(file, tmp_path, capsys):
-    assert run(file, tmp_path) == 1
+    target = tmp_path / "module"
+    target.mkdir()
+    (target / "saved_model.pb").touch()
+    assert run(file, target) == 1
     assert "the target exists" in capsys.readouterr().err
-    assert os.listdir(tmp_path) == ["vectors.txt"]
+    assert os.listdir(target) == ["saved_model.pb"]
 
 
 def test_no_file(tmp_path, capsys):
