@@ -13,6 +13,14 @@ from hub_keras_bridge.errors import ExportError, HubError, Subject
 from hub_keras_bridge.targets import local_target, require_free_target, require_no_module
 from hub_keras_bridge.unfinished import unfinished
 
+# Of a session that gives values, for who runs it to handle; they say nothing of the disk.
+_OF_SESSIONS = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.UnavailableError,
+)
+
 _PROBLEM = "Cannot write a TF1 Hub module."
 
 
@@ -158,6 +166,8 @@ def _told(path: str, subject: Subject, problem: str) -> Iterator[None]:
     """Says of an error on disk what it hindered."""
     try:
         yield
+    except _OF_SESSIONS:
+        raise
     except (OSError, tf.errors.OpError) as error:
         if isinstance(error, HubError):
             raise

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from hub_keras_bridge import compat
+from hub_keras_bridge import compat, tf_errors
 from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import GraphModeError, InputError, choices
@@ -63,8 +64,12 @@ class GraphState:
             tf.compat.v1.train.Saver(self._by_name, sharded=True) if self._by_name else None
         )
 
-    def save(self, session: tf.compat.v1.Session, prefix: str) -> None:
-        """Writes a checkpoint of the module's variables, under their published names."""
+    def saver(self, session: tf.compat.v1.Session) -> Callable[[str], None] | None:
+        """What writes a checkpoint of the values in a session at a prefix; None without variables.
+
+        Raises:
+            GraphModeError: the session is of another graph.
+        """
         if session.graph is not self._graph:
             raise GraphModeError(
                 "Cannot export a hub.Module: the session is of another graph.",
@@ -73,10 +78,21 @@ class GraphState:
                 found="one of another graph",
                 advice="pass the session that runs the module",
             )
-        if self._saver is None:
-            return
-        with self._graph.as_default():
-            self._saver.save(session, prefix, write_meta_graph=False, write_state=False)
+        return functools.partial(self._save, session) if self._saver else None
+
+    def _save(self, session: tf.compat.v1.Session, prefix: str) -> None:
+        assert self._saver is not None
+        try:
+            with self._graph.as_default():
+                self._saver.save(session, prefix, write_meta_graph=False, write_state=False)
+        except tf.errors.FailedPreconditionError as error:
+            raise tf_errors.UninitializedError(
+                "Cannot export a hub.Module: the session has no values of its variables.",
+                self._variant.subject,
+                expected="variables that were initialized or restored in this session",
+                found=error.message,
+                advice="run tf.compat.v1.global_variables_initializer() in the session first",
+            ) from error
 
     def apply(
         self, endpoint: Endpoint, given: Mapping[str, tf.Tensor], name: str

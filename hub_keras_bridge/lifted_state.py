@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import tensorflow as tf
 
@@ -72,7 +72,7 @@ class LiftedState:
             )
         return add_call(endpoint, given, name, self._outside, training=self._trainable)
 
-    def save(self, *_: Any) -> NoReturn:
+    def saver(self, session: tf.compat.v1.Session) -> NoReturn:  # noqa: ARG002
         """Refuses: the values are in no session."""
         raise GraphModeError(
             "Cannot export a hub.Module that was made in a function of TensorFlow 2.",

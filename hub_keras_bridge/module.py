@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -22,7 +21,8 @@ from hub_keras_bridge.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.variant import by_name
 
 # What TensorFlow takes for the name of an outermost scope.
-_SCOPE_NAME = r"[A-Za-z0-9.][A-Za-z0-9_.\\>-]*(/[A-Za-z0-9_.\\>-]+)*"
+# It cannot put names under one that begins with a digit.
+_SCOPE_NAME = r"[A-Za-z.][A-Za-z0-9_.\\>-]*(/[A-Za-z_.\\>-][A-Za-z0-9_.\\>-]*)*"
 
 
 class Module:
@@ -82,7 +82,7 @@ class Module:
     ) -> None:
         _check_name(name)
         self._spec = load_module_spec(spec)
-        self._trainable = trainable
+        self._trainable = bool(trainable)
         self._variant = self._spec.variant(tags)
         self._tags = set(self._variant.tags)
         # State lies outside whatever loop, branch or function the module is made in.
@@ -102,10 +102,10 @@ class Module:
         self._name = scope.split("/")[-2]
         self._state: GraphState | LiftedState
         if lifted:
-            self._state = LiftedState(self._spec, self._variant, scope, trainable)
+            self._state = LiftedState(self._spec, self._variant, scope, self._trainable)
         else:
             with tf.init_scope(), tf.name_scope(scope.removesuffix(f"{self._name}/")):
-                self._state = GraphState(self._spec, self._variant, scope, trainable)
+                self._state = GraphState(self._spec, self._variant, scope, self._trainable)
 
     def __repr__(self) -> str:
         return f"<hub_keras_bridge.Module {self._state.scope!r} of {self._spec!r}>"
@@ -152,10 +152,8 @@ class Module:
 
     @property
     def variables(self) -> list[tf.Variable]:
-        """All variables, slices one by one, sorted by name."""
-        return sorted(
-            (variable for _, variable in self._state.variables), key=lambda variable: variable.name
-        )
+        """All variables in the order of ``variable_map``'s sorted names; slices one by one."""
+        return list(tf.nest.flatten([each for _, each in sorted(self.variable_map.items())]))
 
     @property
     def variable_map(self) -> dict[str, tf.Variable | list[tf.Variable]]:
@@ -189,9 +187,7 @@ class Module:
         >>> hub.ModuleLayer(path)([1.0]).numpy().tolist()
         [5.0]
         """
-        save = functools.partial(self._state.save, session)
-        has_variables = bool(self._state.variables)
-        export.write_module(os.fspath(path), self._spec.files, save if has_variables else None)
+        export.write_module(os.fspath(path), self._spec.files, self._state.saver(session))
 
     def get_signature_names(self) -> list[str]:
         """Names of the signatures of the module's variant."""
@@ -307,7 +303,7 @@ def _check_name(name: Any) -> None:
     if not isinstance(name, str) or not re.fullmatch(_SCOPE_NAME, name):
         raise InputError(
             "Cannot make a hub.Module: its name cannot be a scope's.",
-            expected="letters, digits and _.-/ , the first a letter, digit or dot",
+            expected="letters, digits and _.-/ , the first a letter or dot",
             found=repr(name),
             advice="pass a name like 'encoder', or none",
         )

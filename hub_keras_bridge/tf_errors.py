@@ -54,6 +54,12 @@ class FormatError(_OfBoth, errors.FormatError, tf.errors.NotFoundError):
     """A folder lacks a file that makes it a module, which the original library opens."""
 
 
+class UninitializedError(_OfBoth, errors.ExportError, tf.errors.FailedPreconditionError):
+    """What is to be exported has no values in the session."""
+
+    kind = tf.errors.FailedPreconditionError
+
+
 class ExportError(_OfBoth, errors.ExportError, tf.errors.AlreadyExistsError):
     """A target is taken; the original library finds a file there that it is to make."""
 

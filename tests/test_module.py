@@ -217,6 +217,21 @@ class TestState:
         assert np.abs(found).max() > 0
         np.testing.assert_array_equal(found, session.run(output))
 
+    def test_order_of_variables(self, session):
+        """As recorded from the original: by name, slices by number, not by letters."""
+
+        def module_fn():
+            x = v1.placeholder(tf.float32, [])
+            for name in ("w1", "w-1", "w", "w/b"):
+                v1.get_variable(name, initializer=1.0)
+            sliced = v1.get_variable("s", [12], partitioner=tf.compat.v1.fixed_size_partitioner(12))
+            hub.add_signature(inputs=x, outputs=x * tf.reduce_sum(sliced))
+
+        module = hub.Module(hub.create_module_spec(module_fn))
+        assert [variable.op.name.removeprefix("module/") for variable in module.variables] == [
+            *(f"s/part_{number}" for number in range(12)), "w", "w-1", "w/b", "w1",
+        ]  # fmt: skip
+
 
 class TestControlFlow:
     """A module applied inside loops, branches and other modules."""
@@ -354,7 +369,7 @@ class TestErrors:
             "tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer"
         )
 
-    @pytest.mark.parametrize("name", ["", "a b", "/a", "a/", None, 3])
+    @pytest.mark.parametrize("name", ["", "a b", "/a", "a/", "1a", None, 3])
     def test_names_that_are_no_scopes(self, name, scale_path, session):
         with pytest.raises(hub.InputError, match="cannot be a scope's") as caught:
             hub.Module(scale_path, name=name)
@@ -384,6 +399,34 @@ class TestErrors:
             assert isinstance(caught.value, RuntimeError)
             assert caught.value.found == found
             assert "tensor.numpy()" in caught.value.advice
+
+    def test_a_session_without_values(self, scale_path, session, tmp_path):
+        module = hub.Module(scale_path)
+        with pytest.raises(tf.errors.FailedPreconditionError) as caught:
+            module.export(tmp_path / "m", session)
+        assert isinstance(caught.value, hub.ExportError)
+        assert "global_variables_initializer()" in caught.value.advice
+        assert not (tmp_path / "m").exists()
+
+    def test_a_session_that_is_lost(self, scale_path, session, tmp_path):
+        """Programs catch what TensorFlow raised, and begin anew."""
+
+        class Lost(v1.Session):
+            def run(self, *_, **__):
+                raise tf.errors.UnavailableError(None, None, "worker gone")
+
+        with pytest.raises(tf.errors.UnavailableError, match="worker gone"):
+            hub.Module(scale_path).export(tmp_path / "m", Lost())
+        assert not (tmp_path / "m").exists()
+
+    def test_a_session_of_another_graph_for_a_module_without_variables(self, session, tmp_path):
+        def double():
+            x = v1.placeholder(tf.float32, [None])
+            hub.add_signature(inputs=x, outputs=2.0 * x)
+
+        module = hub.Module(hub.create_module_spec(double))
+        with pytest.raises(RuntimeError, match="session is of another graph"):
+            module.export(tmp_path / "m", v1.Session(graph=tf.Graph()))
 
     def test_a_session_of_another_graph(self, scale_path, session, tmp_path):
         module = hub.Module(scale_path)
