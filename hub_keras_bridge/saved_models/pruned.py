@@ -61,22 +61,7 @@ class Pruner:
         return graph
 
     def prune(self, feeds: Any, fetches: Any) -> Any:
-        """A function from some tensors of the graph to others.
-
-        Args:
-            feeds: tensors of ``graph``, or their names, in any nest.
-            fetches: tensors, ops or their names, in the nest that the function is
-                to return; in place of an op, which it runs, there is None.
-
-        Returns:
-            A ``tf.types.experimental.ConcreteFunction``, whose arguments are the
-            feeds, flat.
-
-        Raises:
-            SignatureError: there are no such tensors, or they need one that is not
-                fed.
-            UnsafeModuleError: safe mode refuses an op.
-        """
+        """A function from some tensors of the graph to others; see ``LoadedModule.prune``."""
         variant = self._variant
         fed = [_tensor(self.graph, each, variant.subject) for each in _flat(feeds)]
         wanted = [_element(self.graph, each, variant.subject) for each in _flat(fetches)]
