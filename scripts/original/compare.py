@@ -49,7 +49,7 @@ class Row:
         self.count += 1
         self.names(name, here, original)
         for part in here.keys() & original.keys():
-            self._close(f"{name} ({part})", np.asarray(here[part]), np.asarray(original[part]))
+            self._close(f"{name} ({part})", _array(here[part]), _array(original[part]))
 
     def _close(self, name: str, here: np.ndarray, original: np.ndarray) -> None:
         if (here.dtype, here.shape) != (original.dtype, original.shape):
@@ -72,6 +72,12 @@ class Row:
         random = f"random: {', '.join(self.random)}" if self.random else ""
         compared = f"{self.count} within {self.worst:.1e}" if self.count else ""
         return "; ".join(filter(None, [compared, random]))
+
+
+def _array(value: Any) -> np.ndarray:
+    """The value, texts as objects: a single one NumPy has as an array of its length."""
+    array = np.asarray(value)
+    return array.astype(object) if array.dtype.kind == "S" else array
 
 
 def relative_difference(here: np.ndarray, original: np.ndarray) -> float:
