@@ -14,8 +14,6 @@ from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import GraphModeError, InputError, choices
 from hub_keras_bridge.function_call import add_call
 from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
-from hub_keras_bridge.graphs.calls import check_calls
-from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.plan import Plan
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
@@ -44,13 +42,10 @@ class GraphState:
         self._variant = variant
         self._trainable = trainable
         self._graph = tf.compat.v1.get_default_graph()
-        need_registered(variant.published.graph_def, variant.subject)
+        self._published = variant.with_files(spec.files.assets)
         self._require_free_names()
         with refusing(variant.subject):
-            check_calls(variant.published.graph_def)
             self._has_nested_loops = contexts.has_nested_loops(variant.published)
-            paths = {tensor: spec.files.assets[name] for tensor, name in variant.assets.items()}
-            self._published = published.with_files(variant.published, paths)
             self._import(published.state(self._published, scope, trainable=trainable), {}, scope)
             self._tensors = {
                 f"{node}:0": self._graph.get_tensor_by_name(f"{scope}{node}:0")

@@ -7,7 +7,7 @@ name them (``tf.compat.v1.GraphKeys``). Reading them builds no graph.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -20,8 +20,10 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from hub_keras_bridge import compat, format
 from hub_keras_bridge.checkpoints import partitions
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
-from hub_keras_bridge.graphs import graph
+from hub_keras_bridge.graphs import graph, published
+from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.legacy import modernize
+from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.tensor_info import ParsedTensorInfo, parse_tensor_info
 
@@ -148,6 +150,22 @@ class Variant:
         """The graph in terms that a TensorFlow 2 function can run."""
         with refusing(self.subject, *_GRAPH):
             return modernize(self.published)
+
+    def with_files(self, assets: Mapping[str, str]) -> meta_graph_pb2.MetaGraphDef:
+        """The whole graph as published, to be imported where its files are these.
+
+        Args:
+            assets: file name below ``assets/`` -> path of the file.
+
+        Raises:
+            UnknownOpError: TensorFlow lacks an op.
+            FormatError: the graph has functions that TensorFlow would not survive.
+        """
+        need_registered(self.published.graph_def, self.subject)
+        with refusing(self.subject):
+            check_calls(self.published.graph_def)
+        paths = {tensor: assets[name] for tensor, name in self.assets.items()}
+        return published.with_files(self.published, paths)
 
     @cached_property
     def nodes(self) -> dict[str, node_def_pb2.NodeDef]:

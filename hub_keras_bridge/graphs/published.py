@@ -18,6 +18,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge import compat
+from hub_keras_bridge.graphs.graph import node_name, nodes_by_name
 
 MetaGraph: TypeAlias = meta_graph_pb2.MetaGraphDef
 
@@ -39,9 +40,9 @@ def with_files(meta_graph: MetaGraph, paths: Mapping[str, str]) -> MetaGraph:
     """
     result = MetaGraph()
     result.CopyFrom(meta_graph)
-    nodes = {node.name: node for node in result.graph_def.node}
+    nodes = nodes_by_name(result.graph_def)
     for tensor, path in paths.items():
-        node = nodes.get(tensor.partition(":")[0])
+        node = nodes.get(node_name(tensor))
         if node is not None and node.op == "Const":
             node.attr["value"].tensor.string_val[:] = [path.encode()]
     if paths:

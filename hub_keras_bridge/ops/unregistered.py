@@ -26,7 +26,7 @@ def _ops(nodes: Iterable[node_def_pb2.NodeDef]) -> set[str]:
 
 
 def need_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
-    """Checks that TensorFlow has all ops of a graph.
+    """Checks that TensorFlow has all ops of a graph and of the functions that it calls.
 
     Raises:
         UnknownOpError: it has not; the package is named that has.

@@ -13,9 +13,6 @@ import tensorflow as tf
 
 from hub_keras_bridge import audit
 from hub_keras_bridge.errors import SignatureError, Subject, choices
-from hub_keras_bridge.graphs import published
-from hub_keras_bridge.graphs.calls import check_calls
-from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.plan import Plan, plan, plan_initialization, unfed_placeholders
 from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.soundness import refusing
@@ -48,13 +45,10 @@ class Pruner:
             UnknownOpError: TensorFlow lacks an op.
             FormatError: TensorFlow does not accept the graph.
         """
-        meta_graph, subject = self._variant.published, self._variant.subject
-        need_registered(meta_graph.graph_def, subject)
-        paths = {tensor: self._assets[name] for tensor, name in self._variant.assets.items()}
-        with refusing(subject), tf.Graph().as_default() as graph:
-            check_calls(meta_graph.graph_def)
+        meta_graph = self._variant.with_files(self._assets)
+        with refusing(self._variant.subject), tf.Graph().as_default() as graph:
             tf.graph_util.import_graph_def(
-                published.with_files(meta_graph, paths).graph_def,
+                meta_graph.graph_def,
                 name="",
                 producer_op_list=meta_graph.meta_info_def.stripped_op_list,
             )
