@@ -388,10 +388,7 @@ def _raise_version(graph_def: graph_pb2.GraphDef) -> None:
 
 
 def _check_ops(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
-    need_registered(graph_def, subject)
-    used = library.reachable(graph_def.library, graph_def.node)
-    nodes = [*graph_def.node, *(n for f in used.function for n in f.node_def)]
-    known = {op: compat.op_def(op) for op in {node.op for node in nodes}}
+    known = {op: compat.op_def(op) for op in need_registered(graph_def, subject)}
     by_reference = sorted(
         name for name, op in known.items() if op and any(arg.is_ref for arg in op.input_arg)
     )

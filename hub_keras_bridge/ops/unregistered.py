@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import tensorflow as tf
-from tensorflow.core.framework import graph_pb2, node_def_pb2
+from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge import compat, tf_errors
 from hub_keras_bridge.errors import Subject, choices
@@ -15,23 +15,31 @@ from hub_keras_bridge.ops.packages import advice_about
 
 def unregistered(graph_def: graph_pb2.GraphDef) -> list[str]:
     """Ops of a graph, and of the functions that it calls, that are not registered."""
-    used = library.reachable(graph_def.library, graph_def.node)
-    bodies = (node for function in used.function for node in function.node_def)
-    functions = {function.signature.name for function in used.function}
-    return sorted(_ops([*graph_def.node, *bodies]) - functions)
+    return _unknown(_used(graph_def))
 
 
-def _ops(nodes: Iterable[node_def_pb2.NodeDef]) -> set[str]:
-    return {op for op in {node.op for node in nodes} if compat.op_def(op) is None}
+def _used(graph_def: graph_pb2.GraphDef) -> set[str]:
+    called = library.reachable(graph_def.library, graph_def.node).function
+    bodies = (node for function in called for node in function.node_def)
+    functions = {function.signature.name for function in called}
+    return {node.op for node in (*graph_def.node, *bodies)} - functions
 
 
-def need_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
+def _unknown(ops: Iterable[str]) -> list[str]:
+    return sorted(op for op in ops if compat.op_def(op) is None)
+
+
+def need_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> set[str]:
     """Checks that TensorFlow has all ops of a graph and of the functions that it calls.
+
+    Returns:
+        These ops, by name.
 
     Raises:
         UnknownOpError: it has not; the package is named that has.
     """
-    if unknown := unregistered(graph_def):
+    used = _used(graph_def)
+    if unknown := _unknown(used):
         raise tf_errors.UnknownOpError(
             "Cannot run a TF1 Hub module: it uses ops that are not registered.",
             subject,
@@ -39,3 +47,4 @@ def need_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
             found=choices(unknown),
             advice=advice_about(unknown),
         )
+    return used
