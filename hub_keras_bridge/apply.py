@@ -44,6 +44,7 @@ def apply_to_file(
     limit: int | None = None,
     overwrite: bool = False,
     safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
     progress: Progress | None = None,
 ) -> Applied:
     """Runs one signature of a TF1 Hub module over a file of examples.
@@ -92,6 +93,8 @@ def apply_to_file(
         limit: how many examples to take at most.
         overwrite: whether to replace a file that is there.
         safe_mode: whether to refuse a module that reaches outside its graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
         progress: told how many more bytes of the input file were read.
 
     Returns:
@@ -115,6 +118,7 @@ def apply_to_file(
         tags=tags,
         fixed=fixed,
         safe_mode=safe_mode,
+        trusted_ops=trusted_ops,
     )
     require_holds(writes, runner.outputs)
     size = _batch_size(batch_size, runner)

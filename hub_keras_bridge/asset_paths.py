@@ -2,7 +2,7 @@
 
 A path is followed through ``Identity`` and as the argument of a function, if
 every call of the function passes a path; not through anything that could make
-another path of it.
+another path of it. What nothing calls in sight, such as a gradient, has none.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 
-from hub_keras_bridge.graphs.graph import is_control, same_value, tensor_name
+from hub_keras_bridge.graphs.graph import is_control, node_name, tensor_name
 from hub_keras_bridge.graphs.library import named_functions
 
 Nodes = Mapping[str, node_def_pb2.NodeDef]
@@ -20,9 +20,36 @@ Nodes = Mapping[str, node_def_pb2.NodeDef]
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 
 
-def own_paths(
-    graph_def: graph_pb2.GraphDef, paths: Collection[str]
-) -> dict[str | None, Collection[str]]:
+class OwnPaths:
+    """The tensors of a graph, or of a function's body, that are such a path.
+
+    Args:
+        nodes: the graph or the body, by name.
+        given: tensors that are known to be.
+    """
+
+    def __init__(self, nodes: Nodes, given: Collection[str] = ()) -> None:
+        self.nodes = nodes
+        # Each tensor is followed once, however many read it.
+        self._known = dict.fromkeys(given, True)
+
+    def has(self, reference: str) -> bool:
+        """Whether a node's input, as the node has it, is one."""
+        passed = []
+        tensor = tensor_name(reference)
+        while tensor not in self._known:
+            self._known[tensor] = False  # ends where a damaged graph goes in circles
+            passed.append(tensor)
+            node = self.nodes.get(node_name(tensor))
+            if node is None or node.op != "Identity" or not node.input:
+                break
+            tensor = tensor_name(node.input[0])
+        found = self._known[tensor]
+        self._known.update(dict.fromkeys(passed, found))
+        return found
+
+
+def own_paths(graph_def: graph_pb2.GraphDef, paths: Collection[str]) -> dict[str | None, OwnPaths]:
     """Where paths of the module's own assets come in.
 
     Args:
@@ -30,41 +57,32 @@ def own_paths(
         paths: tensors of the graph that are such paths.
 
     Returns:
-        Name of a function -> those of its arguments, as tensor names, that are
-        such a path in every call; under None, ``paths``.
+        Name of a function -> what its body has of them; under None, the graph.
     """
     functions = {function.signature.name: function for function in graph_def.library.function}
-    if not functions:
-        return {None: frozenset(paths)}
     bodies: dict[str | None, Nodes] = {None: _by_name(graph_def.node)}
     bodies |= {name: _by_name(function.node_def) for name, function in functions.items()}
-    own: dict[str | None, Collection[str]] = {None: frozenset(paths)}
-    own |= {name: frozenset(_arguments(function)) for name, function in functions.items()}
-    narrowed = True
-    while narrowed:  # ends, since sets only shrink
-        narrowed = False
-        for caller, nodes in bodies.items():
-            for callee, passed in _calls(nodes.values(), functions):
-                arguments = _arguments(functions[callee])
-                kept = {
-                    argument
-                    for argument, reference in zip(arguments, passed, strict=False)
-                    if argument in own[callee] and is_own_path(reference, nodes, own[caller])
-                }
-                if kept != own[callee]:
-                    own[callee], narrowed = kept, True
-    return own
-
-
-def is_own_path(reference: str, nodes: Nodes, own: Collection[str]) -> bool:
-    """Whether a node's input is the path of an asset of the module's.
-
-    Args:
-        reference: the input, as the node has it.
-        nodes: the graph or the function's body that the node is in, by name.
-        own: what :func:`own_paths` says of that body.
-    """
-    return any(tensor_name(same) in own for same in same_value(nodes, reference))
+    found: dict[str | None, OwnPaths] = {None: OwnPaths(bodies[None], paths)}
+    calls = {caller: list(_calls(nodes.values(), functions)) for caller, nodes in bodies.items()}
+    left = dict.fromkeys(functions, 0)
+    for callees in calls.values():
+        for callee, _ in callees:
+            left[callee] += 1
+    passed: dict[str, set[str]] = {}
+    # Each after all that call it; those that call themselves are never reached.
+    waiting: list[str | None] = [None, *(name for name, count in left.items() if not count)]
+    while waiting:
+        caller = waiting.pop()
+        if caller is not None:
+            found[caller] = OwnPaths(bodies[caller], passed.get(caller, ()))
+        for callee, inputs in calls[caller]:
+            arguments = zip(_arguments(functions[callee]), inputs, strict=False)
+            own = {argument for argument, reference in arguments if found[caller].has(reference)}
+            passed[callee] = passed[callee] & own if callee in passed else own
+            left[callee] -= 1
+            if not left[callee]:
+                waiting.append(callee)
+    return {name: found.get(name) or OwnPaths(nodes) for name, nodes in bodies.items()}
 
 
 def _calls(

@@ -2,26 +2,29 @@
 
 A module is a program that someone else wrote. Its ops are looked up in a
 reviewed list (:mod:`ops.reach`), those in functions too, before anything runs.
-Safe mode asks about the graphs that a layer would run; :func:`audit_module`
-about all that was published, whether anything runs it or not.
+Safe mode asks about the very graphs that TensorFlow is about to import; of what
+was published, :func:`audit_module` tells the rest as well, which nothing runs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import weakref
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from hub_keras_bridge.asset_paths import Nodes, is_own_path, own_paths
+from hub_keras_bridge import compat
+from hub_keras_bridge.asset_paths import OwnPaths, own_paths
 from hub_keras_bridge.errors import Subject, UnsafeModuleError
 from hub_keras_bridge.graphs import graph, library
-from hub_keras_bridge.legible import legible
+from hub_keras_bridge.legible import legible, set_of
 from hub_keras_bridge.ops.packages import package_of
-from hub_keras_bridge.ops.reach import Reach, reach_of
+from hub_keras_bridge.ops.reach import Reach, reach_of, reach_of_op
 from hub_keras_bridge.ops.unregistered import unregistered
-from hub_keras_bridge.plan import Plan, losses_fed_by, standing_losses, unfed_placeholders
+from hub_keras_bridge.plan import Plan, uses
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import Variant
 
 # Ops that do no more than read a file, and which input is its path.
@@ -94,7 +97,12 @@ class Audit:
     @property
     def is_safe(self) -> bool:
         """Whether safe mode takes every signature of every variant."""
-        return not any(finding.needed_by for finding in self.findings)
+        return not self.refused_ops
+
+    @property
+    def refused_ops(self) -> frozenset[str]:
+        """What ``trusted_ops`` must have for every signature to be taken."""
+        return frozenset(finding.op for finding in self.findings if finding.needed_by)
 
 
 def audit_module(spec: ModuleSpec) -> Audit:
@@ -118,37 +126,54 @@ def audit_module(spec: ModuleSpec) -> Audit:
     found = [
         replace(finding, tags=tuple(sorted(variant.tags)), needed_by=needed_by)
         for variant in map(spec.variant, spec.get_tags())
-        for finding, needed_by in _by_signature(variant)
+        for finding, needed_by in _by_signature(spec, variant)
     ]
-    missing = [op for tags in spec.get_tags() for op in _missing(spec.variant(tags))]
+    missing = [op for tags in spec.get_tags() for op in _missing(spec, spec.variant(tags))]
     return Audit(spec.files.name, tuple(found), tuple(missing))
 
 
-def require_safe(
-    plans: Iterable[Plan],
-    subject: Subject,
-    nodes: Mapping[str, node_def_pb2.NodeDef],
-) -> None:
+def require_safe(plans: Iterable[Plan], subject: Subject, trust: Trust) -> None:
     """Refuses plans that may reach outside their module.
 
     Args:
-        plans: what would run.
+        plans: what would be imported.
         subject: for the message.
-        nodes: the variant's, by name: the makers of tables, which are cut out
-            of the plans and run on their own, are looked up there.
+        trust: what may.
 
     Raises:
         UnsafeModuleError: with the names of the nodes.
     """
-    plans = list(plans)
-    found = [finding for plan in plans for finding in findings(plan)]
-    made = sorted({node for plan in plans for node in plan.resources})
-    found += _in_body([nodes[name] for name in made], (), (), own_state=made)
-    _refuse(found, subject)
+    if not trust.everything:
+        _refuse((finding for plan in plans for finding in findings(plan)), subject, trust)
+
+
+def require_safe_makers(
+    makers: Iterable[node_def_pb2.NodeDef], subject: Subject, trust: Trust
+) -> None:
+    """Refuses nodes that are to make tables, and may reach outside their module.
+
+    Raises:
+        UnsafeModuleError: with the names of the nodes.
+    """
+    if not trust.everything:
+        _refuse(_of_makers(makers), subject, trust)
+
+
+def require_safe_start(spec: ModuleSpec, variant: Variant, trust: Trust) -> None:
+    """Checks what a session runs to give a module's variables and tables their values.
+
+    Raises:
+        UnsafeModuleError: something of it may reach outside.
+    """
+    require_safe_in_session(variant, run_first(spec, variant), variant.subject, trust)
 
 
 def require_safe_in_session(
-    variant: Variant, targets: Iterable[str], subject: Subject, fed: Collection[str] = ()
+    variant: Variant,
+    targets: Iterable[str],
+    subject: Subject,
+    trust: Trust,
+    fed: Collection[str] = (),
 ) -> None:
     """Refuses what may reach outside of all that a session runs for some nodes.
 
@@ -159,36 +184,96 @@ def require_safe_in_session(
         variant: whose graph.
         targets: tensors and nodes that are run.
         subject: for the message.
+        trust: what may.
         fed: tensors that come from outside.
 
     Raises:
         UnsafeModuleError: with the names of the nodes.
     """
-    run = _Run.of(variant, graph.upstream(variant.nodes, targets, fed, subject))
-    _refuse([finding for finding in _in_variant(variant) if run.has(finding)], subject)
+    if not trust.everything:
+        run = _Run.of(variant, _in_session(variant, targets, fed))
+        _refuse((finding for finding in _in_variant(variant) if run.has(finding)), subject, trust)
 
 
-def _refuse(found: Iterable[Finding], subject: Subject) -> None:
-    shown = sorted({str(finding) for finding in found})
-    if shown:
+def run_first(spec: ModuleSpec, variant: Variant) -> list[str]:
+    """The nodes that give state its values in a session; a checkpoint does it for variables."""
+    run = list(variant.table_initializers)
+    if spec.files.checkpoint is None:
+        run += [facts.initializer for facts in variant.variables if facts.initializer]
+    return run
+
+
+def require_safe_graph(
+    graph_def: graph_pb2.GraphDef, own_state: Collection[str], subject: Subject, trust: Trust
+) -> None:
+    """Refuses a graph, with all its functions, that may reach outside its module.
+
+    Args:
+        graph_def: what is to be imported. None of its tensors is a path of the
+            module's own.
+        own_state: nodes that hold state of the module's own.
+        subject: for the message.
+        trust: what may.
+
+    Raises:
+        UnsafeModuleError: with the names of the nodes.
+    """
+    if not trust.everything:
+        _refuse(_in_graph(graph_def, (), own_state), subject, trust)
+
+
+def reaching_nodes(variant: Variant, trust: Trust) -> set[str]:
+    """Nodes of the graph as published that may reach outside, or call what may.
+
+    TensorFlow is not to have them, not even to find out the shapes of what they give.
+    """
+    found = [f for f in _in_variant(variant) if not trust.takes(f.op)]
+    nodes = {finding.node for finding in found if finding.function is None}
+    functions = {finding.function for finding in found if finding.function is not None}
+    if functions:
+        graph_def = variant.published.graph_def
+        callers = library.leading_to(graph_def.library, functions)
+        nodes |= {n.name for n in graph_def.node if any(library.calls([n], callers))}
+    return nodes
+
+
+def _refuse(found: Iterable[Finding], subject: Subject, trust: Trust) -> None:
+    refused = {finding for finding in found if not trust.takes(finding.op)}
+    if refused:
+        shown = sorted(map(str, refused))
         rest = len(shown) - _SHOWN
         raise UnsafeModuleError(
             "Refused a TF1 Hub module in safe mode: it may reach outside its own graph.",
             subject,
             expected="ops that compute from inputs, weights and vocabularies alone",
             found=", ".join(shown[:_SHOWN]) + (f" and {rest} more" if rest > 0 else ""),
-            advice="look at these nodes; if you trust the publisher, pass safe_mode=False",
+            advice="look at these nodes; if you trust the publisher with them, pass "
+            f"trusted_ops={set_of({finding.op for finding in refused})}, or with all that the "
+            "process may do, safe_mode=False",
         )
 
 
-def findings(plan: Plan) -> list[Finding]:
-    """The nodes of a plan, and of its functions, that may reach outside.
+# A plan is looked at before it is kept, and again where it is imported.
+_known: weakref.WeakKeyDictionary[Plan, tuple[Finding, ...]] = weakref.WeakKeyDictionary()
+
+
+def findings(plan: Plan) -> tuple[Finding, ...]:
+    """The nodes of a plan, of its functions, and makers of its tables, that may reach outside.
 
     Of variables and tables a plan has placeholders, so state that it still
-    finds by name is not the module's own.
+    finds by name is not the module's own, but for what it says is.
     """
-    paths = {graph.tensor_name(p) for placeholders in plan.assets.values() for p in placeholders}
-    return _in_graph(plan.graph_def, paths, own_state=())
+    if plan not in _known:
+        paths = {graph.tensor_name(p) for given in plan.assets.values() for p in given}
+        found = _in_graph(plan.graph_def, paths, plan.state)
+        found += _of_makers(plan.makers)
+        _known[plan] = tuple(found)
+    return _known[plan]
+
+
+def _of_makers(makers: Iterable[node_def_pb2.NodeDef]) -> list[Finding]:
+    nodes = list(makers)
+    return _in_body(nodes, (), OwnPaths({}), {node.name for node in nodes})
 
 
 def _in_variant(variant: Variant) -> list[Finding]:
@@ -197,11 +282,9 @@ def _in_variant(variant: Variant) -> list[Finding]:
     return _in_graph(variant.published.graph_def, variant.assets, own_state)
 
 
-def _by_signature(variant: Variant) -> list[tuple[Finding, tuple[str, ...]]]:
+def _by_signature(spec: ModuleSpec, variant: Variant) -> list[tuple[Finding, tuple[str, ...]]]:
     found = _in_variant(variant)
-    if not found:
-        return []
-    runs = {name: _run_by(variant, name) for name in variant.signature_names}
+    runs = _runs(spec, variant) if found else {}
     return [(each, tuple(name for name, run in runs.items() if run.has(each))) for each in found]
 
 
@@ -233,29 +316,35 @@ class _Run:
         )
 
 
-def _run_by(variant: Variant, signature_name: str) -> _Run:
-    """What calls of a signature run, training ones too, and what fills its tables."""
+def _runs(spec: ModuleSpec, variant: Variant) -> dict[str, _Run]:
+    """Signature -> what its calls run, training ones too, in functions and in sessions."""
+    start = _in_session(variant, run_first(spec, variant), ())
+    return {
+        name: _Run.of(variant, start | _run_by(variant, name)) for name in variant.signature_names
+    }
+
+
+def _run_by(variant: Variant, signature_name: str) -> set[str]:
     signature = variant.signature(signature_name)
-    fed = set(signature.input_tensors)
-    targets = [
-        *signature.fetches(signature.outputs)[0],
-        *(op for op in variant.update_ops if not unfed_placeholders(variant, [op], fed)),
-        *standing_losses(variant),
-        *losses_fed_by(variant, signature),
-    ]
-    nodes = graph.upstream(variant.nodes, targets, fed | set(variant.assets), variant.subject)
-    for op in variant.table_initializers:
-        filling = graph.upstream(variant.nodes, [op], variant.assets, variant.subject)
-        if filling & nodes & variant.resources:
-            nodes |= filling
-    return _Run.of(variant, nodes)
+    asked = list(uses(variant, signature_name, list(signature.outputs)))
+    walks = [use.walk(variant) for use in asked]
+    walks += [each for filling in variant.filled(walks).values() for each in filling]
+    nodes = {name for each in walks for name in each.nodes}
+    # Those of tables and variables make them.
+    nodes |= {graph.node_name(tensor) for each in walks for tensor in each.given}
+    targets = [target for use in asked for target in (*use.fetches, *use.updates)]
+    return nodes | _in_session(variant, targets, signature.input_tensors)
 
 
-def _missing(variant: Variant) -> Iterator[MissingOp]:
+def _in_session(variant: Variant, targets: Iterable[str], fed: Collection[str]) -> set[str]:
+    return graph.upstream(variant.nodes, targets, fed, variant.subject)
+
+
+def _missing(spec: ModuleSpec, variant: Variant) -> Iterator[MissingOp]:
     # The graph that would run, since names that TensorFlow gave up are rewritten there.
     graph_def = variant.meta_graph.graph_def
     ops = unregistered(graph_def)
-    runs = {name: _run_by(variant, name) for name in variant.signature_names} if ops else {}
+    runs = _runs(spec, variant) if ops else {}
     for op in ops:
         needed_by = tuple(name for name, run in runs.items() if run.has_op(op, graph_def))
         yield MissingOp(op, package_of(op), tuple(sorted(variant.tags)), needed_by)
@@ -271,32 +360,32 @@ def _in_graph(
         name = function.signature.name
         inside = _in_body(function.node_def, functions, own[name], own_state=())
         found += [replace(finding, function=name) for finding in inside]
-    for gradient in graph_def.library.gradient:
-        if gradient.gradient_func not in functions:
-            name = gradient.function_name
-            found.append(Finding(Reach.UNKNOWN, name, gradient.gradient_func, function=name))
+        if compat.op_def(name) is not None:
+            # Whoever reads the graph takes calls of it for the op.
+            found.append(Finding(Reach.UNKNOWN, name, name, function=name))
+    gradients = [
+        *((g.function_name, g.gradient_func) for g in graph_def.library.gradient),
+        *((g.registered_op_type, g.gradient_func) for g in graph_def.library.registered_gradients),
+    ]
+    for name, gradient in gradients:
+        if gradient not in functions:
+            found.append(Finding(Reach.UNKNOWN, name, gradient, function=name))
     return found
 
 
 def _in_body(
     nodes: Collection[node_def_pb2.NodeDef],
     functions: Collection[str],
-    paths: Collection[str],
+    paths: OwnPaths,
     own_state: Collection[str],
 ) -> list[Finding]:
-    by_name = {node.name: node for node in nodes}
-    return [
-        finding
-        for node in nodes
-        for finding in _of_node(node, by_name, functions, paths, own_state)
-    ]
+    return [finding for node in nodes for finding in _of_node(node, functions, paths, own_state)]
 
 
 def _of_node(
     node: node_def_pb2.NodeDef,
-    nodes: Nodes,
     functions: Collection[str],
-    paths: Collection[str],
+    paths: OwnPaths,
     own_state: Collection[str],
 ) -> Iterator[Finding]:
     # TensorFlow would look for a name that is not among the module's functions
@@ -304,19 +393,31 @@ def _of_node(
     for name in library.named_functions(node):
         if name not in functions:
             yield Finding(Reach.UNKNOWN, node.name, name)
+    # Differentiating the node would make what the gradient of that op makes.
+    gradient = library.named_gradient(node)
+    if gradient and compat.op_def(gradient) and reach_of_op(gradient) not in _INSIDE:
+        yield Finding(reach_of_op(gradient), node.name, gradient)
     if node.op in functions:
         return  # looked at by itself
     kind = reach_of(node)
     if kind is Reach.NAMED and node.name not in own_state:
         yield Finding(Reach.PROCESS, node.name, node.op)
-    elif kind not in _INSIDE and not _reads_own_file(node, nodes, paths):
+    elif kind not in _INSIDE and not _reads_own_file(node, paths):
         yield Finding(kind, node.name, node.op)
+    elif _passes_on_functions(node):
+        yield Finding(Reach.UNKNOWN, node.name, node.op)
 
 
-def _reads_own_file(node: node_def_pb2.NodeDef, nodes: Nodes, paths: Collection[str]) -> bool:
+def _reads_own_file(node: node_def_pb2.NodeDef, paths: OwnPaths) -> bool:
     position = _READERS.get(node.op)
-    return (
-        position is not None
-        and len(node.input) > position
-        and is_own_path(node.input[position], nodes, paths)
+    return position is not None and len(node.input) > position and paths.has(node.input[position])
+
+
+def _passes_on_functions(node: node_def_pb2.NodeDef) -> bool:
+    """Whether the caller of the function around says which function the node calls."""
+    left_open = {name for name, value in node.attr.items() if value.placeholder}
+    definition = compat.op_def(node.op) if left_open else None
+    return definition is not None and any(
+        attribute.name in left_open and attribute.type in ("func", "list(func)")
+        for attribute in definition.attr
     )

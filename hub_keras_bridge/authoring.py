@@ -117,7 +117,9 @@ def create_module_spec(
                 built.clear_collection(collection)
             saved_model.meta_graphs.append(_meta_graph(built, tags, assets, subject))
     return ModuleSpec(
-        format.ModuleFiles(name=_NAME_OF_NEW_MODULE, saved_model=saved_model, assets=assets)
+        format.ModuleFiles(
+            name=_NAME_OF_NEW_MODULE, saved_model=saved_model, assets=assets, made_here=True
+        )
     )
 
 

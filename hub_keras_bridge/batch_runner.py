@@ -28,6 +28,8 @@ class BatchRunner:
         tags: which variant; the empty set if None.
         fixed: values of inputs that are the same for all examples.
         safe_mode: whether to refuse a module that reaches outside its graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
 
     Attributes:
         inputs: what varies from example to example, by input name.
@@ -50,6 +52,7 @@ class BatchRunner:
         tags: Collection[str] | None = None,
         fixed: Mapping[str, Any] | None = None,
         safe_mode: bool = True,
+        trusted_ops: Collection[str] = (),
     ) -> None:
         keys = [output_key] if isinstance(output_key, str) else output_key
         one = keys[0] if keys and len(keys) == 1 else None
@@ -61,6 +64,7 @@ class BatchRunner:
             as_dict=one is None,
             tags=tags,
             safe_mode=safe_mode,
+            trusted_ops=trusted_ops,
         )
         spec = self._layer.spec
         variant = spec.variant(tags)

@@ -45,6 +45,8 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
         tags: which variant; the empty set if None.
         fixed: values of inputs that are the same for all examples.
         safe_mode: whether to refuse a module that reaches outside its graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
         **kwargs: those of Beam's ``ModelHandler``, such as ``max_batch_size``.
     """
 
@@ -58,6 +60,7 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
         tags: Collection[str] | None = None,
         fixed: Mapping[str, Any] | None = None,
         safe_mode: bool = True,
+        trusted_ops: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -69,6 +72,7 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
             tags=tags,
             fixed=fixed,
             safe_mode=safe_mode,
+            trusted_ops=trusted_ops,
         )
 
     def load_model(self) -> BatchRunner:

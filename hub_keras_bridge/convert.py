@@ -30,6 +30,7 @@ from hub_keras_bridge.saved_models.tflite import select_ops, tflite_model
 from hub_keras_bridge.selection import select
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.trust import Trust, granting
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 
 Handle: TypeAlias = str | os.PathLike[str] | ModuleSpec
@@ -46,6 +47,7 @@ def to_saved_model(
     signature: str | None = None,
     tags: Collection[str] | None = None,
     safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
 ) -> None:
     """Writes a TF2 SavedModel that can be served and fine-tuned.
 
@@ -59,6 +61,8 @@ def to_saved_model(
         signature: what a call runs; ``"default"`` if None.
         tags: which variant; the empty set if None.
         safe_mode: whether to refuse a module that reaches outside its own graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
 
     Raises:
         ExportError: the target is taken or cannot be written.
@@ -66,7 +70,7 @@ def to_saved_model(
     """
     spec = load_module_spec(handle)
     with export.new_directory(os.fspath(path), spec.subject) as folder:
-        module = _load(spec, tags, signature, safe_mode)
+        module = _load(spec, tags, signature, Trust.of(safe_mode, trusted_ops))
         tf.saved_model.save(module, folder, {_SERVING: module.serve, **module.signatures})
 
 
@@ -77,6 +81,7 @@ def to_keras(
     signature: str | None = None,
     tags: Collection[str] | None = None,
     safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
 ) -> None:
     """Writes a Keras model around one :class:`ModuleLayer`.
 
@@ -90,6 +95,8 @@ def to_keras(
         signature: what the model runs; ``"default"`` if None.
         tags: which variant; the empty set if None.
         safe_mode: whether to refuse a module that reaches outside its own graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
 
     Raises:
         ConversionError: the signature has inputs that Keras models have not, or
@@ -107,6 +114,7 @@ def to_keras(
             as_dict=DEFAULT_KEY not in facts.outputs,
             tags=tags,
             safe_mode=safe_mode,
+            trusted_ops=trusted_ops,
         )
         subject = _subject(spec, tags, signature)
         inputs = {name: _keras_input(name, info, subject) for name, info in facts.inputs.items()}
@@ -129,6 +137,7 @@ def to_tflite(
     signature: str | None = None,
     tags: Collection[str] | None = None,
     safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
 ) -> list[str]:
     """Writes a TensorFlow Lite model of one signature, vocabularies inside.
 
@@ -143,6 +152,8 @@ def to_tflite(
             the file, too.
         tags: which variant; the empty set if None.
         safe_mode: whether to refuse a module that reaches outside its own graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
 
     Returns:
         The names of the ops taken from TensorFlow.
@@ -154,7 +165,7 @@ def to_tflite(
     """
     spec = load_module_spec(handle)
     with export.new_file(path, spec.subject, _CANNOT_WRITE) as file:
-        module = _load(spec, tags, signature, safe_mode)
+        module = _load(spec, tags, signature, Trust.of(safe_mode, trusted_ops))
         model = tflite_model(
             module, signature or DEFAULT_SIGNATURE, _subject(spec, tags, signature)
         )
@@ -170,6 +181,7 @@ def to_hub(
     signature: str | None = None,
     tags: Collection[str] | None = None,
     safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
 ) -> None:
     """Writes a TF1 Hub module: a copy of one, or the one in a Keras model.
 
@@ -180,6 +192,8 @@ def to_hub(
         signature: not to be given; a module keeps all its signatures.
         tags: not to be given; a module keeps all its variants.
         safe_mode: whether to refuse a module that reaches outside its own graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
 
     Raises:
         ConversionError: the model has no ModuleLayer, or several; a signature
@@ -190,11 +204,12 @@ def to_hub(
     """
     require_all(signature, tags, Subject(str(handle), tags, signature))
     if isinstance(handle, str | os.PathLike) and os.fspath(handle).endswith(KERAS_ENDING):
-        _only_module_layer(os.fspath(handle), safe_mode).export_module(path)
+        with granting(trusted_ops):
+            _only_module_layer(os.fspath(handle), safe_mode).export_module(path)
         return
     spec = load_module_spec(handle)
     if safe_mode:
-        _require_safe(spec)
+        _require_safe(spec, Trust.of(safe_mode, trusted_ops))
     spec.export(os.fspath(path))
 
 
@@ -208,7 +223,7 @@ CONVERSIONS: dict[str, Callable[..., list[str] | None]] = {
 
 
 def _load(
-    spec: ModuleSpec, tags: Collection[str] | None, signature: str | None, safe_mode: bool
+    spec: ModuleSpec, tags: Collection[str] | None, signature: str | None, trust: Trust
 ) -> LoadedModule:
     need_eager_execution(
         "Cannot convert a TF1 Hub module in a TF1 graph.",
@@ -218,7 +233,7 @@ def _load(
     )
     # What a call runs must be there, while load() does without.
     spec.variant(tags).signature(signature)
-    module = load(spec, tags, signature=signature, safe_mode=safe_mode)
+    module = load(spec, tags, signature=signature, **trust.to_config())
     assert isinstance(module, LoadedModule)
     return module
 
@@ -276,7 +291,7 @@ def _only_module_layer(file: str, safe_mode: bool) -> ModuleLayer:
     return found[0]
 
 
-def _require_safe(spec: ModuleSpec) -> None:
+def _require_safe(spec: ModuleSpec, trust: Trust) -> None:
     """Checks all that a module can run.
 
     Raises:
@@ -294,4 +309,4 @@ def _require_safe(spec: ModuleSpec) -> None:
                 tags=tags,
                 training_tags=tags,
             )
-            selection.endpoints(spec, safe_mode=True)
+            selection.endpoints(spec, trust)

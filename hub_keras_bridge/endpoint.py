@@ -14,6 +14,7 @@ from hub_keras_bridge.plan import plan
 from hub_keras_bridge.runtime import import_plan
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.tensor_info import may_widen, show_shape, to_components
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 
 
@@ -166,11 +167,16 @@ class Endpoint:
             advice=input_advice.to_begin_a_model(shape, dtype, info.type_spec),
         )
 
-    def infer(self, input_shapes: Mapping[str, tf.TensorShape]) -> list[tf.TensorSpec]:
+    def infer(
+        self, input_shapes: Mapping[str, tf.TensorShape], trust: Trust
+    ) -> list[tf.TensorSpec]:
         """Specs of the flat outputs for dense inputs of these shapes.
 
         Builds a scratch graph, since a signature often leaves open what its
-        graph derives from the input.
+        graph derives from the input. TensorFlow may run what is constant there.
+
+        Raises:
+            UnsafeModuleError: what is not trusted may reach outside.
         """
         specs = [
             tf.TensorSpec(
@@ -189,7 +195,7 @@ class Endpoint:
                 for tensor, spec in zip(tensors, specs, strict=True)
             }
             input_map = {chosen.inputs[t]: given[t] for t in tensors if t in chosen.inputs}
-            found = import_plan(chosen, input_map)
+            found = import_plan(chosen, input_map, trust)
         return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in found]
 
     def declared(self) -> list[tf.TensorSpec]:

@@ -48,6 +48,8 @@ class ModuleFiles:
         keepalive: owner of temporary files that ``assets`` names, if any.
         facts_only: whether the graphs were left out, so that signatures and
             variables can be read but nothing run.
+        made_here: whether this program made the graphs, so that their
+            initializers are its own.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ModuleFiles:
     assets: Mapping[str, str] = field(default_factory=dict)
     keepalive: object = None
     facts_only: bool = False
+    made_here: bool = False
 
 
 def read_module(path: str, name: str | None = None) -> ModuleFiles:

@@ -13,11 +13,12 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge import compat
+from hub_keras_bridge import audit, compat
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.plan import Plan, plan_call
 from hub_keras_bridge.runtime import import_graph
+from hub_keras_bridge.trust import Trust
 
 
 def add_call(
@@ -25,6 +26,7 @@ def add_call(
     given: Mapping[str, tf.Tensor],
     name: str,
     outside: Callable[[Plan], Mapping[str, tf.Tensor]],
+    trust: Trust,
     *,
     training: bool,
 ) -> list[tf.Tensor]:
@@ -35,6 +37,7 @@ def add_call(
         given: tensor of the signature -> tensor of the current graph.
         name: of the name scope for it, in the current one; numbered if it is taken.
         outside: of a plan, placeholder -> the tensor that it stands for.
+        trust: what may reach outside the module.
         training: whether the update ops that the signature feeds are added.
 
     Returns:
@@ -43,7 +46,7 @@ def add_call(
     chosen = plan_call(endpoint.variant, endpoint.signature, endpoint.outputs, training=training)
     with tf.name_scope(name) as scope:
         pass  # What is captured does not belong in it.
-    outputs, updates = add_plan(chosen, given, scope, outside)
+    outputs, updates = add_plan(chosen, given, scope, outside, trust)
     for update in updates:
         tf.compat.v1.add_to_collection(tf.compat.v1.GraphKeys.UPDATE_OPS, update)
     return outputs
@@ -54,6 +57,7 @@ def add_plan(
     given: Mapping[str, tf.Tensor],
     scope: str,
     outside: Callable[[Plan], Mapping[str, tf.Tensor]],
+    trust: Trust,
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     """Adds a plan to the current graph, in an absolute name scope; as :func:`add_call`.
 
@@ -61,8 +65,9 @@ def add_plan(
         What the plan fetches, and its update ops.
     """
     fed = {placeholder: given[tensor] for tensor, placeholder in chosen.inputs.items()}
+    audit.require_safe([chosen], chosen.subject, trust)  # before its tables are made
     fed = {p: _known_here(tensor) for p, tensor in {**outside(chosen), **fed}.items()}
-    return import_graph(_with_own_functions(chosen), fed, scope)
+    return import_graph(_with_own_functions(chosen), fed, trust, scope)
 
 
 def _with_own_functions(chosen: Plan) -> Plan:

@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from hub_keras_bridge import compat, tf_errors
+from hub_keras_bridge import audit, compat, tf_errors
 from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import GraphModeError, InputError, choices
 from hub_keras_bridge.function_call import add_call
 from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
-from hub_keras_bridge.plan import Plan
+from hub_keras_bridge.plan import Plan, call_of, losses_fed_by, standing_losses
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import VariableFacts, Variant, by_name
 
 
@@ -29,20 +30,28 @@ class GraphState:
         scope: absolute name scope for the state, with its slash; unused.
         trainable: whether variables, losses and update ops join the collections
             that training reads.
+        trust: what may reach outside the module. Of the rest that may, what
+            nothing needs is left out of the graph.
 
     Raises:
         UnknownOpError: TensorFlow lacks an op of the graph.
         CheckpointError: a variable has no value.
         FormatError: TensorFlow does not accept the graph.
+        UnsafeModuleError: what gives the state its values may reach outside.
     """
 
-    def __init__(self, spec: ModuleSpec, variant: Variant, scope: str, trainable: bool) -> None:
+    def __init__(
+        self, spec: ModuleSpec, variant: Variant, scope: str, trainable: bool, trust: Trust
+    ) -> None:
         self.scope = scope
         self._spec = spec
         self._variant = variant
         self._trainable = trainable
         self._graph = tf.compat.v1.get_default_graph()
-        self._published = variant.with_files(spec.files.assets)
+        self._trust = trust
+        audit.require_safe_start(spec, variant, trust)
+        without = audit.reaching_nodes(variant, trust)
+        self._published = variant.with_files(spec.files.assets, without)
         self._require_free_names()
         with refusing(variant.subject):
             self._has_nested_loops = contexts.has_nested_loops(variant.published)
@@ -101,10 +110,14 @@ class GraphState:
 
         Returns:
             The outputs, flat.
+
+        Raises:
+            UnsafeModuleError: what they need may reach outside.
         """
         self._require_own_graph()
         if self._needs_functions():
             return self._apply_in_function(endpoint, given, name)
+        self._require_safe(endpoint)
         fetches, _ = self._variant.published_signature(endpoint.signature).fetches(endpoint.outputs)
         fed = {**self._tensors, **given}
         # What stands outside of a loop or a branch has to enter it.
@@ -117,6 +130,14 @@ class GraphState:
                 fed[t] if t in fed else self._graph.get_tensor_by_name(scope + t)
                 for t in map(graph.tensor_name, fetches)
             ]
+
+    def _require_safe(self, endpoint: Endpoint) -> None:
+        variant, outputs = self._variant, endpoint.outputs
+        call = call_of(variant, endpoint.signature, outputs, training=self._trainable)
+        targets = [*call.fetches, *call.updates]
+        if self._trainable:
+            targets += [*standing_losses(variant), *losses_fed_by(variant, endpoint.facts)]
+        audit.require_safe_in_session(variant, targets, endpoint.subject, self._trust, call.inputs)
 
     def _require_own_graph(self) -> None:
         with tf.init_scope():
@@ -220,7 +241,7 @@ class GraphState:
                 advice="apply it outside of tf.cond, tf.while_loop and Dataset.map; or call "
                 "tf.compat.v1.disable_control_flow_v2() first; or use hub.ModuleLayer",
             )
-        return add_call(endpoint, given, name, self._outside, training=self._trainable)
+        return add_call(endpoint, given, name, self._outside, self._trust, training=self._trainable)
 
     def _outside(self, chosen: Plan) -> dict[str, tf.Tensor]:
         """Placeholder of a plan -> the tensor of this graph that it stands for."""

@@ -10,12 +10,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
+from hub_keras_bridge import audit
 from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
-from hub_keras_bridge.graphs import graph
+from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.graphs.prune import prune
 from hub_keras_bridge.seeds import with_seeds
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.trust import EVERYTHING, Trust
 from hub_keras_bridge.variant import VariableFacts
 
 _GROUP_BYTES = 16 * 2**20
@@ -23,7 +25,7 @@ _AHEAD = 2  # Groups that are being read at once.
 
 
 def first_values(
-    spec: ModuleSpec, tags: Collection[str], needed: Collection[str]
+    spec: ModuleSpec, tags: Collection[str], needed: Collection[str], trust: Trust
 ) -> Iterator[tuple[VariableFacts, tf.Tensor | np.ndarray]]:
     """Each variable with its value, for the caller to keep and take the next.
 
@@ -35,9 +37,12 @@ def first_values(
         tags: the variant whose initializers count.
         needed: nodes of variables that must have a value; another, or one that no
             Saver saves, is left out if the checkpoint does not have it.
+        trust: what of the initializers, if they run, may reach outside the module;
+            anything, in a spec that this program made.
 
     Raises:
         CheckpointError: the checkpoint cannot be opened or lacks a variable.
+        UnsafeModuleError: something else of an initializer may reach outside.
     """
     if not spec.variables:
         return
@@ -45,7 +50,7 @@ def first_values(
         for facts in spec.variables:
             yield facts, np.zeros(facts.shape, facts.dtype.as_numpy_dtype)
     elif spec.files.checkpoint is None:
-        values = initial_values(spec, tags)
+        values = initial_values(spec, tags, EVERYTHING if spec.files.made_here else trust)
         for facts in spec.variables:
             yield facts, np.asarray(values[facts.node])
     else:
@@ -90,13 +95,14 @@ def _groups(several: list[VariableFacts]) -> Iterator[list[VariableFacts]]:
         yield group
 
 
-def initial_values(spec: ModuleSpec, tags: Collection[str]) -> dict[str, np.ndarray]:
+def initial_values(spec: ModuleSpec, tags: Collection[str], trust: Trust) -> dict[str, np.ndarray]:
     """Runs the variables' initializers as TF1 would, in one session.
 
     Args:
         spec: a spec without checkpoint.
         tags: the variant whose initializers count; for a variable that it does
             not have, those of the first variant that has it.
+        trust: what of the initializers may reach outside the module.
 
     Returns:
         Node of each variable -> its value.
@@ -110,6 +116,9 @@ def initial_values(spec: ModuleSpec, tags: Collection[str]) -> dict[str, np.ndar
         initializers = [graph.node_name(f.initializer) for f in facts]
         pruned = prune(variant.meta_graph.graph_def, initializers, {}, variant.subject)
         graph_def = with_seeds(pruned.graph_def, variant.subject)
+        graph_def.library.CopyFrom(library.reachable(graph_def.library, graph_def.node))
+        own_state = {f.node for f in variant.variables} | variant.resources
+        audit.require_safe_graph(graph_def, own_state, variant.subject, trust)
         with (
             refusing(
                 variant.subject,

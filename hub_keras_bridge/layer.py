@@ -7,7 +7,7 @@ import contextlib
 import inspect
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -38,6 +38,7 @@ from hub_keras_bridge.symbolic import (
     symbolic_inputs,
     symbolic_outputs,
 )
+from hub_keras_bridge.trust import Trust, granted
 from hub_keras_bridge.variant import VariableFacts, by_name
 
 # Two threads may make the first call of a layer at once.
@@ -120,6 +121,8 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
             variant, else ``tags``.
         safe_mode: whether to refuse a module that reaches outside its own
             graph (files, network, Python).
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
         **kwargs: those of ``keras.layers.Layer``, such as ``name``.
 
     Raises:
@@ -146,6 +149,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
         tags: Collection[str] | None = None,
         training_tags: Collection[str] | None = None,
         safe_mode: bool = True,
+        trusted_ops: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
         _check_backend()
@@ -163,16 +167,16 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
             tags=tags,
             training_tags=training_tags,
         )
-        self._safe_mode = safe_mode
+        self._trust = Trust.of(safe_mode, trusted_ops)
         self._shapes = ShapeMemory()
         self._module = self._read(spec)
         self._runtime = self._make_runtime()
 
     def _read(self, spec: ModuleSpec) -> _Module:
-        return _Module(spec, *self._selection.endpoints(spec, self._safe_mode, self.trainable))
+        return _Module(spec, *self._selection.endpoints(spec, self._trust, self.trainable))
 
     def _make_runtime(self) -> Runtime:
-        return Runtime(self._module.variables, self.spec.files.assets)
+        return Runtime(self._module.variables, self.spec.files.assets, self._trust)
 
     # --- the module ---
 
@@ -258,7 +262,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
                     tf.variable_creator_scope(_without_name_scope),
                     tf.variable_creator_scope(replicas.create_as_distributable),
                 ):
-                    self._create_weights(first_values(self.spec, self._selection.tags, needed))
+                    self._create_weights(needed)
             except Exception:
                 self._module.variables.clear()
                 compat.forget_weights(self)
@@ -274,8 +278,9 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
             advice="use hub.Module there, or the layer outside the graph",
         )
 
-    def _create_weights(self, values: Iterable[tuple[VariableFacts, Any]]) -> None:
+    def _create_weights(self, needed: Collection[str]) -> None:
         trained = self._selection.trained(self.spec)
+        values = first_values(self.spec, self._selection.tags, needed, self._trust)
         for facts, value in values:
             variable = self.add_weight(
                 # Keras takes no slash in the name of a weight.
@@ -416,7 +421,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
     def _outputs_for(self, shapes: Mapping[str, tf.TensorShape]) -> Any:
         endpoint = self._module.endpoint
         has_graph = not self.spec.files.facts_only
-        specs = self._shapes.output_specs(endpoint, shapes, has_graph)
+        specs = self._shapes.output_specs(endpoint, shapes, has_graph, self._trust)
         return symbolic_outputs(endpoint, specs, super().compute_dtype)
 
     # --- Keras: saving ---
@@ -427,7 +432,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
             **super().get_config(),
             "handle": self._handle,
             **self._selection.to_config(),
-            "safe_mode": self._safe_mode,
+            **self._trust.to_config(),
             "module": portable.describe(self.spec),
             "inferred_shapes": self._shapes.to_json(),
         }
@@ -440,7 +445,7 @@ class ModuleLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls, metaclass=
         inferred = config.pop("inferred_shapes", "{}")
         if compat.loads_in_safe_mode():
             # Who wrote the archive does not decide that it is to be trusted.
-            config["safe_mode"] = True
+            config |= {"safe_mode": True, "trusted_ops": granted()}
         handle = config.pop("handle")
         source = portable.revive(description, handle) if description else handle
         layer = cls(source, **config)

@@ -27,6 +27,15 @@ def legible(text: str) -> str:
     )
 
 
+def set_of(names: Iterable[str]) -> str:
+    """A set of names as Python writes it, in order.
+
+    >>> set_of({"b", "a"})
+    "{'a', 'b'}"
+    """
+    return f"{{{', '.join(repr(legible(name)) for name in sorted(names))}}}"
+
+
 def show_bytes(count: int) -> str:
     """A size in decimal units.
 

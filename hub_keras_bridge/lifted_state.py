@@ -16,6 +16,7 @@ from hub_keras_bridge.initial import first_values
 from hub_keras_bridge.plan import Plan, plan, standing_losses
 from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import Variant
 
 _KEYS = tf.compat.v1.GraphKeys
@@ -36,17 +37,22 @@ class LiftedState:
         scope: of the variables' names, with its slash.
         trainable: whether variables, losses and update ops join the collections
             that training reads.
+        trust: what may reach outside the module.
 
     Raises:
         CheckpointError: a variable has no value.
+        UnsafeModuleError: what is to run may reach outside.
     """
 
-    def __init__(self, spec: ModuleSpec, variant: Variant, scope: str, trainable: bool) -> None:
+    def __init__(
+        self, spec: ModuleSpec, variant: Variant, scope: str, trainable: bool, trust: Trust
+    ) -> None:
         self.scope = scope
         self._variant = variant
         self._trainable = trainable
+        self._trust = trust
         made = self._made_variables(spec)
-        self._runtime = Runtime(made, spec.files.assets)
+        self._runtime = Runtime(made, spec.files.assets, trust)
         self.variables = [(facts, made[facts.node]) for facts in variant.variables]
         # A function does not keep what it captures.
         tf.compat.v1.add_to_collection(_KEPT, self)
@@ -54,7 +60,7 @@ class LiftedState:
             self._join_collections()
         if trainable and (losses := standing_losses(variant)):
             with tf.name_scope(scope) as own:
-                found, _ = add_plan(plan(variant, losses), {}, own, self._outside)
+                found, _ = add_plan(plan(variant, losses), {}, own, self._outside, trust)
             for loss in found:
                 tf.compat.v1.add_to_collection(_KEYS.REGULARIZATION_LOSSES, loss)
 
@@ -70,7 +76,7 @@ class LiftedState:
                 found="a call outside",
                 advice="call the function; or use hub.load, whose result works everywhere",
             )
-        return add_call(endpoint, given, name, self._outside, training=self._trainable)
+        return add_call(endpoint, given, name, self._outside, self._trust, training=self._trainable)
 
     def saver(self, session: tf.compat.v1.Session) -> NoReturn:  # noqa: ARG002
         """Refuses: the values are in no session."""
@@ -84,9 +90,8 @@ class LiftedState:
 
     def _made_variables(self, spec: ModuleSpec) -> dict[str, tf.Variable]:
         with tf.init_scope(), _creators(self._trainable):
-            values = first_values(
-                spec, self._variant.tags, {facts.node for facts in self._variant.variables}
-            )
+            needed = {facts.node for facts in self._variant.variables}
+            values = first_values(spec, self._variant.tags, needed, self._trust)
             try:
                 return {
                     facts.node: tf.Variable(

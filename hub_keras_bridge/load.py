@@ -22,6 +22,7 @@ from hub_keras_bridge.saved_models.restored import (
 )
 from hub_keras_bridge.selection import select
 from hub_keras_bridge.spec import ModuleSpec, read_module_spec
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 
 
@@ -33,6 +34,7 @@ def load(
     signature: str | None = None,
     training_tags: Collection[str] | None = None,
     safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
 ) -> LoadedModule | RestoredModel | GraphModule:
     """Loads a TF1 Hub module as a reusable object of TensorFlow 2.
 
@@ -76,6 +78,8 @@ def load(
             ``tags``.
         safe_mode: whether to refuse a module that reaches outside its own
             graph (files, network, Python).
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
 
     Returns:
         A ``tf.Module`` with ``__call__(inputs, training=False)``, ``variables``,
@@ -94,6 +98,7 @@ def load(
         UnsafeModuleError: safe mode refuses an op.
         UnknownOpError: TensorFlow lacks an op of the module.
     """
+    trust = Trust.of(safe_mode, trusted_ops)
     tags = {tags} if isinstance(tags, str) else tags
     if isinstance(handle, ModuleSpec):
         spec, published = handle, True
@@ -108,7 +113,7 @@ def load(
                     path,
                     tags,
                     signature=signature,
-                    safe_mode=safe_mode,
+                    trust=trust,
                     subject=subject,
                     options=options,
                 )
@@ -130,7 +135,7 @@ def load(
     )
     with tf.init_scope():
         in_graph = not tf.executing_eagerly()
-        module = (GraphModule if in_graph else LoadedModule)(spec, selection, safe_mode)
+        module = (GraphModule if in_graph else LoadedModule)(spec, selection, trust)
     module._is_hub_module_v1 = published  # noqa: SLF001
     return module
 

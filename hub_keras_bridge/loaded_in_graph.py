@@ -8,7 +8,6 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge import audit
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import InputError, choices
 from hub_keras_bridge.module import Module
@@ -16,7 +15,8 @@ from hub_keras_bridge.saved_models.absent import absent
 from hub_keras_bridge.saved_models.signatures import Keywords, SignatureFunction, Signatures
 from hub_keras_bridge.selection import Selection
 from hub_keras_bridge.spec import ModuleSpec
-from hub_keras_bridge.variant import DEFAULT_SIGNATURE, Variant
+from hub_keras_bridge.trust import Trust
+from hub_keras_bridge.variant import DEFAULT_SIGNATURE
 
 # Of its own, so that it moves no variables of a hub.Module to another scope.
 _SCOPE = "loaded"
@@ -55,17 +55,16 @@ class GraphModule:
     # As the original library names it; false of a TF1 SavedModel.
     _is_hub_module_v1 = True
 
-    def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
+    def __init__(self, spec: ModuleSpec, selection: Selection, trust: Trust) -> None:
         self.spec = spec
         publisher = spec.variant(selection.tags).published.meta_info_def
         self.tensorflow_version = publisher.tensorflow_version
         self.tensorflow_git_version = publisher.tensorflow_git_version
-        if safe_mode:
-            _require_safe_start(spec, spec.variant(selection.tags))
-        module = Module(spec, name=_SCOPE, tags=selection.tags)
+        arguments = trust.to_config()
+        module = Module(spec, name=_SCOPE, tags=selection.tags, **arguments)
         self.variables: Sequence[tf.Variable] = module.variables
-        make = functools.partial(GraphSignature, module, safe_mode=safe_mode)
-        self.signatures = Signatures(spec, selection, safe_mode, make)
+        make = functools.partial(GraphSignature, module)
+        self.signatures = Signatures(spec, selection, trust, make)
         self._serve = selection.signature or DEFAULT_SIGNATURE
 
     def __getattr__(self, name: str) -> Any:
@@ -86,11 +85,7 @@ class GraphSignature:
         structured_outputs: a ``tf.TypeSpec`` for each output.
     """
 
-    def __init__(self, module: Module, endpoint: Endpoint, safe_mode: bool) -> None:
-        if safe_mode:
-            facts, variant = endpoint.facts, endpoint.variant
-            outputs, _ = facts.fetches(endpoint.outputs)
-            audit.require_safe_in_session(variant, outputs, endpoint.subject, facts.input_tensors)
+    def __init__(self, module: Module, endpoint: Endpoint) -> None:
         self._module = module
         self._endpoint = endpoint
         self._keywords = Keywords.of(endpoint.facts.inputs)
@@ -140,15 +135,3 @@ class GraphSignature:
                 advice="pass each input by its keyword",
             )
         return values
-
-
-def _require_safe_start(spec: ModuleSpec, variant: Variant) -> None:
-    """Checks what the graph's initializers run: those of all tables and variables.
-
-    Raises:
-        UnsafeModuleError: something of it may reach outside.
-    """
-    run = list(variant.table_initializers)
-    if spec.files.checkpoint is None:  # else they restore
-        run += [facts.initializer for facts in variant.variables]
-    audit.require_safe_in_session(variant, run, variant.subject)

@@ -18,6 +18,7 @@ from hub_keras_bridge.lifted_state import LiftedState
 from hub_keras_bridge.session_values import from_session
 from hub_keras_bridge.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import by_name
 
 # What TensorFlow takes for the name of an outermost scope.
@@ -63,6 +64,12 @@ class Module:
             ops, per application, UPDATE_OPS.
         name: the scope's name; numbered if variables use it.
         tags: which variant; the empty set if None.
+        safe_mode: whether to refuse a module that reaches outside its own graph.
+            What nothing needs of what may is left out then; placeholders of the
+            published names stand for it. As with the original library, nothing is
+            looked at unless this is asked for.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
 
     Raises:
         GraphModeError: TensorFlow executes eagerly here; or the name scope is in
@@ -71,6 +78,7 @@ class Module:
         InputError: the name cannot be a scope's.
         TagsError: no such variant.
         UnknownOpError: TensorFlow lacks an op of the graph.
+        UnsafeModuleError: safe mode refuses an op.
     """
 
     def __init__(
@@ -79,8 +87,12 @@ class Module:
         trainable: bool = False,
         name: str = "module",
         tags: Collection[str] | None = None,
+        *,
+        safe_mode: bool = False,
+        trusted_ops: Collection[str] = (),
     ) -> None:
         _check_name(name)
+        trust = Trust.of(safe_mode, trusted_ops)
         self._spec = load_module_spec(spec)
         self._trainable = bool(trainable)
         self._variant = self._spec.variant(tags)
@@ -102,10 +114,10 @@ class Module:
         self._name = scope.split("/")[-2]
         self._state: GraphState | LiftedState
         if lifted:
-            self._state = LiftedState(self._spec, self._variant, scope, self._trainable)
+            self._state = LiftedState(self._spec, self._variant, scope, self._trainable, trust)
         else:
             with tf.init_scope(), tf.name_scope(scope.removesuffix(f"{self._name}/")):
-                self._state = GraphState(self._spec, self._variant, scope, self._trainable)
+                self._state = GraphState(self._spec, self._variant, scope, self._trainable, trust)
 
     def __repr__(self) -> str:
         return f"<hub_keras_bridge.Module {self._state.scope!r} of {self._spec!r}>"

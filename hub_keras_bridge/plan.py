@@ -11,13 +11,13 @@ takes in the whole graph as published, see graphs/published.py.)
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 import tensorflow as tf
 from absl import logging
-from tensorflow.core.framework import graph_pb2, op_def_pb2
+from tensorflow.core.framework import graph_pb2, node_def_pb2, op_def_pb2
 
 from hub_keras_bridge import compat
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, UnknownOpError, choices
@@ -31,7 +31,7 @@ from hub_keras_bridge.graphs import (
     sparse_lookup,
 )
 from hub_keras_bridge.graphs.calls import check_calls
-from hub_keras_bridge.graphs.prune import Placeholder, Pruned, prune
+from hub_keras_bridge.graphs.prune import Placeholder, Pruned, Walk, prune
 from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.variant import SignatureFacts, Variant
@@ -43,12 +43,15 @@ class Plan:
 
     Attributes:
         graph_def: the pruned graph; for a function, with control flow as
-            functions.
+            functions. TensorFlow imports this, and nothing else of the module.
         producer_ops: the ops as the publisher's TensorFlow had them.
         inputs: tensor of the signature -> its placeholder; without those that
             nothing reads and nobody fetches.
         variables: node of a variable -> placeholder for its handle.
         resources: node of a table -> placeholder for its handle.
+        makers: the nodes of these tables, which make them.
+        state: nodes of the graph that stand for state of the module's own, where
+            that is not given.
         assets: file name below ``assets/`` -> placeholders for its path.
         fetches: tensors to return; of what comes from outside, the placeholder.
         shapes: what the signature says of them; may be shorter.
@@ -69,7 +72,36 @@ class Plan:
     updates: tuple[str, ...]
     differentiable: bool
     subject: Subject
+    makers: tuple[node_def_pb2.NodeDef, ...] = ()
+    state: frozenset[str] = frozenset()
     question: Hashable = None
+
+
+@dataclass(frozen=True)
+class Use:
+    """What a call asks of a variant at once.
+
+    Attributes:
+        fetches: tensors wanted.
+        inputs: tensors that will be fed, each an input of a signature.
+        shapes: static shapes of the fetches, where a signature states them.
+        updates: ops wanted for their effect.
+    """
+
+    fetches: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    shapes: tuple[tf.TensorShape, ...] = ()
+    updates: tuple[str, ...] = ()
+
+    def walk(self, variant: Variant) -> Walk:
+        """What runs for it, as :meth:`plan` plans it."""
+        return variant.walk([*self.fetches, *self.updates], self.inputs)
+
+    def plan(self, variant: Variant) -> Plan:
+        """The graph for it; see :func:`plan`."""
+        return plan(
+            variant, self.fetches, inputs=self.inputs, shapes=self.shapes, updates=self.updates
+        )
 
 
 def plan(
@@ -91,8 +123,8 @@ def plan(
         fed: any other tensors that will be fed, and what with.
         shapes: static shapes of the fetches, where a signature states them.
         updates: ops wanted for their effect.
-        cut_state: whether variables, tables and asset paths come from outside;
-            else their nodes stay, as shape inference wants.
+        cut_state: whether the handles of variables and tables come from outside;
+            else nodes stay for them, as shape inference wants.
 
     Raises:
         UnknownOpError: TensorFlow lacks an op that is needed.
@@ -134,14 +166,15 @@ def _plan(
     cut = _input_placeholders(variant, given)
     cut |= {tensor: _placeholder(spec) for tensor, spec in fed.items()}
     given.extend(fed)
-    if cut_state:
-        cut |= _state_placeholders(variant)
+    cut |= {tensor: Placeholder(dtype) for tensor, dtype in variant.state.items()}
     targets = [*fetches, *updates]
     pruned = prune(variant.meta_graph.graph_def, targets, cut, variant.subject)
     found = pruned.placeholders
     targets = [found.get(graph.tensor_name(target), target) for target in targets]
+    handles = {t: found[t] for t in variant.state if t in found and t not in variant.assets}
+    state = frozenset[str]() if cut_state else _stand_by_themselves(variant, pruned, handles)
     _check_ops(pruned.graph_def, variant.subject)
-    rewritten = _as_function(variant, pruned, targets)
+    rewritten = _as_function(variant, pruned, targets, [] if state else list(handles.values()))
     _finish(rewritten.graph_def)
     assets: dict[str, list[str]] = {}
     for tensor, name in variant.assets.items():
@@ -159,6 +192,10 @@ def _plan(
         resources={
             node: found[f"{node}:0"] for node in sorted(variant.resources) if f"{node}:0" in found
         },
+        makers=tuple(
+            variant.nodes[node] for node in sorted(variant.resources) if f"{node}:0" in found
+        ),
+        state=state,
         assets=assets,
         fetches=tuple(map(graph.tensor_name, targets[: len(fetches)])),
         shapes=tuple(shapes),
@@ -188,10 +225,9 @@ def plan_call(
         SignatureError: an output needs an input that the signature lacks.
     """
     signature = variant.signature(signature_name)
-    fetches, shapes = signature.fetches(outputs)
-    fed = set(signature.input_tensors)
+    cut = variant.cut(signature.input_tensors)
     for key in outputs:
-        if missing := unfed_placeholders(variant, signature.outputs[key].tensor_names, fed):
+        if missing := unfed_placeholders(variant, signature.outputs[key].tensor_names, cut):
             raise SignatureError(
                 f"Cannot compute output {key!r} of a TF1 Hub module.",
                 variant.subject.with_signature(signature_name),
@@ -199,34 +235,40 @@ def plan_call(
                 found=f"unfed placeholders {choices(missing)}",
                 advice="choose another output or signature; this one was published incomplete",
             )
-    updates = _fed(variant, variant.update_ops, fed) if training else ()
-    return plan(
-        variant,
-        fetches,
-        inputs=signature.input_tensors,
-        shapes=shapes,
-        updates=updates,
-    )
+    return call_of(variant, signature_name, outputs, training=training).plan(variant)
+
+
+def call_of(
+    variant: Variant, signature_name: str, outputs: Sequence[str], *, training: bool
+) -> Use:
+    """What :func:`plan_call` plans."""
+    signature = variant.signature(signature_name)
+    inputs = tuple(signature.input_tensors)
+    fetches, shapes = signature.fetches(outputs)
+    updates = _fed(variant, variant.update_ops, inputs) if training else ()
+    return Use(tuple(fetches), inputs, tuple(shapes), updates)
+
+
+def uses(variant: Variant, signature_name: str, outputs: Sequence[str]) -> Iterator[Use]:
+    """All that calls of a signature ask for, training included; but not what fills tables."""
+    yield call_of(variant, signature_name, outputs, training=True)
+    signature = variant.signature(signature_name)
+    if standing := standing_losses(variant):
+        yield Use(standing)
+    if fed := losses_fed_by(variant, signature):
+        yield Use(fed, tuple(signature.input_tensors))
 
 
 def tables_read(variant: Variant, signature_name: str, outputs: Sequence[str]) -> list[str]:
     """Nodes of the tables that some outputs of a signature need."""
-    signature = variant.signature(signature_name)
-    fetches, _ = signature.fetches(outputs)
-    needed = graph.upstream(variant.nodes, fetches, signature.input_tensors, variant.subject)
-    return sorted(needed & variant.resources)
+    call = call_of(variant, signature_name, outputs, training=False)
+    return sorted(variant.filled([call.walk(variant)]))
 
 
 def plan_initialization(variant: Variant, resource: str) -> Plan | None:
     """The graph that fills one table; None if nothing does."""
-    initializers = [
-        op
-        for op in variant.table_initializers
-        if resource in graph.upstream(variant.nodes, [op], (), variant.subject)
-    ]
-    if not initializers:
-        return None
-    return plan(variant, [], updates=initializers)
+    initializers = variant.fillings.get(resource)
+    return plan(variant, [], updates=initializers) if initializers else None
 
 
 def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> list[Plan]:
@@ -236,15 +278,16 @@ def plan_all(variant: Variant, signature_name: str, outputs: Sequence[str]) -> l
         SignatureError: an output needs an input that the signature lacks.
         UnknownOpError: TensorFlow lacks an op that is needed.
     """
-    signature = variant.signature(signature_name)
+    call, *others = uses(variant, signature_name, outputs)
     plans = [plan_call(variant, signature_name, outputs, training=True)]
-    if standing := standing_losses(variant):
-        plans.append(plan(variant, standing))
-    if fed := losses_fed_by(variant, signature):
-        plans.append(plan(variant, fed, inputs=signature.input_tensors))
-    tables = dict.fromkeys(node for each in plans for node in each.resources)
-    plans += [p for node in tables if (p := plan_initialization(variant, node))]
-    return plans
+    plans += [use.plan(variant) for use in others]
+    return plans + plan_fillings(variant, [use.walk(variant) for use in (call, *others)])
+
+
+def plan_fillings(variant: Variant, walks: Iterable[Walk]) -> list[Plan]:
+    """The graphs that fill the tables that some walks come to."""
+    tables = sorted(variant.filled(walks))
+    return [filling for node in tables if (filling := plan_initialization(variant, node))]
 
 
 def keep_plans(variant: Variant, plans: Iterable[Plan], *, training: bool) -> None:
@@ -280,24 +323,37 @@ def losses_fed_by(variant: Variant, signature: SignatureFacts) -> tuple[str, ...
 
 def _fed(variant: Variant, targets: Sequence[str], fed: Collection[str]) -> tuple[str, ...]:
     """Those of the targets that need no placeholder but the ones that are fed."""
-    # Usually all; then one walk through the graph tells.
-    if not unfed_placeholders(variant, targets, fed):
+    cut = variant.cut(fed)
+    needed = variant.walk(targets, cut).nodes
+    unfed = [name for name in needed if variant.nodes[name].op == "Placeholder"]
+    if not unfed:
         return tuple(targets)
-    return tuple(t for t in targets if not unfed_placeholders(variant, [t], fed))
+    part = {name: variant.nodes[name] for name in needed}
+    incomplete = graph.downstream(part, unfed, cut)
+    return tuple(target for target in targets if graph.node_name(target) not in incomplete)
 
 
 def unfed_placeholders(variant: Variant, targets: Iterable[str], fed: Collection[str]) -> list[str]:
     """Placeholders that the targets need and nobody feeds."""
-    needed = graph.upstream(variant.nodes, targets, fed, variant.subject)
+    needed = variant.walk(targets, fed).nodes
     return sorted(name for name in needed if variant.nodes[name].op == "Placeholder")
 
 
-def _state_placeholders(variant: Variant) -> dict[str, Placeholder]:
-    handles = [*(facts.node for facts in variant.variables), *variant.resources]
-    return {
-        **{f"{node}:0": Placeholder(tf.resource.as_datatype_enum) for node in handles},
-        **{tensor: Placeholder(tf.string.as_datatype_enum) for tensor in variant.assets},
-    }
+def _stand_by_themselves(
+    variant: Variant, pruned: Pruned, handles: Mapping[str, str]
+) -> frozenset[str]:
+    """Puts the nodes of state back in place of their placeholders; changes the graph.
+
+    What they were to wait for is left out: nothing runs.
+    """
+    kept = {graph.node_name(p): variant.nodes[graph.node_name(t)] for t, p in handles.items()}
+    for node in pruned.graph_def.node:
+        if node.name in kept:
+            name = node.name
+            node.CopyFrom(kept[name])
+            node.name, node.device = name, ""
+            del node.input[:]
+    return frozenset(kept)
 
 
 def _input_placeholders(variant: Variant, tensors: Iterable[str]) -> dict[str, Placeholder]:
@@ -340,7 +396,9 @@ class _Rewritten:
     differentiable: bool = True
 
 
-def _as_function(variant: Variant, pruned: Pruned, targets: Sequence[str]) -> _Rewritten:
+def _as_function(
+    variant: Variant, pruned: Pruned, targets: Sequence[str], given: Collection[str]
+) -> _Rewritten:
     graph_def = pruned.graph_def
     colocation.take_out(graph_def, ())
     found = pruned.placeholders
@@ -349,7 +407,8 @@ def _as_function(variant: Variant, pruned: Pruned, targets: Sequence[str]) -> _R
     if not control_flow.has_control_flow(graph_def):
         batch_norm.fold(graph_def, shapes, targets)
         return _Rewritten(graph_def)
-    handles = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
+    variables = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
+    handles = [handle for handle in variables if handle in given]
     undifferentiated = contexts.undifferentiated_loops(variant.meta_graph)
     try:
         return _Rewritten(
@@ -368,6 +427,8 @@ def _finish(graph_def: graph_pb2.GraphDef) -> None:
     for node in graph_def.node:
         node.attr.pop("_output_shapes", None)
     graph_def.library.CopyFrom(library.reachable(graph_def.library, graph_def.node))
+    # TensorFlow asks for these where it loads a SavedModel of TensorFlow 2, not here.
+    del graph_def.library.registered_gradients[:]
     check_calls(graph_def)
     library.forget_places(graph_def.library)
     library.rename_functions(graph_def)

@@ -18,7 +18,7 @@ import keras
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 
-from hub_keras_bridge import compat, replicas
+from hub_keras_bridge import audit, compat, replicas
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.forking import need_threads
 from hub_keras_bridge.plan import (
@@ -33,6 +33,7 @@ from hub_keras_bridge.plan import (
 from hub_keras_bridge.resources import Function, ModuleFile, ReadFile, Table
 from hub_keras_bridge.seeds import following_global_seed
 from hub_keras_bridge.soundness import refusing
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import Variant
 
 Variable: TypeAlias = keras.Variable | tf.Variable
@@ -55,15 +56,20 @@ class Runtime(tf.Module):
             Keras or of TensorFlow. All are there when the first function is
             asked for.
         assets: file name below ``assets/`` -> path of the file.
+        trust: what may reach outside the module; a graph with anything else
+            that may is not imported.
     """
 
-    def __init__(self, variables: Mapping[str, Variable], assets: Mapping[str, str]) -> None:
+    def __init__(
+        self, variables: Mapping[str, Variable], assets: Mapping[str, str], trust: Trust
+    ) -> None:
         super().__init__(name="hub_module")
         # Tracked, so that tf.saved_model.save finds what functions capture.
         self.tables: list[Table] = []
         self.files: list[ReadFile] = []
         # Not tracked: dicts with keys that are no strings break an export.
         self._kept = _Kept(variables, dict(assets))
+        self._trust = trust
 
     def hold_vocabularies(self) -> None:
         """Lets what is saved from now on fill its tables with constants, not from files."""
@@ -273,7 +279,7 @@ class Runtime(tf.Module):
             given = dict(zip(inputs, arguments, strict=True))
             input_map = self._captured(chosen, handles, watch, replica)
             input_map |= {p: given[tensor] for tensor, p in chosen.inputs.items()}
-            return import_plan(chosen, input_map)
+            return import_plan(chosen, input_map, self._trust)
 
         return body
 
@@ -320,8 +326,12 @@ class Runtime(tf.Module):
         return self._kept.tables[key]
 
     def _filled_table(self, variant: Variant, node: str, filling: Plan | None) -> Table:
-        table = Table(variant.nodes[node])
+        maker = variant.nodes[node]
+        audit.require_safe_makers([maker], variant.subject, self._trust)
+        table = Table(maker)
         if filling is not None:
+            # The makers of other tables that it fills or reads are looked at here.
+            audit.require_safe([filling], variant.subject, self._trust)
             handles = {
                 # An initializer may fill several tables at once.
                 placeholder: table.resource_handle
@@ -348,7 +358,7 @@ class _Kept:
 
 
 def import_graph(
-    chosen: Plan, input_map: Mapping[str, tf.Tensor], scope: str = _SCOPE
+    chosen: Plan, input_map: Mapping[str, tf.Tensor], trust: Trust, scope: str = _SCOPE
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     """Imports a plan into the current graph.
 
@@ -356,6 +366,7 @@ def import_graph(
         chosen: the plan.
         input_map: placeholder -> tensor of the current graph; an output may be
             one of them.
+        trust: what may reach outside the module.
         scope: absolute name scope to import into, with its slash.
 
     Returns:
@@ -363,7 +374,9 @@ def import_graph(
 
     Raises:
         FormatError: TensorFlow does not accept the graph.
+        UnsafeModuleError: something else may reach outside.
     """
+    audit.require_safe([chosen], chosen.subject, trust)
     with refusing(chosen.subject):
         return _import_graph(chosen, input_map, scope)
 
@@ -390,9 +403,9 @@ def _import_graph(
     return fetched, [current.get_operation_by_name(f"{scope}{op}") for op in chosen.updates]
 
 
-def import_plan(chosen: Plan, input_map: Mapping[str, tf.Tensor]) -> list[tf.Tensor]:
+def import_plan(chosen: Plan, input_map: Mapping[str, tf.Tensor], trust: Trust) -> list[tf.Tensor]:
     """As :func:`import_graph`, with outputs that wait for the updates."""
-    fetched, updates = import_graph(chosen, input_map)
+    fetched, updates = import_graph(chosen, input_map, trust)
     if not updates:
         return fetched
     with tf.control_dependencies(updates):

@@ -14,6 +14,7 @@ from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import Subject, TrainingError, choices
 from hub_keras_bridge.plan import keep_plans, losses_fed_by, plan_all, standing_losses
 from hub_keras_bridge.spec import ModuleSpec, as_tags
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import VariableFacts
 
 _TRAIN_TAG = "train"
@@ -52,7 +53,7 @@ class Selection:
         }
 
     def endpoints(
-        self, spec: ModuleSpec, safe_mode: bool, trainable: bool = False
+        self, spec: ModuleSpec, trust: Trust, trainable: bool = False
     ) -> tuple[Endpoint, Endpoint]:
         """Where ordinary calls go, and where training calls go.
 
@@ -61,7 +62,7 @@ class Selection:
 
         Args:
             spec: of the module.
-            safe_mode: whether to refuse graphs that reach outside the module.
+            trust: what of its graphs may reach outside the module.
             trainable: whether there are training calls now. Both ways all is
                 checked; only what is soon to run is kept, since it holds a copy of
                 the graph.
@@ -70,7 +71,7 @@ class Selection:
             TagsError: the module has no such variant.
             SignatureError: a variant has no such signature or output.
             UnknownOpError: TensorFlow lacks an op.
-            UnsafeModuleError: safe mode refuses an op.
+            UnsafeModuleError: an op that is not trusted may reach outside.
         """
         wanted = self.signature, self.output_key, self.as_dict
         inference, training = (
@@ -80,8 +81,7 @@ class Selection:
             # Once, where both calls run the same variant.
             for each in {e.variant.tags: e for e in (inference, training)}.values():
                 plans = plan_all(each.variant, each.signature, each.outputs)
-                if safe_mode:
-                    audit.require_safe(plans, each.subject, each.variant.nodes)
+                audit.require_safe(plans, each.subject, trust)
                 if trainable or each.variant is inference.variant:
                     keep_plans(each.variant, plans, training=trainable)
         return inference, training

@@ -12,6 +12,7 @@ import tensorflow as tf
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import InputError, SignatureError, Subject
 from hub_keras_bridge.precision import output_dtype
+from hub_keras_bridge.trust import Trust
 
 
 class ShapeMemory:
@@ -32,7 +33,11 @@ class ShapeMemory:
         return json.dumps(self._known, sort_keys=True)
 
     def output_specs(
-        self, endpoint: Endpoint, shapes: Mapping[str, tf.TensorShape], has_graph: bool
+        self,
+        endpoint: Endpoint,
+        shapes: Mapping[str, tf.TensorShape],
+        has_graph: bool,
+        trust: Trust,
     ) -> list[tf.TensorSpec]:
         """Specs of the flat outputs for inputs of these shapes.
 
@@ -41,13 +46,14 @@ class ShapeMemory:
             shapes: of the dense inputs, by name.
             has_graph: whether there is a graph to infer from; else what is not
                 remembered is as the signature declares it.
+            trust: what of it may reach outside the module.
         """
         declared = endpoint.declared()
         key = json.dumps({name: shape.as_list() for name, shape in sorted(shapes.items())})
         if key not in self._known:
             if not has_graph:
                 return declared
-            inferred = [spec.shape for spec in endpoint.infer(shapes)]
+            inferred = [spec.shape for spec in endpoint.infer(shapes, trust)]
             self._known[key] = [s.as_list() if s.rank is not None else None for s in inferred]
         found = zip(self._known[key], declared, strict=True)
         return [tf.TensorSpec(shape, spec.dtype) for shape, spec in found]

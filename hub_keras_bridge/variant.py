@@ -23,6 +23,7 @@ from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choice
 from hub_keras_bridge.graphs import graph, published
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.legacy import modernize
+from hub_keras_bridge.graphs.prune import Walk, walk
 from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.tensor_info import ParsedTensorInfo, parse_tensor_info
@@ -151,21 +152,29 @@ class Variant:
         with refusing(self.subject, *_GRAPH):
             return modernize(self.published)
 
-    def with_files(self, assets: Mapping[str, str]) -> meta_graph_pb2.MetaGraphDef:
+    def with_files(
+        self, assets: Mapping[str, str], without: Collection[str] = ()
+    ) -> meta_graph_pb2.MetaGraphDef:
         """The whole graph as published, to be imported where its files are these.
 
         Args:
             assets: file name below ``assets/`` -> path of the file.
+            without: nodes that are not to be there, nor what they alone call;
+                placeholders stand for them.
 
         Raises:
             UnknownOpError: TensorFlow lacks an op.
             FormatError: the graph has functions that TensorFlow would not survive.
         """
-        need_registered(self.published.graph_def, self.subject)
+        meta_graph = self.published
+        if without:
+            with refusing(self.subject, *_GRAPH):
+                meta_graph = published.without(meta_graph, without)
+        need_registered(meta_graph.graph_def, self.subject)
         with refusing(self.subject):
-            check_calls(self.published.graph_def)
+            check_calls(meta_graph.graph_def)
         paths = {tensor: assets[name] for tensor, name in self.assets.items()}
-        return published.with_files(self.published, paths)
+        return published.with_files(meta_graph, paths)
 
     @cached_property
     def nodes(self) -> dict[str, node_def_pb2.NodeDef]:
@@ -349,6 +358,64 @@ class Variant:
     def resources(self) -> frozenset[str]:
         """Nodes that make a stateful resource (a table) other than a variable."""
         return frozenset(node.name for node in self.nodes.values() if _makes_resource(node))
+
+    @cached_property
+    def state(self) -> dict[str, int]:
+        """Tensors that are given to a function, with their dtypes' enums.
+
+        The handles of variables and tables, and the paths of assets.
+        """
+        handles = [*(facts.node for facts in self.variables), *self.resources]
+        found = {f"{node}:0": int(tf.resource.as_datatype_enum) for node in handles}
+        return found | dict.fromkeys(self.assets, int(tf.string.as_datatype_enum))
+
+    @cached_property
+    def _state_cut(self) -> graph.Cut:
+        return graph.Cut(self.state)
+
+    def cut(self, fed: Collection[str] = ()) -> graph.Cut:
+        """What comes from outside of a function: the state, and what is fed besides."""
+        if isinstance(fed, graph.Cut):
+            return fed
+        return graph.Cut([*self.state, *fed]) if fed else self._state_cut
+
+    def walk(self, targets: Iterable[str], fed: Collection[str] = ()) -> Walk:
+        """What a function runs for some targets.
+
+        Raises:
+            FormatError: something names a node that is not in the graph.
+        """
+        return walk(self.nodes, targets, self.cut(fed), self.subject)
+
+    @cached_property
+    def _filling_walks(self) -> dict[str, Walk]:
+        return {op: self.walk([op]) for op in self.table_initializers}
+
+    @cached_property
+    def fillings(self) -> dict[str, list[str]]:
+        """Node of a table -> the initializers that fill it."""
+        found: dict[str, list[str]] = {}
+        for op, each in self._filling_walks.items():
+            for node in self._tables(each):
+                found.setdefault(node, []).append(op)
+        return found
+
+    def filled(self, walks: Iterable[Walk]) -> dict[str, list[Walk]]:
+        """Node of each table that some walks come to -> what runs to fill it.
+
+        Tables that are read to fill others are among them.
+        """
+        waiting = [node for each in walks for node in self._tables(each)]
+        found: dict[str, list[Walk]] = {}
+        while waiting:
+            node = waiting.pop()
+            if node not in found:
+                found[node] = [self._filling_walks[op] for op in self.fillings.get(node, ())]
+                waiting.extend(other for each in found[node] for other in self._tables(each))
+        return found
+
+    def _tables(self, walked: Walk) -> list[str]:
+        return sorted(self.resources.intersection(map(graph.node_name, walked.given)))
 
 
 def _makes_resource(node: node_def_pb2.NodeDef) -> bool:

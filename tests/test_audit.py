@@ -13,6 +13,7 @@ from hub_keras_bridge import audit
 from hub_keras_bridge.audit import Finding, MissingOp, audit_module
 from hub_keras_bridge.ops.reach import Reach
 from hub_keras_bridge.plan import plan_all
+from hub_keras_bridge.trust import Trust
 
 v1 = tf.compat.v1
 
@@ -129,7 +130,10 @@ def test_message():
     assert lines[2].startswith("  Expected: ops that compute from inputs, weights and vocabularies")
     assert "WriteFile in function __inference_" in lines[3]
     assert lines[3].endswith("open (ReadFile: reads files)")
-    assert lines[4].endswith("if you trust the publisher, pass safe_mode=False")
+    assert lines[4].endswith(
+        "if you trust the publisher with them, pass trusted_ops={'ReadFile', 'WriteFile'}, or with "
+        "all that the process may do, safe_mode=False"
+    )
 
 
 def test_trusted_module_runs(tmp_path):
@@ -301,7 +305,7 @@ def test_makers_of_tables_are_looked_at_too():
     variant = module_with(op).variant(())
     plans = plan_all(variant, "default", ["default"])
     with pytest.raises(hub.UnsafeModuleError, match=r"SummaryWriter \(SummaryWriter: writes files"):
-        audit.require_safe(plans, variant.subject, variant.nodes)
+        audit.require_safe(plans, variant.subject, Trust())
     plain = plan_all(variant, "default", ["plain"])
     audit.require_safe(plain, variant.subject, variant.nodes)
 

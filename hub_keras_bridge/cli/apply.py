@@ -117,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
             limit=args.limit,
             overwrite=args.overwrite,
             safe_mode=not args.unsafe,
+            trusted_ops=args.trust,
             progress=progress,
         )
     print(f"{args.output}: {applied.rows} rows of {', '.join(applied.outputs)}")

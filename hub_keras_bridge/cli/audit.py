@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import show_tags
-from hub_keras_bridge.legible import legible
+from hub_keras_bridge.legible import legible, set_of
 from hub_keras_bridge.resolve import check_handle
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def _as_text(handle: str, audit: Audit) -> str:
         # What safe mode refuses comes first.
         ordered = sorted(audit.findings, key=lambda finding: not finding.needed_by)
         lines += ["", *_columns([_HEADINGS, *map(_row, ordered)])]
+    if audit.refused_ops:
+        lines += ["", f"To trust it with these alone: trusted_ops={set_of(audit.refused_ops)}"]
     if audit.missing:
         lines += ["", "Not registered here; import the package first:", ""]
         lines += _columns([_MISSING_HEADINGS, *map(_missing_row, audit.missing)])

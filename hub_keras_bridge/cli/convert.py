@@ -44,7 +44,12 @@ def run(args: argparse.Namespace) -> int:
         handle = load_module_spec(handle)
         signature = signature or only_signature(handle, args.tags)
     from_tensorflow = CONVERSIONS[args.to](
-        handle, args.out, signature=signature, tags=args.tags, safe_mode=not args.unsafe
+        handle,
+        args.out,
+        signature=signature,
+        tags=args.tags,
+        safe_mode=not args.unsafe,
+        trusted_ops=args.trust,
     )
     print(f"{args.to}: {args.out}")
     if from_tensorflow:

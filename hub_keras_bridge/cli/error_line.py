@@ -9,8 +9,10 @@ from hub_keras_bridge.errors import HubError
 from hub_keras_bridge.legible import legible
 
 # Arguments whose option has another name.
-_OPTION_NAMES = {"safe_mode": "unsafe", "fixed": "set"}
-_ARGUMENT = re.compile(r"\b(?P<name>[a-z][a-z0-9_]*)(?P<value>=(?:\.\.\.|True\b|False\b))?")
+_OPTION_NAMES = {"safe_mode": "unsafe", "fixed": "set", "trusted_ops": "trust"}
+_ARGUMENT = re.compile(
+    r"\b(?P<name>[a-z][a-z0-9_]*)(?P<value>=(?:\.\.\.|True\b|False\b|\{(?P<names>'[^{}:]*')\}))?"
+)
 
 
 def error_line(error: HubError, options: Iterable[str] = ()) -> str:
@@ -53,6 +55,8 @@ def _with_options(advice: str, options: Iterable[str]) -> str:
     >>> _with_options("for all kinds, pass kind=... or leave out as_dict and output_key",
     ...     ["kind", "output_key"])
     'for all kinds, pass --kind or leave out as_dict and --output-key'
+    >>> _with_options("pass trusted_ops={'ReadFile', 'PyFunc'}", ["trust"])
+    'pass --trust ReadFile --trust PyFunc'
     """
     known = set(options)
 
@@ -61,6 +65,10 @@ def _with_options(advice: str, options: Iterable[str]) -> str:
         option = _OPTION_NAMES.get(name, name)
         # Without a value, a word of English may have the same letters.
         is_argument = match["value"] or not name.isalpha()
-        return f"--{option.replace('_', '-')}" if is_argument and option in known else match[0]
+        if not is_argument or option not in known:
+            return match[0]
+        flag = f"--{option.replace('_', '-')}"
+        several = [each.strip(" '") for each in (match["names"] or "").split(",")]
+        return " ".join(f"{flag} {each}".rstrip() for each in several)
 
     return _ARGUMENT.sub(translated, advice)

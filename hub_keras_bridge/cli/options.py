@@ -36,11 +36,19 @@ def add_tags(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def add_unsafe(parser: argparse.ArgumentParser, what: str) -> None:
-    """Adds ``--unsafe``: do it also where safe mode would refuse."""
+    """Adds ``--unsafe`` and ``--trust``: do it also where safe mode would refuse."""
     parser.add_argument(
         "--unsafe",
         action="store_true",
         help=f"{what} also a module that reaches outside its own graph (files, network, Python)",
+    )
+    parser.add_argument(
+        "--trust",
+        metavar="OP",
+        action="append",
+        default=[],
+        help=f"{what} also a module that reaches outside by this op, as audit names it; may be "
+        "repeated",
     )
 
 

@@ -62,6 +62,22 @@ def same_value(nodes: Mapping[str, node_def_pb2.NodeDef], reference: str) -> Ite
         node = nodes.get(node_name(node.input[0]))
 
 
+class Cut(frozenset[str]):
+    """Tensors that are given from outside; made once for many walks.
+
+    Attributes:
+        nodes: names of the nodes that they come from.
+    """
+
+    nodes: frozenset[str]
+
+    def __new__(cls, tensors: Iterable[str] = ()) -> Cut:
+        """Takes full names of tensors."""
+        made = super().__new__(cls, tensors)
+        made.nodes = frozenset(map(node_name, made))
+        return made
+
+
 def upstream(
     nodes: Mapping[str, node_def_pb2.NodeDef],
     targets: Iterable[str],
@@ -80,9 +96,9 @@ def upstream(
     Raises:
         FormatError: something names a node that is not in the graph.
     """
-    cut_nodes = {node_name(tensor) for tensor in cut}
+    given = cut if isinstance(cut, Cut) else Cut(cut)
     reached: set[str] = set()
-    waiting = [node_name(t) for t in targets if tensor_name(t) not in cut]
+    waiting = [node_name(t) for t in targets if tensor_name(t) not in given]
     while waiting:
         name = waiting.pop()
         if name in reached:
@@ -97,11 +113,40 @@ def upstream(
                 advice="fetch the module again; its graph is damaged",
             )
         reached.add(name)
-        for reference in node.input:
-            if is_control(reference):
-                # A cut node has no effects of its own to wait for.
-                if node_name(reference) not in cut_nodes:
-                    waiting.append(node_name(reference))
-            elif tensor_name(reference) not in cut:
-                waiting.append(node_name(reference))
+        waiting.extend(map(node_name, followed(node, given)))
+    return reached
+
+
+def followed(node: node_def_pb2.NodeDef, cut: Cut) -> Iterator[str]:
+    """The inputs of a node that do not come from outside."""
+    for reference in node.input:
+        if is_control(reference):
+            # A cut node has no effects of its own to wait for.
+            if node_name(reference) not in cut.nodes:
+                yield reference
+        elif tensor_name(reference) not in cut:
+            yield reference
+
+
+def downstream(
+    nodes: Mapping[str, node_def_pb2.NodeDef], sources: Iterable[str], cut: Cut
+) -> set[str]:
+    """Names of the sources and of all nodes that depend on them.
+
+    Args:
+        nodes: the graph, or a part of it.
+        sources: names of nodes.
+        cut: as for :func:`upstream`.
+    """
+    readers: dict[str, list[str]] = {}
+    for name, node in nodes.items():
+        for reference in followed(node, cut):
+            readers.setdefault(node_name(reference), []).append(name)
+    reached: set[str] = set()
+    waiting = list(sources)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting.extend(readers.get(name, ()))
     return reached

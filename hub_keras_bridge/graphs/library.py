@@ -7,6 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
 
+# tensorflow/python/framework/ops.py: what Graph.gradient_override_map writes.
+_GRADIENT = "_gradient_op_type"
+
 
 def calls(nodes: Iterable[node_def_pb2.NodeDef], known: Collection[str]) -> Iterator[str]:
     """The functions that some nodes call themselves, as often as they name them."""
@@ -26,8 +29,19 @@ def named_functions(node: node_def_pb2.NodeDef) -> Iterator[str]:
     return (function.name for function in _references(node) if function.name)
 
 
+def named_gradient(node: node_def_pb2.NodeDef) -> str:
+    """What the node has for the name of its gradient in place of its op's; mostly empty."""
+    return node.attr[_GRADIENT].s.decode("utf-8", "replace") if _GRADIENT in node.attr else ""
+
+
 def _references(node: node_def_pb2.NodeDef) -> Iterator[attr_value_pb2.NameAttrList]:
-    waiting = list(node.attr.values())
+    return _within(node.attr.values())
+
+
+def _within(
+    attributes: Iterable[attr_value_pb2.AttrValue],
+) -> Iterator[attr_value_pb2.NameAttrList]:
+    waiting = list(attributes)
     while waiting:
         attribute = waiting.pop()
         kind = attribute.WhichOneof("value")
@@ -41,22 +55,83 @@ def _references(node: node_def_pb2.NodeDef) -> Iterator[attr_value_pb2.NameAttrL
 def reachable(
     library: function_pb2.FunctionDefLibrary, nodes: Iterable[node_def_pb2.NodeDef]
 ) -> function_pb2.FunctionDefLibrary:
-    """The functions that some nodes call, directly or not, and their gradients."""
-    functions = {function.signature.name: function for function in library.function}
-    gradients = {g.function_name: g.gradient_func for g in library.gradient}
+    """All that some nodes may come to run of a library, and nothing else.
+
+    That is what they call, directly or not, and the gradients of it: those that
+    the library has for functions, and those that are registered under the names
+    that nodes have for their gradients.
+    """
+    leads = _Leads(library)
     reached: set[str] = set()
-    waiting = set(calls(nodes, functions))
+    waiting = leads.from_body(nodes)
     while waiting:
         name = waiting.pop()
-        reached.add(name)
-        called = set(calls(functions[name].node_def, functions))
-        if gradients.get(name) in functions:
-            called.add(gradients[name])
-        waiting |= called - reached
+        if name not in reached:
+            reached.add(name)
+            waiting |= leads.from_function(name) - reached
     kept = type(library)()
-    kept.function.extend(functions[name] for name in sorted(reached))
+    kept.function.extend(leads.functions[name] for name in sorted(reached))
     kept.gradient.extend(g for g in library.gradient if g.function_name in reached)
+    kept.registered_gradients.extend(
+        g for g in library.registered_gradients if g.registered_op_type in leads.asked_gradients
+    )
     return kept
+
+
+def leading_to(library: function_pb2.FunctionDefLibrary, functions: Iterable[str]) -> set[str]:
+    """Some functions of a library, and all those that may come to run one of them."""
+    leads = _Leads(library)
+    callers: dict[str, list[str]] = {}
+    for name in leads.functions:
+        for callee in leads.from_function(name):
+            callers.setdefault(callee, []).append(name)
+    reached: set[str] = set()
+    waiting = list(functions)
+    while waiting:
+        name = waiting.pop()
+        if name not in reached:
+            reached.add(name)
+            waiting.extend(callers.get(name, ()))
+    return reached
+
+
+class _Leads:
+    """Which functions nodes and functions lead to in one step."""
+
+    def __init__(self, library: function_pb2.FunctionDefLibrary) -> None:
+        self.functions = {function.signature.name: function for function in library.function}
+        self.asked_gradients: set[str] = set()
+        self._of_function = {g.function_name: g.gradient_func for g in library.gradient}
+        registered = library.registered_gradients
+        self._of_node = {g.registered_op_type: g.gradient_func for g in registered}
+
+    def from_body(self, nodes: Iterable[node_def_pb2.NodeDef]) -> set[str]:
+        if not self.functions:
+            return set()
+        found: set[str] = set()
+        for node in nodes:
+            found.update(calls([node], self.functions))
+            if (gradient := named_gradient(node)) in self._of_node:
+                self.asked_gradients.add(gradient)
+                found.add(self._of_node[gradient])
+        return found & self.functions.keys()
+
+    def from_function(self, name: str) -> set[str]:
+        function = self.functions[name]
+        found = self.from_body(function.node_def)
+        found.update(_beside(function))
+        if name in self._of_function:
+            found.add(self._of_function[name])
+        return found & self.functions.keys()
+
+
+def _beside(function: function_pb2.FunctionDef) -> Iterator[str]:
+    """The functions that a function's own attributes name, as TensorFlow's rewrites read them.
+
+    Its forward and backward functions, for example.
+    """
+    yield from (reference.name for reference in _within(function.attr.values()))
+    yield from (value.s.decode("utf-8", "replace") for value in function.attr.values() if value.s)
 
 
 def called_as_ops(graph_def: graph_pb2.GraphDef) -> set[str]:

@@ -9,6 +9,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.graphs.graph import (
+    Cut,
     is_control,
     node_name,
     nodes_by_name,
@@ -23,6 +24,51 @@ class Placeholder:
 
     dtype: int
     shape: object = None  # TensorShapeProto; unknown where None
+
+
+@dataclass(frozen=True)
+class Walk:
+    """What of a graph is needed for some targets: the one walk for all who ask.
+
+    What is imported and run, and what is looked at before, both come from here.
+
+    Attributes:
+        nodes: names of the nodes that run.
+        given: cut tensors that these read, or that are wanted themselves.
+    """
+
+    nodes: frozenset[str]
+    given: frozenset[str]
+
+
+def walk(
+    nodes: Mapping[str, node_def_pb2.NodeDef],
+    targets: Iterable[str],
+    cut: Collection[str],
+    subject: Subject | None = None,
+) -> Walk:
+    """Follows a graph back from its targets to what comes from outside.
+
+    Args:
+        nodes: the graph, by name.
+        targets: tensors and nodes that are wanted.
+        cut: tensors that come from outside.
+        subject: for messages.
+
+    Raises:
+        FormatError: something names a node that is not in the graph.
+    """
+    targets = list(targets)
+    given = cut if isinstance(cut, Cut) else Cut(cut)
+    needed = upstream(nodes, targets, given, subject)
+    read = {
+        tensor_name(reference)
+        for name in needed
+        for reference in nodes[name].input
+        if not is_control(reference)
+    }
+    read.update(map(tensor_name, targets))
+    return Walk(frozenset(needed), frozenset(read & given))
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,32 +100,25 @@ def prune(
         subject: for messages.
     """
     nodes = nodes_by_name(graph_def)
-    targets = list(targets)
-    needed = upstream(nodes, targets, cut, subject)
-    cut_nodes = {node_name(tensor) for tensor in cut}
-    read = {
-        tensor_name(reference)
-        for name in needed
-        for reference in nodes[name].input
-        if not is_control(reference)
-    }
+    given = Cut(cut)
+    found = walk(nodes, targets, given, subject)
     placeholders = {
         tensor: f"{node_name(tensor)}:0"
-        if node_name(tensor) not in needed and tensor.endswith(":0")
+        if node_name(tensor) not in found.nodes and tensor.endswith(":0")
         else f"{tensor.replace(':', '_')}/cut:0"
-        for tensor in sorted((read | set(map(tensor_name, targets))) & set(cut))
+        for tensor in sorted(found.given)
     }
 
     result = graph_pb2.GraphDef(versions=graph_def.versions)
     for tensor, placeholder in placeholders.items():
         result.node.append(_placeholder_node(node_name(placeholder), cut[tensor]))
     for node in graph_def.node:
-        if node.name in needed:
+        if node.name in found.nodes:
             kept = result.node.add()
             kept.CopyFrom(node)
             kept.device = ""
             del kept.input[:]
-            kept.input.extend(_rewire(node.input, cut_nodes, placeholders))
+            kept.input.extend(_rewire(node.input, given.nodes, placeholders))
     result.library.CopyFrom(graph_def.library)
     return Pruned(result, placeholders)
 

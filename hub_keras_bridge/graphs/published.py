@@ -18,7 +18,9 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge import compat
+from hub_keras_bridge.graphs import library
 from hub_keras_bridge.graphs.graph import node_name, nodes_by_name
+from hub_keras_bridge.ops import facts as op_facts
 
 MetaGraph: TypeAlias = meta_graph_pb2.MetaGraphDef
 
@@ -50,6 +52,38 @@ def with_files(meta_graph: MetaGraph, paths: Mapping[str, str]) -> MetaGraph:
     return result
 
 
+def without(meta_graph: MetaGraph, unwanted: Collection[str]) -> MetaGraph:
+    """A copy without some nodes, and without the functions that nothing else calls.
+
+    Placeholders give what they gave, so that the rest stays as it is.
+
+    Args:
+        meta_graph: as published.
+        unwanted: names of the nodes.
+
+    Raises:
+        FormatError: the op of one of them is not known, so that nobody knows what it gives.
+    """
+    result = MetaGraph()
+    result.CopyFrom(meta_graph)
+    functions = {f.signature.name: f.signature for f in meta_graph.graph_def.library.function}
+    for node in [node for node in result.graph_def.node if node.name in unwanted]:
+        dtypes = [dtype for _, dtype in op_facts.outputs(node, functions)]
+        node.attr.clear()
+        del node.input[:]
+        if len(dtypes) == 1:
+            _become_placeholder(node, dtypes[0])
+            continue
+        node.op = "IdentityN" if dtypes else "NoOp"
+        for number, dtype in enumerate(dtypes):
+            node.attr["T"].list.type.append(dtype)
+            node.input.append(f"{node.name}/output_{number}")
+            _become_placeholder(result.graph_def.node.add(name=node.input[-1]), dtype)
+    used = library.reachable(result.graph_def.library, result.graph_def.node)
+    result.graph_def.library.CopyFrom(used)
+    return result
+
+
 def state(meta_graph: MetaGraph, scope: str, *, trainable: bool) -> MetaGraph:
     """What to import for the state of a module.
 
@@ -69,7 +103,8 @@ def application(meta_graph: MetaGraph, scope: str, *, trainable: bool) -> MetaGr
     holders = state_nodes(result.graph_def)
     for node in result.graph_def.node:
         if node.name in holders:
-            _become_placeholder(node)
+            # Whatever was there: nothing reads it.
+            _become_placeholder(node, tf.resource.as_datatype_enum)
     return result
 
 
@@ -104,9 +139,8 @@ def _prefix_shared_names(nodes: Iterable[node_def_pb2.NodeDef], scope: str) -> N
             node.attr["shared_name"].s = scope.encode() + name
 
 
-def _become_placeholder(node: node_def_pb2.NodeDef) -> None:
+def _become_placeholder(node: node_def_pb2.NodeDef, dtype: int) -> None:
     node.op = "Placeholder"
     for key in set(node.attr) - {"shape"}:
         del node.attr[key]
-    # Whatever was there: nothing reads it.
-    node.attr["dtype"].type = tf.resource.as_datatype_enum
+    node.attr["dtype"].type = dtype

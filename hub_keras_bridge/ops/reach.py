@@ -73,8 +73,11 @@ def reach_of(node: node_def_pb2.NodeDef) -> Reach:
     if known is not None:
         attribute, default, is_inside = known
         # Publishing strips attributes that have their default value.
-        value = node.attr[attribute].s if attribute in node.attr else default
-        if is_inside(value):
+        kind, value = "s", default
+        if attribute in node.attr:
+            kind, value = node.attr[attribute].WhichOneof("value") or "", node.attr[attribute].s
+        # Else whoever calls the function around it says what the value is.
+        if kind == "s" and is_inside(value):
             return Reach.STATE
     return reach_of_op(node.op)
 
@@ -120,4 +123,7 @@ _HANDLES = frozenset({types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT})
 def _makes_handles(node: node_def_pb2.NodeDef) -> bool:
     attribute = _FROM_BYTES.get(node.op, "")
     # Asking a map of messages for what it does not have would add it.
-    return attribute in node.attr and node.attr[attribute].type in _HANDLES
+    if attribute not in node.attr:
+        return False
+    dtype = node.attr[attribute]
+    return dtype.WhichOneof("value") != "type" or dtype.type in _HANDLES

@@ -40,6 +40,7 @@ from hub_keras_bridge.saved_models.source import (
 from hub_keras_bridge.selection import as_patterns, check_patterns, trained_nodes
 from hub_keras_bridge.spec import as_tags
 from hub_keras_bridge.symbolic import need_float_policy
+from hub_keras_bridge.trust import Trust, granted
 from hub_keras_bridge.variant import DEFAULT_KEY, VariableFacts
 
 
@@ -85,6 +86,8 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
         tags: those it was saved with, or None.
         training_tags: not to be given; it has one graph for both.
         safe_mode: whether to refuse one that reaches outside its own graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
         facts: what is known where the SavedModel itself is not there yet.
         **kwargs: those of ``keras.layers.Layer``, such as ``name``.
 
@@ -111,6 +114,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
         tags: Collection[str] | None = None,
         training_tags: Collection[str] | None = None,
         safe_mode: bool = True,
+        trusted_ops: Collection[str] = (),
         facts: Facts | None = None,
         **kwargs: Any,
     ) -> None:
@@ -129,7 +133,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
             as_dict=as_dict,
             patterns=as_patterns(trainable_patterns),
             tags=None if tags is None else tuple(sorted(as_tags(tags))),
-            safe_mode=safe_mode,
+            trust=Trust.of(safe_mode, trusted_ops),
         )
         self._restored = None if handle.folder is None else self._restore(handle)
         if self._restored is not None:
@@ -156,7 +160,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
                 source.folder,
                 self._choice.tags,
                 signature=self._choice.signature,
-                safe_mode=self._choice.safe_mode,
+                trust=self._choice.trust,
                 subject=Subject(source.name),
                 options=tf.saved_model.LoadOptions(experimental_skip_checkpoint=not with_values),
             )
@@ -361,7 +365,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
         facts = Facts.from_config(config.pop("facts"))
         if compat.loads_in_safe_mode():
             # Who wrote the archive does not decide that it is to be trusted.
-            config["safe_mode"] = True
+            config |= {"safe_mode": True, "trusted_ops": granted()}
         source = revive(config.pop("identity"), config.pop("handle"))
         layer = cls(source, facts=facts, **config)
         layer._model.outputs.update(outputs)
@@ -432,13 +436,13 @@ class _Choice:
     as_dict: bool
     patterns: tuple[str, ...] | None
     tags: tuple[str, ...] | None
-    safe_mode: bool
+    trust: Trust
 
     def to_config(self) -> dict[str, Any]:
         """The arguments again, ready for JSON."""
-        config = dataclasses.asdict(self)
+        config = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         config["trainable_patterns"] = config.pop("patterns")
-        return config
+        return config | config.pop("trust").to_config()
 
 
 class _Model:

@@ -27,6 +27,7 @@ from hub_keras_bridge.saved_models.pruned import Pruner
 from hub_keras_bridge.saved_models.signatures import Signatures, signature_function
 from hub_keras_bridge.selection import Selection, warn_of_unfed_losses
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import DEFAULT_SIGNATURE
 
 # What objects of tf.saved_model.load have for TF1 SavedModels, and this has not.
@@ -61,7 +62,8 @@ class LoadedModule(tf.Module):
         serve: the signature in use, if there is one; ``tf.saved_model.save`` saves
             it as ``serving_default`` if it is told of no others.
         graph: the variant's graph, each node under its published name; made when
-            it is asked for.
+            it is asked for. In safe mode, placeholders stand for what may reach
+            outside of it.
         asset_paths: its files, each a ``tf.saved_model.Asset``.
         tensorflow_version: which TensorFlow published it.
         tensorflow_git_version: of what revision.
@@ -76,24 +78,24 @@ class LoadedModule(tf.Module):
     # As the original library names it; false of a TF1 SavedModel.
     _is_hub_module_v1 = True
 
-    def __init__(self, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> None:
+    def __init__(self, spec: ModuleSpec, selection: Selection, trust: Trust) -> None:
         super().__init__(name="hub_module")
         self.spec = spec
         variant = spec.variant(selection.tags)
         publisher = variant.published.meta_info_def
         self.tensorflow_version = publisher.tensorflow_version
         self.tensorflow_git_version = publisher.tensorflow_git_version
-        self._modes = _Modes.of(spec, selection, safe_mode)
-        by_node = _create_variables(spec, selection)
+        self._modes = _Modes.of(spec, selection, trust)
+        by_node = _create_variables(spec, selection, trust)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
         self.trainable_variables = [v for node, v in by_node.items() if node in trained]
-        self._runtime = Runtime(by_node, spec.files.assets)
-        self._pruner = Pruner(self._runtime, variant, spec.files.assets, safe_mode=safe_mode)
+        self._runtime = Runtime(by_node, spec.files.assets, trust)
+        self._pruner = Pruner(self._runtime, variant, spec.files.assets, trust)
         self._files = [spec.files.assets[name] for name in dict.fromkeys(variant.assets.values())]
         self.regularization_losses: list[Callable[[], tf.Tensor]] = []
         make = functools.partial(signature_function, self._runtime)
-        self.signatures = Signatures(spec, selection, safe_mode, make)
+        self.signatures = Signatures(spec, selection, trust, make)
         if self._modes is None:
             return
         self.regularization_losses += _loss_functions(self._runtime, self._modes.training)
@@ -187,12 +189,12 @@ class _Modes:
     training: Endpoint
 
     @classmethod
-    def of(cls, spec: ModuleSpec, selection: Selection, safe_mode: bool) -> _Modes | None:
+    def of(cls, spec: ModuleSpec, selection: Selection, trust: Trust) -> _Modes | None:
         """Those of the signature in use, if there is one."""
         names = spec.get_signature_names(selection.tags)
         if selection.signature is None and DEFAULT_SIGNATURE not in names:
             return None
-        return cls(*selection.endpoints(spec, safe_mode, trainable=True))
+        return cls(*selection.endpoints(spec, trust, trainable=True))
 
     @property
     def alike(self) -> bool:
@@ -205,10 +207,13 @@ def _interface(endpoint: Endpoint) -> tuple[Any, Any]:
     return _input_specs(endpoint), outputs
 
 
-def _create_variables(spec: ModuleSpec, selection: Selection) -> dict[str, tf.Variable]:
+def _create_variables(
+    spec: ModuleSpec, selection: Selection, trust: Trust
+) -> dict[str, tf.Variable]:
     """Node -> variable with its value, for all that calls may use."""
     trained = selection.trained(spec)
-    values = first_values(spec, selection.tags, selection.needed(spec, trainable=True))
+    needed = selection.needed(spec, trainable=True)
+    values = first_values(spec, selection.tags, needed, trust)
     with tf.name_scope(""):
         return {
             facts.node: tf.Variable(

@@ -6,16 +6,17 @@ Programs name them as they were published: inner tensors, which are in no signat
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from hub_keras_bridge import audit
 from hub_keras_bridge.errors import SignatureError, Subject, choices
-from hub_keras_bridge.plan import Plan, plan, plan_initialization, unfed_placeholders
+from hub_keras_bridge.plan import plan, plan_fillings, unfed_placeholders
 from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.soundness import refusing
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import Variant
 
 
@@ -26,16 +27,16 @@ class Pruner:
         runtime: has them.
         variant: whose graph.
         assets: file name below ``assets/`` -> path of the file.
-        safe_mode: whether to refuse what reaches outside the module.
+        trust: what may reach outside the module.
     """
 
     def __init__(
-        self, runtime: Runtime, variant: Variant, assets: Mapping[str, str], *, safe_mode: bool
+        self, runtime: Runtime, variant: Variant, assets: Mapping[str, str], trust: Trust
     ) -> None:
         self._runtime = runtime
         self._variant = variant
         self._assets = assets
-        self._safe_mode = safe_mode
+        self._trust = trust
 
     @functools.cached_property
     def graph(self) -> tf.Graph:
@@ -45,7 +46,8 @@ class Pruner:
             UnknownOpError: TensorFlow lacks an op.
             FormatError: TensorFlow does not accept the graph.
         """
-        meta_graph = self._variant.with_files(self._assets)
+        without = audit.reaching_nodes(self._variant, self._trust)
+        meta_graph = self._variant.with_files(self._assets, without)
         with refusing(self._variant.subject), tf.Graph().as_default() as graph:
             tf.graph_util.import_graph_def(
                 meta_graph.graph_def,
@@ -70,8 +72,9 @@ class Pruner:
             shapes=[each.shape for each in tensors],
             updates=_effects(fed, wanted, variant),
         )
-        if self._safe_mode:
-            audit.require_safe(_all_run(variant, chosen), variant.subject, variant.nodes)
+        walked = variant.walk([each.name for each in wanted], specs)
+        plans = [chosen, *plan_fillings(variant, [walked])]
+        audit.require_safe(plans, variant.subject, self._trust)
         run = self._runtime.plan_function(variant, chosen, specs)
 
         def pruned(*values: tf.Tensor) -> Any:
@@ -149,11 +152,3 @@ def _effects(
     outside |= {f"{node}:0" for node in variant.resources} | {each.name for each in fed}
     ops = [each.name for each in wanted if isinstance(each, tf.Operation)]
     return [name for name in ops if f"{name}:0" not in outside]
-
-
-def _all_run(variant: Variant, chosen: Plan) -> Iterator[Plan]:
-    """The plan, and those that fill its tables."""
-    yield chosen
-    for table in chosen.resources:
-        if (filling := plan_initialization(variant, table)) is not None:
-            yield filling

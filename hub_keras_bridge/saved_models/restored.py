@@ -29,8 +29,16 @@ from hub_keras_bridge.errors import (
 from hub_keras_bridge.forking import need_threads
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, safe_asset_name
 from hub_keras_bridge.saved_models.inputs import converted, named, unmixed
-from hub_keras_bridge.saved_models.restored_graph import plan_of_calls
+from hub_keras_bridge.saved_models.looked_at import as_looked_at
+from hub_keras_bridge.saved_models.restored_graph import plan_of_calls, what_may_run
+from hub_keras_bridge.soundness import refusing
+from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import SignatureFacts
+
+_DAMAGED = (
+    "Cannot load a TF2 SavedModel.",
+    "functions and objects that this TensorFlow can restore",
+)
 
 _OWN = "__call__"
 _SERVING = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
@@ -243,7 +251,7 @@ def restore(
     tags: Collection[str] | None,
     *,
     signature: str | None,
-    safe_mode: bool,
+    trust: Trust,
     subject: Subject,
     options: tf.saved_model.LoadOptions | None = None,
 ) -> RestoredModel:
@@ -254,7 +262,7 @@ def restore(
         tags: those it was saved with, or None.
         signature: what a call runs; None for the model's own ``__call__``, or,
             if it has none, ``serving_default`` or the only signature.
-        safe_mode: whether to refuse one that reaches outside its own graph.
+        trust: what may reach outside its own graph.
         subject: for messages.
         options: TensorFlow's, of how it loads.
 
@@ -262,7 +270,7 @@ def restore(
         FormatError: it is damaged, or an asset's name leads outside its folder.
         TagsError: it was saved with other tags.
         SignatureError: there is no such signature.
-        UnsafeModuleError: safe mode refuses an op.
+        UnsafeModuleError: an op that is not trusted may reach outside.
     """
     (meta_graph,) = _read(path, subject).meta_graphs
     own_tags = frozenset(meta_graph.meta_info_def.tags)
@@ -276,9 +284,13 @@ def restore(
         )
     for asset in meta_graph.asset_file_def:
         safe_asset_name(asset.filename, subject)
-    if safe_mode:
-        audit.require_safe([plan_of_calls(meta_graph, subject)], subject, {})
-    return RestoredModel(path, signature, subject, options)
+    with refusing(subject, *_DAMAGED):
+        if trust.everything:
+            return RestoredModel(path, signature, subject, options)
+        loaded = what_may_run(meta_graph)
+        audit.require_safe([plan_of_calls(loaded, subject)], subject, trust)
+        with as_looked_at(path, loaded) as folder:
+            return RestoredModel(folder, signature, subject, options)
 
 
 def no_variants(subject: Subject, training_tags: Collection[str]) -> TagsError:

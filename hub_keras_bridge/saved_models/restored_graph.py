@@ -18,15 +18,36 @@ _ASSET = "asset:0"
 _OTHER = "other:0"
 
 
+def what_may_run(meta_graph: meta_graph_pb2.MetaGraphDef) -> meta_graph_pb2.MetaGraphDef:
+    """A TF2 SavedModel's graph without the functions that nothing may come to run.
+
+    Such as those that write and read its checkpoint, which are for TensorFlow 1.
+    What is not here TensorFlow does not load, not even to find out shapes.
+    """
+    library_of_all = meta_graph.graph_def.library
+    functions = {function.signature.name for function in library_of_all.function}
+    names = meta_graph.object_graph_def.concrete_functions
+    called = [node_def_pb2.NodeDef(op=name) for name in names if name in functions]
+    result = meta_graph_pb2.MetaGraphDef()
+    result.CopyFrom(meta_graph)
+    result.graph_def.library.CopyFrom(library.reachable(library_of_all, called))
+    return result
+
+
 def plan_of_calls(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> Plan:
     """All functions of a TF2 SavedModel that Python may call, as if to call each once.
 
     Loading makes functions and runs some, those that make and fill tables; the
     graph beside them is for TensorFlow 1. Each is passed what loading binds to
     it: an asset's path, or something else.
+
+    Args:
+        meta_graph: what :func:`what_may_run` left, all of which is loaded.
+        subject: for messages.
     """
     objects = meta_graph.object_graph_def
-    calls = graph_pb2.GraphDef(library=meta_graph.graph_def.library)
+    calls = graph_pb2.GraphDef()
+    calls.library.CopyFrom(meta_graph.graph_def.library)
     functions = {f.signature.name: f for f in calls.library.function}
     for name, called in objects.concrete_functions.items():
         bound = [
@@ -41,7 +62,6 @@ def plan_of_calls(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> 
         kept = [node for node in functions[name].node_def if reach_of(node) is not Reach.NAMED]
         del functions[name].node_def[:]
         functions[name].node_def.extend(kept)
-    calls.library.CopyFrom(library.reachable(calls.library, calls.node))
     return Plan(
         graph_def=calls,
         producer_ops=op_def_pb2.OpList(),
@@ -97,6 +117,6 @@ def _makers(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
         if child.local_name == "_create_resource"
         for name in nodes[child.node_id].function.concrete_functions
     }
-    calls = [node_def_pb2.NodeDef(op=name) for name in makers]
+    calls = [node_def_pb2.NodeDef(op=name) for name in sorted(makers)]
     called = library.reachable(meta_graph.graph_def.library, calls).function
     return {function.signature.name for function in called}

@@ -21,6 +21,7 @@ from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.selection import Selection
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.tensor_info import ParsedTensorInfo, to_components
+from hub_keras_bridge.trust import Trust
 
 SignatureFunction: TypeAlias = Callable[..., dict[str, Any]]
 
@@ -31,12 +32,12 @@ class Signatures(Mapping[str, SignatureFunction]):
     Args:
         spec: of the module.
         selection: which variant.
-        safe_mode: whether to refuse graphs that reach outside the module.
+        trust: what of their graphs may reach outside the module.
         make: makes the function of a signature with all its outputs.
 
     Raises:
         SignatureError: on access, no signature of this name.
-        UnsafeModuleError: on access, safe mode refuses an op of this signature.
+        UnsafeModuleError: on access, an op of this signature may reach outside.
         UnknownOpError: on access, TensorFlow lacks an op of this signature.
     """
 
@@ -44,7 +45,7 @@ class Signatures(Mapping[str, SignatureFunction]):
         self,
         spec: ModuleSpec,
         selection: Selection,
-        safe_mode: bool,
+        trust: Trust,
         make: Callable[[Endpoint], SignatureFunction],
     ) -> None:
         self._spec = spec
@@ -52,14 +53,14 @@ class Signatures(Mapping[str, SignatureFunction]):
         self._selection = dataclasses.replace(
             selection, output_key=None, as_dict=True, training_tags=selection.tags
         )
-        self._safe_mode = safe_mode
+        self._trust = trust
         self._make = make
         self._functions: dict[str, SignatureFunction] = {}
 
     def __getitem__(self, name: str) -> SignatureFunction:
         if name not in self._functions:
             chosen = dataclasses.replace(self._selection, signature=name)
-            endpoint, _ = chosen.endpoints(self._spec, self._safe_mode, trainable=False)
+            endpoint, _ = chosen.endpoints(self._spec, self._trust, trainable=False)
             self._functions[name] = self._make(endpoint)
         return self._functions[name]
 
