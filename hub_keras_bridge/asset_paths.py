@@ -43,6 +43,8 @@ class OwnPaths:
             node = self.nodes.get(node_name(tensor))
             if node is None or node.op != "Identity" or not node.input:
                 break
+            if is_control(node.input[0]):
+                break
             tensor = tensor_name(node.input[0])
         found = self._known[tensor]
         self._known.update(dict.fromkeys(passed, found))

@@ -16,7 +16,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge import compat
 from hub_keras_bridge.asset_paths import OwnPaths, own_paths
-from hub_keras_bridge.errors import Subject, UnsafeModuleError
+from hub_keras_bridge.errors import FormatError, Subject, UnsafeModuleError
 from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.legible import legible, set_of
 from hub_keras_bridge.ops.packages import package_of
@@ -34,6 +34,10 @@ _READERS = {"ReadFile": 0, "InitializeTableFromTextFile": 1, "InitializeTableFro
 _INSIDE = frozenset({Reach.COMPUTE, Reach.STATE, Reach.NAMED})
 
 _SHOWN = 20
+
+# Each signature is followed through the graph by itself. The largest modules that
+# are known have some 50,000 nodes and 20 signatures.
+MOST_STEPS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -318,6 +322,15 @@ class _Run:
 
 def _runs(spec: ModuleSpec, variant: Variant) -> dict[str, _Run]:
     """Signature -> what its calls run, training ones too, in functions and in sessions."""
+    nodes = len(variant.nodes)
+    if nodes * len(variant.signature_names) > MOST_STEPS:
+        raise FormatError(
+            "Cannot say what of a TF1 Hub module's graph its signatures need: it is too large.",
+            variant.subject,
+            expected=f"at most {MOST_STEPS:,} for the number of nodes times that of signatures",
+            found=f"{nodes:,} nodes and {len(variant.signature_names):,} signatures",
+            advice="fetch the module again; if it is intact, report this message",
+        )
     start = _in_session(variant, run_first(spec, variant), ())
     return {
         name: _Run.of(variant, start | _run_by(variant, name)) for name in variant.signature_names

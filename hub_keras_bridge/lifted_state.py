@@ -114,12 +114,15 @@ class LiftedState:
 
     def _join_collections(self) -> None:
         """Makes the variables known as those that the function itself makes are."""
+        known = {
+            key: set(map(id, tf.compat.v1.get_collection(key))) for key in _collections(True, True)
+        }
         for facts, variable in self.variables:
             with tf.name_scope(f"{self.scope}{facts.node}/"):
                 compat.set_initializer(variable, tf.no_op("Assign"))
             for key in _collections(facts.is_model_variable, variable.trainable):
                 # A creator of variables may have added it.
-                if all(known is not variable for known in tf.compat.v1.get_collection(key)):
+                if id(variable) not in known[key]:
                     tf.compat.v1.add_to_collection(key, variable)
 
     def _outside(self, chosen: Plan) -> dict[str, tf.Tensor]:

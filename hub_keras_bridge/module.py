@@ -207,11 +207,11 @@ class Module:
 
     def get_input_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
         """As :meth:`ModuleSpec.get_input_info_dict`, for the module's variant."""
-        return self._variant.signature(signature).inputs
+        return dict(self._variant.signature(signature).inputs)
 
     def get_output_info_dict(self, signature: str | None = None) -> dict[str, ParsedTensorInfo]:
         """As :meth:`ModuleSpec.get_output_info_dict`, for the module's variant."""
-        return self._variant.signature(signature).outputs
+        return dict(self._variant.signature(signature).outputs)
 
     def get_attached_message(self, key: str, message_type: type, required: bool = False) -> Any:
         """As :meth:`ModuleSpec.get_attached_message`, for the module's variant."""

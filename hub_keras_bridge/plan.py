@@ -31,7 +31,7 @@ from hub_keras_bridge.graphs import (
     sparse_lookup,
 )
 from hub_keras_bridge.graphs.calls import check_calls
-from hub_keras_bridge.graphs.prune import Placeholder, Pruned, Walk, prune
+from hub_keras_bridge.graphs.prune import Placeholder, Pruned, Walk, cut_out
 from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.variant import SignatureFacts, Variant
@@ -162,39 +162,31 @@ def _plan(
     updates: Sequence[str],
     cut_state: bool,
 ) -> Plan:
-    given = list(map(graph.tensor_name, inputs))
-    cut = _input_placeholders(variant, given)
-    cut |= {tensor: _placeholder(spec) for tensor, spec in fed.items()}
-    given.extend(fed)
-    cut |= {tensor: Placeholder(dtype) for tensor, dtype in variant.state.items()}
+    given = [*map(graph.tensor_name, inputs), *fed]
+    stand_ins = _input_placeholders(variant, given[: len(given) - len(fed)])
+    stand_ins |= {tensor: _placeholder(spec) for tensor, spec in fed.items()}
     targets = [*fetches, *updates]
-    pruned = prune(variant.meta_graph.graph_def, targets, cut, variant.subject)
+    pruned = _cut_out(variant, targets, stand_ins)
     found = pruned.placeholders
     targets = [found.get(graph.tensor_name(target), target) for target in targets]
-    handles = {t: found[t] for t in variant.state if t in found and t not in variant.assets}
+    handles = {t: p for t, p in found.items() if t in variant.state and t not in variant.assets}
     state = frozenset[str]() if cut_state else _stand_by_themselves(variant, pruned, handles)
     _check_ops(pruned.graph_def, variant.subject)
     rewritten = _as_function(variant, pruned, targets, [] if state else list(handles.values()))
     _finish(rewritten.graph_def)
     assets: dict[str, list[str]] = {}
-    for tensor, name in variant.assets.items():
-        if tensor in found:
-            assets.setdefault(name, []).append(found[tensor])
+    for tensor in found:
+        if tensor in variant.assets:
+            assets.setdefault(variant.assets[tensor], []).append(found[tensor])
+    by_node = {graph.node_name(tensor): placeholder for tensor, placeholder in handles.items()}
+    tables = sorted(by_node.keys() & variant.resources)
     return Plan(
         graph_def=rewritten.graph_def,
         producer_ops=variant.meta_graph.meta_info_def.stripped_op_list,
         inputs={tensor: found[tensor] for tensor in given if tensor in found},
-        variables={
-            facts.node: found[f"{facts.node}:0"]
-            for facts in variant.variables
-            if f"{facts.node}:0" in found
-        },
-        resources={
-            node: found[f"{node}:0"] for node in sorted(variant.resources) if f"{node}:0" in found
-        },
-        makers=tuple(
-            variant.nodes[node] for node in sorted(variant.resources) if f"{node}:0" in found
-        ),
+        variables={node: p for node, p in by_node.items() if node not in variant.resources},
+        resources={node: by_node[node] for node in tables},
+        makers=tuple(variant.nodes[node] for node in tables),
         state=state,
         assets=assets,
         fetches=tuple(map(graph.tensor_name, targets[: len(fetches)])),
@@ -204,6 +196,19 @@ def _plan(
         differentiable=rewritten.differentiable and not rewritten.graph_def.library.gradient,
         subject=variant.subject,
     )
+
+
+def _cut_out(variant: Variant, targets: Sequence[str], stand_ins: dict[str, Placeholder]) -> Pruned:
+    """The part of the variant's graph that the targets need."""
+    cut = variant.cut(stand_ins)
+    walked = variant.walk(targets, cut)
+    state = {t: Placeholder(variant.state[t]) for t in walked.given if t in variant.state}
+    nodes = sorted(walked.nodes, key=variant.order.__getitem__)
+    pruned = cut_out((variant.nodes[n] for n in nodes), walked, cut, {**state, **stand_ins})
+    pruned.graph_def.versions.CopyFrom(variant.meta_graph.graph_def.versions)
+    library_of_all = variant.meta_graph.graph_def.library
+    pruned.graph_def.library.CopyFrom(library.reachable(library_of_all, pruned.graph_def.node))
+    return pruned
 
 
 def plan_call(
@@ -225,9 +230,12 @@ def plan_call(
         SignatureError: an output needs an input that the signature lacks.
     """
     signature = variant.signature(signature_name)
-    cut = variant.cut(signature.input_tensors)
+    fetches, _ = signature.fetches(outputs)
+    incomplete = _incomplete(variant, fetches, signature.input_tensors)
     for key in outputs:
-        if missing := unfed_placeholders(variant, signature.outputs[key].tensor_names, cut):
+        names = signature.outputs[key].tensor_names
+        if incomplete.intersection(map(graph.node_name, names)):
+            missing = unfed_placeholders(variant, names, signature.input_tensors)
             raise SignatureError(
                 f"Cannot compute output {key!r} of a TF1 Hub module.",
                 variant.subject.with_signature(signature_name),
@@ -323,14 +331,18 @@ def losses_fed_by(variant: Variant, signature: SignatureFacts) -> tuple[str, ...
 
 def _fed(variant: Variant, targets: Sequence[str], fed: Collection[str]) -> tuple[str, ...]:
     """Those of the targets that need no placeholder but the ones that are fed."""
+    incomplete = _incomplete(variant, targets, fed)
+    return tuple(target for target in targets if graph.node_name(target) not in incomplete)
+
+
+def _incomplete(variant: Variant, targets: Sequence[str], fed: Collection[str]) -> set[str]:
+    """Of the nodes that the targets need, those that need placeholders that nobody feeds."""
     cut = variant.cut(fed)
     needed = variant.walk(targets, cut).nodes
     unfed = [name for name in needed if variant.nodes[name].op == "Placeholder"]
     if not unfed:
-        return tuple(targets)
-    part = {name: variant.nodes[name] for name in needed}
-    incomplete = graph.downstream(part, unfed, cut)
-    return tuple(target for target in targets if graph.node_name(target) not in incomplete)
+        return set()
+    return graph.downstream({name: variant.nodes[name] for name in needed}, unfed, cut)
 
 
 def unfed_placeholders(variant: Variant, targets: Iterable[str], fed: Collection[str]) -> list[str]:
@@ -358,12 +370,7 @@ def _stand_by_themselves(
 
 def _input_placeholders(variant: Variant, tensors: Iterable[str]) -> dict[str, Placeholder]:
     """What stands for tensors that signatures have as inputs."""
-    signatures = [variant.signature(name) for name in variant.signature_names]
-    specs = {
-        tensor: spec
-        for facts in signatures
-        for tensor, spec in zip(facts.input_tensors, facts.input_specs, strict=True)
-    }
+    specs = variant.input_specs
     placeholders = {}
     for tensor in tensors:
         if tensor not in specs:
@@ -401,14 +408,13 @@ def _as_function(
 ) -> _Rewritten:
     graph_def = pruned.graph_def
     colocation.take_out(graph_def, ())
-    found = pruned.placeholders
-    shapes = {graph.node_name(found.get(f"{f.node}:0", f.node)): f.shape for f in variant.variables}
+    known = {t: variant.variable_of[t] for t in pruned.placeholders if t in variant.variable_of}
+    shapes = {graph.node_name(pruned.placeholders[t]): f.shape for t, f in known.items()}
     sparse_lookup.keep(graph_def, shapes)
     if not control_flow.has_control_flow(graph_def):
         batch_norm.fold(graph_def, shapes, targets)
         return _Rewritten(graph_def)
-    variables = [found[t] for f in variant.variables if (t := f"{f.node}:0") in found]
-    handles = [handle for handle in variables if handle in given]
+    handles = [pruned.placeholders[t] for t in known if pruned.placeholders[t] in given]
     undifferentiated = contexts.undifferentiated_loops(variant.meta_graph)
     try:
         return _Rewritten(

@@ -305,7 +305,8 @@ class Runtime(tf.Module):
         return self._kept.files[name]
 
     def _keep(self, file: ModuleFile) -> None:
-        if all(read.file is not file for read in self.files):
+        if id(file) not in self._kept.read_files:  # which keeps them all
+            self._kept.read_files.add(id(file))
             self.files.append(ReadFile(file))
 
     def _table(self, variant: Variant, node: str) -> Table:
@@ -351,6 +352,7 @@ class _Kept:
         self.variables = variables
         self.asset_paths = asset_paths
         self.files: dict[str, ModuleFile] = {}
+        self.read_files: set[int] = set()
         self.tables: dict[str, Table] = {}
         self.holds_vocabularies = False
         self.functions: dict[tuple[Any, ...], Function] = {}

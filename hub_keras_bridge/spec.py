@@ -118,7 +118,7 @@ class ModuleSpec:
             TagsError: no such variant.
             SignatureError: no such signature; None means ``"default"``.
         """
-        return self.variant(tags).signature(signature).inputs
+        return dict(self.variant(tags).signature(signature).inputs)
 
     def get_output_info_dict(
         self, signature: str | None = None, tags: Collection[str] | None = None
@@ -131,7 +131,7 @@ class ModuleSpec:
             TagsError: no such variant.
             SignatureError: no such signature; None means ``"default"``.
         """
-        return self.variant(tags).signature(signature).outputs
+        return dict(self.variant(tags).signature(signature).outputs)
 
     def get_attached_message(
         self,

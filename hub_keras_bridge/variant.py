@@ -37,11 +37,17 @@ _VARIABLE_COLLECTIONS = (
     _KEYS.TRAINABLE_VARIABLES,
 )
 
+# What tensors of these are leads to values elsewhere; no checkpoint has any.
+_WITHOUT_VALUES = (tf.resource, tf.variant)
+
 # How a graph is refused whose nodes do not fit each other.
 _GRAPH = (
     "Cannot read the graph of a TF1 Hub module.",
     "nodes with the inputs and attributes that their ops have",
 )
+
+# Each is a graph of its own, and may need all of the module's. Modules have a few.
+MOST_TABLES = 1_000
 
 DEFAULT_SIGNATURE = "default"
 DEFAULT_KEY = "default"
@@ -143,6 +149,7 @@ class Variant:
         self.tags = frozenset(meta_graph.meta_info_def.tags)
         self.subject = Subject(module, self.tags)
         self.published = meta_graph
+        self._signatures: dict[str, SignatureFacts] = {}
         # Plans that were made to be looked at, until they are run (see plan.py).
         self.unused_plans: dict[object, object] = {}
 
@@ -182,6 +189,11 @@ class Variant:
         return graph.nodes_by_name(self.meta_graph.graph_def)
 
     @cached_property
+    def order(self) -> dict[str, int]:
+        """Name of a node -> its place in the graph."""
+        return {name: place for place, name in enumerate(self.nodes)}
+
+    @cached_property
     def signature_names(self) -> list[str]:
         """Names of all signatures, sorted."""
         return sorted(self.published.signature_def)
@@ -193,7 +205,7 @@ class Variant:
             SignatureError: there is none.
         """
         name = name or DEFAULT_SIGNATURE
-        if name not in self.signature_names:
+        if name not in self.published.signature_def:
             raise SignatureError(
                 f"A TF1 Hub module has no signature {name!r}.",
                 self.subject,
@@ -201,8 +213,19 @@ class Variant:
                 found=repr(name),
                 advice="pass signature=... with a name from this list",
             )
-        # The rewritten graph, since outputs may have moved to new nodes.
-        return self._parse(name, self.meta_graph.signature_def[name])
+        if name not in self._signatures:
+            # The rewritten graph, since outputs may have moved to new nodes.
+            self._signatures[name] = self._parse(name, self.meta_graph.signature_def[name])
+        return self._signatures[name]
+
+    @cached_property
+    def input_specs(self) -> dict[str, tf.TensorSpec]:
+        """Tensor that a signature has as an input -> its dtype and shape."""
+        return {
+            tensor: spec
+            for facts in map(self.signature, self.signature_names)
+            for tensor, spec in zip(facts.input_tensors, facts.input_specs, strict=True)
+        }
 
     def published_signature(self, name: str) -> SignatureFacts:
         """A signature that is there, with the tensors of the graph as published."""
@@ -299,12 +322,21 @@ class Variant:
                 found=str(shape),
                 advice="publish the module again with validate_shape=True",
             )
+        dtype = tf.as_dtype(node.attr["dtype"].type)
+        if dtype in _WITHOUT_VALUES or dtype != dtype.base_dtype:
+            raise FormatError(
+                f"Cannot use variable {node.name!r} of a TF1 Hub module: it holds no values.",
+                self.subject,
+                expected="a dtype of numbers, strings or booleans",
+                found=dtype.name,
+                advice="fetch the module again; its graph is damaged",
+            )
         part = definition.save_slice_info_def
         return VariableFacts(
             node=node.name,
             name=part.full_name or node.name,
             shape=tuple(shape.as_list()),
-            dtype=tf.as_dtype(node.attr["dtype"].type),
+            dtype=dtype,
             trainable=_KEYS.TRAINABLE_VARIABLES in collections,
             full_shape=tuple(part.full_shape) if part.full_name else None,
             offset=tuple(part.var_offset) if part.full_name else None,
@@ -360,13 +392,18 @@ class Variant:
         return frozenset(node.name for node in self.nodes.values() if _makes_resource(node))
 
     @cached_property
+    def variable_of(self) -> dict[str, VariableFacts]:
+        """Tensor that is a variable's handle -> the variable."""
+        return {f"{facts.node}:0": facts for facts in self.variables}
+
+    @cached_property
     def state(self) -> dict[str, int]:
         """Tensors that are given to a function, with their dtypes' enums.
 
         The handles of variables and tables, and the paths of assets.
         """
-        handles = [*(facts.node for facts in self.variables), *self.resources]
-        found = {f"{node}:0": int(tf.resource.as_datatype_enum) for node in handles}
+        handles = [*self.variable_of, *(f"{node}:0" for node in self.resources)]
+        found = dict.fromkeys(handles, int(tf.resource.as_datatype_enum))
         return found | dict.fromkeys(self.assets, int(tf.string.as_datatype_enum))
 
     @cached_property
@@ -389,6 +426,14 @@ class Variant:
 
     @cached_property
     def _filling_walks(self) -> dict[str, Walk]:
+        if len(self.table_initializers) > MOST_TABLES:
+            raise FormatError(
+                "Cannot use a TF1 Hub module: it fills too many tables.",
+                self.subject,
+                expected=f"at most {MOST_TABLES:,} table initializers",
+                found=f"{len(self.table_initializers):,}",
+                advice="fetch the module again; if it is intact, report this message",
+            )
         return {op: self.walk([op]) for op in self.table_initializers}
 
     @cached_property

@@ -102,24 +102,42 @@ def prune(
     nodes = nodes_by_name(graph_def)
     given = Cut(cut)
     found = walk(nodes, targets, given, subject)
+    kept = [node for name, node in nodes.items() if name in found.nodes]
+    pruned = cut_out(kept, found, given, cut)
+    pruned.graph_def.versions.CopyFrom(graph_def.versions)
+    pruned.graph_def.library.CopyFrom(graph_def.library)
+    return pruned
+
+
+def cut_out(
+    nodes: Iterable[node_def_pb2.NodeDef],
+    walked: Walk,
+    given: Cut,
+    stand_ins: Mapping[str, Placeholder],
+) -> Pruned:
+    """What a walk found, with placeholders for what came from outside; without functions.
+
+    Args:
+        nodes: those of the walk, in the order that they are to have.
+        walked: the walk.
+        given: what it was cut at.
+        stand_ins: what stands for the tensors that it was given.
+    """
     placeholders = {
         tensor: f"{node_name(tensor)}:0"
-        if node_name(tensor) not in found.nodes and tensor.endswith(":0")
+        if node_name(tensor) not in walked.nodes and tensor.endswith(":0")
         else f"{tensor.replace(':', '_')}/cut:0"
-        for tensor in sorted(found.given)
+        for tensor in sorted(walked.given)
     }
-
-    result = graph_pb2.GraphDef(versions=graph_def.versions)
+    result = graph_pb2.GraphDef()
     for tensor, placeholder in placeholders.items():
-        result.node.append(_placeholder_node(node_name(placeholder), cut[tensor]))
-    for node in graph_def.node:
-        if node.name in found.nodes:
-            kept = result.node.add()
-            kept.CopyFrom(node)
-            kept.device = ""
-            del kept.input[:]
-            kept.input.extend(_rewire(node.input, given.nodes, placeholders))
-    result.library.CopyFrom(graph_def.library)
+        result.node.append(_placeholder_node(node_name(placeholder), stand_ins[tensor]))
+    for node in nodes:
+        kept = result.node.add()
+        kept.CopyFrom(node)
+        kept.device = ""
+        del kept.input[:]
+        kept.input.extend(_rewire(node.input, given.nodes, placeholders))
     return Pruned(result, placeholders)
 
 
