@@ -46,8 +46,9 @@ _GRAPH = (
     "nodes with the inputs and attributes that their ops have",
 )
 
-# Each is a graph of its own, and may need all of the module's. Modules have a few.
-MOST_TABLES = 1_000
+# Each initializer of a table runs in a graph of its own. Modules have a few, of a
+# few nodes each.
+MOST_FILLING_NODES = 50_000
 
 DEFAULT_SIGNATURE = "default"
 DEFAULT_KEY = "default"
@@ -426,15 +427,20 @@ class Variant:
 
     @cached_property
     def _filling_walks(self) -> dict[str, Walk]:
-        if len(self.table_initializers) > MOST_TABLES:
-            raise FormatError(
-                "Cannot use a TF1 Hub module: it fills too many tables.",
-                self.subject,
-                expected=f"at most {MOST_TABLES:,} table initializers",
-                found=f"{len(self.table_initializers):,}",
-                advice="fetch the module again; if it is intact, report this message",
-            )
-        return {op: self.walk([op]) for op in self.table_initializers}
+        walks, nodes = {}, 0
+        for op in self.table_initializers:
+            walks[op] = self.walk([op])
+            nodes += len(walks[op].nodes)
+            if nodes > MOST_FILLING_NODES:
+                raise FormatError(
+                    "Cannot use a TF1 Hub module: what fills its tables is too large.",
+                    self.subject,
+                    expected=f"at most {MOST_FILLING_NODES:,} nodes in the graphs of its "
+                    "table initializers",
+                    found=f"more than that in {len(walks):,} of {len(self.table_initializers):,}",
+                    advice="fetch the module again; if it is intact, report this message",
+                )
+        return walks
 
     @cached_property
     def fillings(self) -> dict[str, list[str]]:
