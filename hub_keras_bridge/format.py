@@ -121,29 +121,43 @@ def asset_files(
     Raises:
         FormatError: one leads outside, or is missing.
     """
-    files = {
-        name: os.path.join(path, ASSETS_FOLDER, *name.split("/"))
+    names = {
+        name: None
         for meta_graph in saved_model.meta_graphs
         for _, name in asset_entries(meta_graph, subject)
     }
-    for name, file in files.items():
-        if not is_file(file):
-            raise FormatError(
-                f"Cannot read a TF1 Hub module: its asset {name!r} is missing.",
-                subject,
-                expected=f"a file {file}",
-                found=_instead_of_file(file),
-                advice="fetch the module again; the copy is incomplete",
-            )
-        if not _is_within(file, path):
-            raise FormatError(
-                f"Refused a TF1 Hub module: its asset {name!r} is a link that leads outside.",
-                subject,
-                expected=f"a file inside {path}",
-                found=os.path.realpath(file),
-                advice="put a copy of the file in its place, if you trust who made the link",
-            )
-    return files
+    return {name: own_file(path, name, subject) for name in names}
+
+
+def own_file(path: str, name: str, subject: Subject) -> str:
+    """The file below ``assets/`` that has a name which is known to lead nowhere else.
+
+    Args:
+        path: the folder that ``assets/`` is in.
+        name: the file's path from there on.
+        subject: for messages.
+
+    Raises:
+        FormatError: it is missing, or a link that leads outside.
+    """
+    file = os.path.join(path, ASSETS_FOLDER, *name.split("/"))
+    if not is_file(file):
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: its asset {name!r} is missing.",
+            subject,
+            expected=f"a file {file}",
+            found=_instead_of_file(file),
+            advice="fetch the module again; the copy is incomplete",
+        )
+    if not _is_within(file, path):
+        raise FormatError(
+            f"Refused a TF1 Hub module: its asset {name!r} is a link that leads outside.",
+            subject,
+            expected=f"a file inside {path}",
+            found=os.path.realpath(file),
+            advice="put a copy of the file in its place, if you trust who made the link",
+        )
+    return file
 
 
 def asset_entries(

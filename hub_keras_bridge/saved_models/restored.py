@@ -27,6 +27,8 @@ from hub_keras_bridge.errors import (
     show_tags,
 )
 from hub_keras_bridge.forking import need_threads
+from hub_keras_bridge.format import own_file
+from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, safe_asset_name
 from hub_keras_bridge.saved_models.inputs import converted, named, unmixed
 from hub_keras_bridge.saved_models.looked_at import as_looked_at
@@ -283,12 +285,14 @@ def restore(
             advice="leave the tags out; it has one graph only, for inference and training",
         )
     for asset in meta_graph.asset_file_def:
-        safe_asset_name(asset.filename, subject)
+        own_file(path, safe_asset_name(asset.filename, subject), subject)
     with refusing(subject, *_DAMAGED):
         if trust.everything:
             return RestoredModel(path, signature, subject, options)
         loaded = what_may_run(meta_graph)
-        audit.require_safe([plan_of_calls(loaded, subject)], subject, trust)
+        calls = plan_of_calls(loaded, subject)
+        check_calls(calls.graph_def, apart=True)
+        audit.require_safe([calls], subject, trust)
         with as_looked_at(path, loaded) as folder:
             return RestoredModel(folder, signature, subject, options)
 

@@ -1,0 +1,183 @@
+"""What TensorFlow gets to see of a TF2 SavedModel: what was looked at, and nothing beside it."""
+
+import os
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
+
+import hub_keras_bridge as hub
+
+v1 = tf.compat.v1
+WORDS = ["", "a", "b", "c"]
+
+
+class Words(tf.Module):
+    """A SavedModel with a table, a variable and a file."""
+
+    def __init__(self, file):
+        super().__init__()
+        initializer = tf.lookup.TextFileInitializer(
+            file,
+            tf.string,
+            tf.lookup.TextFileIndex.WHOLE_LINE,
+            tf.int64,
+            tf.lookup.TextFileIndex.LINE_NUMBER,
+        )
+        self.table = tf.lookup.StaticHashTable(initializer, -1)
+        self.scale = tf.Variable(2.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
+    def __call__(self, words):
+        return self.scale * tf.cast(self.table.lookup(words), tf.float32)
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("words")
+    (folder / "vocab.txt").write_text("\n".join(WORDS[1:]))
+    tf.saved_model.save(Words(str(folder / "vocab.txt")), str(folder / "model"))
+    return folder / "model"
+
+
+@pytest.fixture
+def path(published, tmp_path):
+    return pathlib.Path(shutil.copytree(published, tmp_path / "model"))
+
+
+def values(model):
+    return np.asarray(model(tf.constant(["c", "a", "z"]))).tolist()
+
+
+def edit(path, change):
+    file = path / "saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    change(saved_model.meta_graphs[0])
+    file.write_bytes(saved_model.SerializeToString())
+
+
+def test_numbers_are_those_of_tensorflow(path):
+    expected = values(tf.saved_model.load(str(path)))
+    assert expected == [4.0, 0.0, -2.0]
+    assert values(hub.load(path)) == expected
+    assert values(hub.ModuleLayer(path)) == expected
+
+
+def test_files_stay_where_they_are_for_who_saves_again(path, tmp_path):
+    module = hub.load(path)
+    tf.saved_model.save(module, str(tmp_path / "again"))
+    shutil.rmtree(path)
+    assert (tmp_path / "again/assets/vocab.txt").read_text() == "a\nb\nc"
+    assert values(tf.saved_model.load(str(tmp_path / "again"))) == [4.0, 0.0, -2.0]
+
+
+def test_nothing_is_left_behind(path, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    os.mkdir(tmp_path / "temporary")
+    assert values(hub.load(path)) == [4.0, 0.0, -2.0]
+    assert os.listdir(tmp_path / "temporary") == []
+
+
+def test_in_a_tf1_graph(path):
+    with tf.Graph().as_default(), v1.Session() as session:
+        found = hub.load(path).signatures["serving_default"](tf.constant(["b"]))
+        session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+        assert session.run(list(found.values())[0]).tolist() == [2.0]
+
+
+def test_on_a_remote_file_system(path):
+    remote = "ram://looked_at/model"
+    for inside, _, names in os.walk(path):
+        for name in names:
+            source = os.path.join(inside, name)
+            target = f"{remote}/{os.path.relpath(source, path)}"
+            tf.io.gfile.makedirs(os.path.dirname(target))
+            tf.io.gfile.copy(source, target, overwrite=True)
+    try:
+        assert values(hub.load(remote)) == [4.0, 0.0, -2.0]
+    finally:
+        tf.io.gfile.rmtree(remote)
+
+
+def test_another_file_that_tensorflow_would_rather_read(path):
+    """TensorFlow takes saved_model.cpb, where there is one, and never opens the other."""
+    (path / "saved_model.cpb").write_bytes(b"no message")
+    with pytest.raises(Exception, match="cpb"):
+        tf.saved_model.load(str(path))
+    assert values(hub.load(path)) == [4.0, 0.0, -2.0]
+
+
+def test_functions_that_nothing_runs_are_not_loaded(path, monkeypatch):
+    loaded = []
+    load = tf.saved_model.load
+
+    def spy(folder, *args, **kwargs):
+        file = pathlib.Path(folder, "saved_model.pb")
+        loaded.append(saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs[0])
+        return load(folder, *args, **kwargs)
+
+    monkeypatch.setattr(tf.saved_model, "load", spy)
+    hub.load(path)
+    assert [f for f in ops_of(loaded[0]) if f in ("SaveV2", "RestoreV2")] == []
+    hub.load(path, safe_mode=False)
+    assert {"SaveV2", "RestoreV2"} <= ops_of(loaded[1])
+
+
+def ops_of(meta_graph):
+    return {node.op for f in meta_graph.graph_def.library.function for node in f.node_def}
+
+
+def test_an_asset_that_is_a_link(path, tmp_path):
+    (tmp_path / "secret").write_text("mine")
+    (path / "assets/vocab.txt").unlink()
+    (path / "assets/vocab.txt").symlink_to(tmp_path / "secret")
+    with pytest.raises(hub.FormatError, match="'vocab.txt' is a link that leads outside") as caught:
+        hub.load(path)
+    assert str(tmp_path / "secret") in caught.value.found
+
+
+def test_an_asset_that_is_missing(path):
+    (path / "assets/vocab.txt").unlink()
+    with pytest.raises(hub.FormatError, match="its asset 'vocab.txt' is missing"):
+        hub.ModuleLayer(path)
+
+
+def drop_functions(meta_graph):
+    del meta_graph.graph_def.library.function[:]
+
+
+def drop_a_constant(meta_graph):
+    meta_graph.object_graph_def.nodes[0].children.add(node_id=9_999, local_name="gone")
+
+
+def bind_what_is_not_there(meta_graph):
+    for called in meta_graph.object_graph_def.concrete_functions.values():
+        called.bound_inputs.append(9_999)
+
+
+@pytest.mark.parametrize("change", [drop_functions, drop_a_constant, bind_what_is_not_there])
+@pytest.mark.parametrize("load", [hub.load, hub.ModuleLayer])
+def test_damage_is_told_in_words(path, change, load):
+    edit(path, change)
+    with pytest.raises(hub.FormatError) as caught:
+        load(path)
+    assert caught.value.problem == "Cannot load a TF2 SavedModel."
+    assert str(path) in str(caught.value)
+    assert "objects that this TensorFlow can restore" in caught.value.expected
+
+
+def test_functions_that_never_end(path):
+    def change(meta_graph):
+        for function in meta_graph.graph_def.library.function:
+            if "restore" not in function.signature.name:
+                call = function.node_def.add(name="again", op="StatefulPartitionedCall")
+                call.attr["f"].func.name = function.signature.name
+                call.attr["Tin"].list.SetInParent()
+                call.attr["Tout"].list.SetInParent()
+
+    edit(path, change)
+    with pytest.raises(hub.FormatError, match="comes to call itself"):
+        hub.load(path)
