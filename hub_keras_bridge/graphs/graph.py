@@ -62,6 +62,34 @@ def same_value(nodes: Mapping[str, node_def_pb2.NodeDef], reference: str) -> Ite
         node = nodes.get(node_name(node.input[0]))
 
 
+def handed_on(
+    nodes: Mapping[str, node_def_pb2.NodeDef], sources: Collection[str]
+) -> dict[str, str]:
+    """Each ``Identity`` that has the value of a source, directly or through others -> the source.
+
+    Args:
+        nodes: the graph or the function's body, by name.
+        sources: tensors by their full names, in a set.
+    """
+    found: dict[str, str] = {}
+    readers: dict[str, list[str]] = {}
+    for node in nodes.values():
+        if node.op == "Identity" and node.input and not is_control(node.input[0]):
+            source = tensor_name(node.input[0])
+            if source in sources:
+                found[node.name] = source
+            else:
+                readers.setdefault(node_name(source), []).append(node.name)
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        # Each reads one tensor, and so is met once.
+        for reader in readers.pop(name, ()):
+            found[reader] = found[name]
+            waiting.append(reader)
+    return found
+
+
 def upstream(
     nodes: Mapping[str, node_def_pb2.NodeDef],
     targets: Iterable[str],
@@ -80,6 +108,7 @@ def upstream(
     Raises:
         FormatError: something names a node that is not in the graph.
     """
+    cut = frozenset(cut)
     cut_nodes = {node_name(tensor) for tensor in cut}
     reached: set[str] = set()
     waiting = [node_name(t) for t in targets if tensor_name(t) not in cut]

@@ -24,23 +24,31 @@ def definition(node: node_def_pb2.NodeDef, functions: Signatures) -> op_def_pb2.
     return found
 
 
-def outputs(node: node_def_pb2.NodeDef, functions: Signatures) -> list[tuple[str, int]]:
-    """Each output as (``argument:index``, dtype enum), in order.
+def output(node: node_def_pb2.NodeDef, index: int, functions: Signatures) -> tuple[str, int]:
+    """One output as (``argument:index``, dtype enum).
 
     Inside a function an output is named by its argument, in a GraphDef by its
     position alone (tensorflow/core/framework/function.proto).
+
+    Raises:
+        FormatError: there is none at this position.
     """
     op = definition(node, functions)
-    found: list[tuple[str, int]] = []
+    position = index
     for argument in op.output_arg:
+        # Counted, not listed: a node may claim more of them than there is memory.
         if argument.type_list_attr:
-            dtypes = list(attribute(node, op, argument.type_list_attr).list.type)
+            dtypes = attribute(node, op, argument.type_list_attr).list.type
+            count = len(dtypes)
         else:
-            dtype = argument.type or attribute(node, op, argument.type_attr).type
             count = attribute(node, op, argument.number_attr).i if argument.number_attr else 1
-            dtypes = [dtype] * count
-        found.extend((f"{argument.name}:{i}", dtype) for i, dtype in enumerate(dtypes))
-    return found
+        if 0 <= position < count:
+            if argument.type_list_attr:
+                return f"{argument.name}:{position}", dtypes[position]
+            dtype = argument.type or attribute(node, op, argument.type_attr).type
+            return f"{argument.name}:{position}", dtype
+        position -= max(count, 0)
+    raise FormatError(f"Node {node.name!r} of type {node.op} has no output {index}.")
 
 
 def input_count(node: node_def_pb2.NodeDef, functions: Signatures) -> int:
