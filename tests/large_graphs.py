@@ -8,8 +8,12 @@ from tensorflow.core.framework import (
 )
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from hub_keras_bridge.format import ASSETS_COLLECTION, ATTACHMENTS_COLLECTION, ModuleAttachment
-from hub_keras_bridge.format import ModuleFiles
+from hub_keras_bridge.format import (
+    ASSETS_COLLECTION,
+    ATTACHMENTS_COLLECTION,
+    ModuleAttachment,
+    ModuleFiles,
+)
 from hub_keras_bridge.spec import ModuleSpec
 
 FLOAT, STRING, RESOURCE = types_pb2.DT_FLOAT, types_pb2.DT_STRING, types_pb2.DT_RESOURCE
