@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 
-from hub_keras_bridge.graphs.graph import is_control, node_name, tensor_name
+from hub_keras_bridge.graphs.graph import handed_on, is_control, node_name, tensor_name
 from hub_keras_bridge.graphs.library import named_functions
 
 Nodes = Mapping[str, node_def_pb2.NodeDef]
@@ -29,26 +29,14 @@ class OwnPaths:
     """
 
     def __init__(self, nodes: Nodes, given: Collection[str] = ()) -> None:
-        self.nodes = nodes
-        # Each tensor is followed once, however many read it.
-        self._known = dict.fromkeys(given, True)
+        self._given = frozenset(given)
+        self._handed_on = handed_on(nodes, self._given) if given else {}
 
     def has(self, reference: str) -> bool:
         """Whether a node's input, as the node has it, is one."""
-        passed = []
-        tensor = tensor_name(reference)
-        while tensor not in self._known:
-            self._known[tensor] = False  # ends where a damaged graph goes in circles
-            passed.append(tensor)
-            node = self.nodes.get(node_name(tensor))
-            if node is None or node.op != "Identity" or not node.input:
-                break
-            if is_control(node.input[0]):
-                break
-            tensor = tensor_name(node.input[0])
-        found = self._known[tensor]
-        self._known.update(dict.fromkeys(passed, found))
-        return found
+        if is_control(reference):
+            return False
+        return tensor_name(reference) in self._given or node_name(reference) in self._handed_on
 
 
 def own_paths(graph_def: graph_pb2.GraphDef, paths: Collection[str]) -> dict[str | None, OwnPaths]:

@@ -96,7 +96,17 @@ class HubError(Exception):
         ):
             if text:
                 lines.append(f"  {label}: {text}")
-        return "\n".join(lines)
+        return "\n".join(map(_shortened, lines))
+
+
+# Of a part of a message. A module may have names as long as it likes, and TensorFlow
+# may quote much of a graph.
+_MOST_CHARACTERS = 10_000
+
+
+def _shortened(text: str) -> str:
+    rest = len(text) - _MOST_CHARACTERS
+    return text if rest <= 0 else f"{text[:_MOST_CHARACTERS]}... ({rest:,} more characters)"
 
 
 class HandleError(HubError, OSError, ValueError):
@@ -201,7 +211,7 @@ def show_tags(tags: Iterable[str]) -> str:
     >>> show_tags({"train", "bs4"}), show_tags([])
     ("{'bs4', 'train'}", '{}')
     """
-    return "{" + ", ".join(repr(tag) for tag in sorted(tags)) + "}"
+    return "{" + listed(map(repr, sorted(tags))) + "}"
 
 
 def choices(names: Iterable[str], limit: int = 40) -> str:
@@ -214,9 +224,15 @@ def choices(names: Iterable[str], limit: int = 40) -> str:
     >>> choices([])
     'none'
     """
-    ordered = sorted(set(names))
-    if not ordered:
-        return "none"
-    shown = ", ".join(repr(name) for name in ordered[:limit])
-    rest = len(ordered) - limit
+    return listed(map(repr, sorted(set(names))), limit) or "none"
+
+
+def listed(texts: Iterable[str], limit: int = 40) -> str:
+    """The first ``limit`` of some texts, and how many more there are.
+
+    >>> listed(["{}", "{'train'}"]), listed("abc", limit=2)
+    ("{}, {'train'}", 'a, b and 1 more')
+    """
+    several = list(texts)
+    shown, rest = ", ".join(several[:limit]), len(several) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown

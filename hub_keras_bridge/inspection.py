@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -140,12 +141,15 @@ _KNOWN_ATTACHMENTS = {IMAGE_MODULE_INFO_KEY: _image_size}
 
 
 def _assets(spec: ModuleSpec, variants: Iterable[Variant]) -> tuple[AssetSummary, ...]:
-    uses = {(tensor, name) for variant in variants for tensor, name in variant.assets.items()}
+    uses: dict[str, set[str]] = {}
+    for variant in variants:
+        for tensor, name in variant.assets.items():
+            uses.setdefault(name, set()).add(tensor)
     return tuple(
         AssetSummary(
             name,
             bytes=tf.io.gfile.stat(file).length,
-            tensors=tuple(sorted(tensor for tensor, used in uses if used == name)),
+            tensors=tuple(sorted(uses.get(name, ()))),
         )
         for name, file in sorted(spec.files.assets.items())
     )
@@ -192,11 +196,18 @@ def _with_scopes(variables: Sequence[VariableSummary]) -> tuple[VariableSummary,
     """
     paths = [variable.name.split("/")[:-1] for variable in variables]
     deepest = max(map(len, paths), default=0)
-    cuts = [["/".join(path[:depth]) for path in paths] for depth in range(deepest + 1)]
-    few = max(depth for depth, cut in enumerate(cuts) if len(set(cut)) <= _SCOPES)
-    depths = (d for d in range(few, deepest + 1) if _largest_share(variables, cuts[d]) < _MOST)
-    cut = cuts[next(depths, few)]
-    return tuple(replace(v, scope=scope) for v, scope in zip(variables, cut, strict=True))
+
+    def cut(depth: int) -> list[str]:
+        return ["/".join(path[:depth]) for path in paths]
+
+    # The deeper, the more and the smaller; a name may have any number of slashes.
+    depths = range(deepest + 1)
+    few = bisect_right(depths, _SCOPES, key=lambda depth: len(set(cut(depth)))) - 1
+    telling = bisect_left(
+        depths, True, lo=few, key=lambda depth: _largest_share(variables, cut(depth)) < _MOST
+    )
+    scopes = cut(telling if telling <= deepest else few)
+    return tuple(replace(v, scope=scope) for v, scope in zip(variables, scopes, strict=True))
 
 
 def _largest_share(variables: Sequence[VariableSummary], scopes: Sequence[str]) -> float:

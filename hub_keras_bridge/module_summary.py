@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from hub_keras_bridge.legible import show_dimensions, show_variants
+from hub_keras_bridge.legible import alike, show_dimensions, show_variants
 
 Tags = tuple[str, ...]
 
@@ -175,6 +175,18 @@ def remarks(variable: VariableSummary, variants: int) -> str:
     if len(variable.variants) < variants:
         found.append("only in " + show_variants(variable.variants, of=variants))
     return "; ".join(found)
+
+
+# A row for each op, a column for each group of variants: no more columns than one can read.
+_COLUMNS = 20
+
+
+def ops_of_variants(
+    module: ModuleSummary,
+) -> tuple[list[tuple[list[Tags], tuple[OpSummary, ...]]], int]:
+    """The ops of variants, said once of those that have the same, and how many are left out."""
+    groups = alike((variant.tags, variant.ops) for variant in module.variants)
+    return groups[:_COLUMNS], sum(len(tags) for tags, _ in groups[_COLUMNS:])
 
 
 def side_by_side(

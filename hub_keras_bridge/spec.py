@@ -18,6 +18,7 @@ from hub_keras_bridge.errors import (
     Subject,
     TagsError,
     choices,
+    listed,
     show_tags,
 )
 from hub_keras_bridge.fetch.urls import redact
@@ -73,12 +74,12 @@ class ModuleSpec:
                 "Cannot use a TF1 Hub module: two of its variants have the same tags.",
                 self.subject,
                 expected="one graph for each set of tags",
-                found=", ".join(show_tags(variant.tags) for variant in variants),
+                found=listed(show_tags(variant.tags) for variant in variants),
                 advice="fetch the module again, or publish each set of tags once",
             )
 
     def __repr__(self) -> str:
-        tags = ", ".join(show_tags(tags) for tags in self.get_tags())
+        tags = listed(map(show_tags, self.get_tags()))
         return f"<hub_keras_bridge.ModuleSpec {self.files.name!r} with tags {tags}>"
 
     def _repr_html_(self) -> str:
@@ -245,7 +246,7 @@ class ModuleSpec:
         inference = self._variants.get(frozenset()) or next(iter(self._variants.values()))
         # A variable that only another variant has may be absent: a training
         # graph can hold more than the checkpoint of an inference graph.
-        needed = [facts for facts in inference.variables if facts.is_global]
+        needed = {facts for facts in inference.variables if facts.is_global}
         saved = [facts for facts in self.variables if facts in needed or source.has(facts)]
         return export.write_module(
             path,
@@ -264,7 +265,7 @@ class ModuleSpec:
             raise TagsError(
                 f"A TF1 Hub module has no variant with tags {show_tags(wanted)}.",
                 self.subject,
-                expected="one of " + ", ".join(show_tags(tags) for tags in self.get_tags()),
+                expected=f"one of {listed(map(show_tags, self.get_tags()))}",
                 found=show_tags(wanted),
                 advice="pass tags=... with one of these sets",
             )

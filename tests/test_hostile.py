@@ -27,6 +27,7 @@ from hub_keras_bridge.checkpoints.index import Damaged, check_index, read_entrie
 from hub_keras_bridge.graphs import calls
 from hub_keras_bridge.graphs.control_flow import Irregular
 from hub_keras_bridge.graphs.control_flow.conds import functionalize_conds
+from hub_keras_bridge.graphs.control_flow.subgraph import Library
 
 
 @pytest.fixture(scope="session")
@@ -256,7 +257,7 @@ class TestFunctions:
         folder = changed("small", in_each_graph(lambda m: self.add(m, bodies)))
         with pytest.raises(hub.FormatError, match="at most 10000 calls of functions") as caught:
             hub.ModuleLayer(folder)
-        assert f"{2**31 - 1} calls" in str(caught.value)
+        assert "more than that" in str(caught.value)
 
     def test_a_long_row_of_them_is_fine(self, changed):
         bodies = {f"f{n}": [f"f{n + 1}"] for n in range(2000)} | {"f2000": []}
@@ -321,7 +322,7 @@ class TestGraphs:
                 name=f"s{number}", op="Switch", input=[before, before]
             )
         with pytest.raises(Irregular, match="'s66' lies in more than 64 conditionals"):
-            functionalize_conds(nodes, {}, ["s2999:1"])
+            functionalize_conds(nodes, Library(), ["s2999:1"])
 
     def test_table_entries_that_contradict(self, changed):
         def change(meta_graph):

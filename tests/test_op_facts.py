@@ -21,36 +21,46 @@ def node(op, **types):
 
 
 def test_outputs_by_an_attribute():
-    assert op_facts.outputs(node("Add", T=INT64), {}) == [("z:0", INT64)]
+    assert op_facts.output(node("Add", T=INT64), 0, {}) == ("z:0", INT64)
 
 
 def test_outputs_of_fixed_types():
-    moments = op_facts.outputs(node("FusedBatchNormV3", T=FLOAT, U=FLOAT), {})
-    assert [name for name, _ in moments][:3] == ["y:0", "batch_mean:0", "batch_variance:0"]
-    assert op_facts.outputs(node("Shape", T=FLOAT), {}) == [("output:0", INT32)]
+    norm = node("FusedBatchNormV3", T=FLOAT, U=FLOAT)
+    found = [op_facts.output(norm, index, {}) for index in range(3)]
+    assert found == [("y:0", FLOAT), ("batch_mean:0", FLOAT), ("batch_variance:0", FLOAT)]
+    assert op_facts.output(node("Shape", T=FLOAT), 0, {}) == ("output:0", INT32)
 
 
 def test_as_many_outputs_as_an_attribute_says():
     split = node("Split", T=FLOAT)
     split.attr["num_split"].i = 3
-    assert op_facts.outputs(split, {}) == [(f"output:{i}", FLOAT) for i in range(3)]
+    assert [op_facts.output(split, i, {})[0] for i in range(3)] == [f"output:{i}" for i in range(3)]
+
+
+def test_an_output_of_more_than_there_is_memory_for():
+    split = node("Split", T=FLOAT)
+    split.attr["num_split"].i = 1 << 62
+    assert op_facts.output(split, (1 << 62) - 1, {}) == (f"output:{(1 << 62) - 1}", FLOAT)
 
 
 def test_outputs_of_a_list_of_types():
     made = node("IdentityN", T=[FLOAT, INT32])
-    assert op_facts.outputs(made, {}) == [("output:0", FLOAT), ("output:1", INT32)]
+    assert op_facts.output(made, 0, {}) == ("output:0", FLOAT)
+    assert op_facts.output(made, 1, {}) == ("output:1", INT32)
 
 
 def test_outputs_of_the_graphs_own_function():
     signature = op_def_pb2.OpDef(name="f")
     signature.output_arg.add(name="first", type=INT64)
     signature.output_arg.add(name="second", type=FLOAT)
-    found = op_facts.outputs(node("f"), {"f": signature})
+    found = [op_facts.output(node("f"), index, {"f": signature}) for index in (0, 1)]
     assert found == [("first:0", INT64), ("second:0", FLOAT)]
 
 
-def test_no_outputs():
-    assert op_facts.outputs(node("NoOp"), {}) == []
+@pytest.mark.parametrize(("op", "index"), [("NoOp", 0), ("Shape", 1), ("Shape", -1)])
+def test_no_such_output(op, index):
+    with pytest.raises(FormatError, match=f"has no output {index}"):
+        op_facts.output(node(op, T=FLOAT), index, {})
 
 
 def test_attribute_or_its_default():
@@ -68,7 +78,7 @@ def test_attribute_that_is_nowhere():
 
 def test_op_that_is_not_registered():
     with pytest.raises(FormatError, match="NoSuchOp"):
-        op_facts.outputs(node("NoSuchOp"), {})
+        op_facts.output(node("NoSuchOp"), 0, {})
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class Victim:
             )
             position = self.choose([i for i, r in enumerate(node.input) if r[:1] != "^"])
             name, _, index = graph.tensor_name(node.input[position]).rpartition(":")
-            dtype = op_facts.outputs(nodes[name], functions)[int(index)][1]
+            dtype = op_facts.output(nodes[name], int(index), functions)[1]
         except (HubError, LookupError, ValueError) as error:  # damaged by an earlier change
             raise NotApplicable from error
         return Edge(meta_graph.graph_def, node, position, dtype)

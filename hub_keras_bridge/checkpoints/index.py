@@ -22,6 +22,8 @@ _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER = 48
 _MOST_DIMENSIONS = 254  # of a TensorFlow shape
 _MOST_BYTES = 1 << 62
+# A key that repeats most of the one before takes a few bytes in the file.
+_MOST_BYTES_OF_KEYS = 1 << 28
 
 
 class Damaged(ValueError):
@@ -70,8 +72,21 @@ def read_entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = memoryview(table)[-_FOOTER:]
     _, position = _read_handle(footer, 0)
     index, _ = _read_handle(footer, position)
-    for _, handle in _block(table, index):
-        yield from _block(table, _read_handle(memoryview(handle), 0)[0])
+    before: bytes | None = None
+    end = keys = 0
+    for _, content in _block(table, index):
+        handle, _ = _read_handle(memoryview(content), 0)
+        if handle.offset < end:
+            raise Damaged("a block lies where another one lies")
+        end = handle.offset + handle.size
+        for key, entry in _block(table, handle):
+            if before is not None and key <= before:
+                raise Damaged(f"key {key[:99]!r} stands behind {before[:99]!r}")
+            before = key
+            keys += len(key)
+            if keys > _MOST_BYTES_OF_KEYS:
+                raise Damaged(f"its keys have more than {_MOST_BYTES_OF_KEYS} bytes")
+            yield key, entry
 
 
 def _check_entry(key: bytes, entry: tensor_bundle_pb2.BundleEntryProto) -> None:

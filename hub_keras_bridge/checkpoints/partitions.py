@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+# Each is held against each other.
+_MOST_IN_SEVERAL = 1000
 
 Slice = tuple[tuple[int, ...], tuple[int, ...]]  # Where it begins, and its shape.
 
@@ -24,11 +27,32 @@ def fault(full_shape: Sequence[int], slices: Sequence[Slice]) -> str | None:
         ends = (o + s for o, s in zip(offset, shape, strict=True))
         if min(offset, default=0) < 0 or any(map(int.__gt__, ends, full_shape)):
             return f"a slice at {list(offset)} of shape {list(shape)}, which reaches outside"
-    for one, other in itertools.combinations(slices, 2):
+    axes = _cut_axes(full_shape, slices)
+    if len(axes) > 1 and len(slices) > _MOST_IN_SEVERAL:
+        return f"{len(slices)} slices along several axes, of which {_MOST_IN_SEVERAL} are allowed"
+    for one, other in _neighbours(slices, axes):
         if _overlap(one, other):
             return f"the slices at {list(one[0])} and {list(other[0])} overlap"
     held, whole = sum(math.prod(shape) for _, shape in slices), math.prod(full_shape)
     return None if held == whole else f"the slices leave gaps: {held} values of {whole}"
+
+
+def _neighbours(slices: Sequence[Slice], axes: Sequence[int]) -> Iterable[tuple[Slice, Slice]]:
+    """Pairs of slices, among them two that overlap, if any do."""
+    if len(axes) > 1:
+        return itertools.combinations(slices, 2)
+    # In order along the one axis; what is empty overlaps with nothing.
+    filled = [each for each in slices if math.prod(each[1])]
+    return itertools.pairwise(sorted(filled, key=lambda each: [each[0][axis] for axis in axes]))
+
+
+def _cut_axes(full_shape: Sequence[int], slices: Sequence[Slice]) -> list[int]:
+    """The axes along which a slice is less than the whole; TensorFlow cuts along one."""
+    return [
+        axis
+        for axis, size in enumerate(full_shape)
+        if any(shape[axis] != size for _, shape in slices)
+    ]
 
 
 def _overlap(one: Slice, other: Slice) -> bool:

@@ -23,7 +23,13 @@ from hub_keras_bridge.legible import (
     show_share,
     show_variants,
 )
-from hub_keras_bridge.module_summary import ModuleSummary, OpSummary, remarks, side_by_side
+from hub_keras_bridge.module_summary import (
+    ModuleSummary,
+    OpSummary,
+    ops_of_variants,
+    remarks,
+    side_by_side,
+)
 
 # Of longer lists, one less, and how many more there are.
 _MOST_NAMES = 4
@@ -78,12 +84,13 @@ class _Name:
     def __rich_console__(
         self, console: Console, options: ConsoleOptions
     ) -> Iterator[RenderableType]:
-        line = Text(overflow="fold", no_wrap=False)
+        line, width = Text(overflow="fold", no_wrap=False), 0
         for part, style in self._parts:
-            if line and line.cell_len + cell_len(part) > options.max_width:
+            if line and width + cell_len(part) > options.max_width:
                 yield line
-                line, part = Text(overflow="fold", no_wrap=False), part.lstrip()
+                line, width, part = Text(overflow="fold", no_wrap=False), 0, part.lstrip()
             line.append(part, style)
+            width += cell_len(part)
         yield line
 
 
@@ -202,13 +209,15 @@ def _attachments(module: ModuleSummary) -> Table:
 
 
 def _ops(module: ModuleSummary) -> Table:
-    groups = alike((variant.tags, variant.ops) for variant in module.variants)
+    groups, left_out = ops_of_variants(module)
     titles = [", ".join(map(show_tags, tags)) for tags, _ in groups] if groups[1:] else ["Nodes"]
     table = _table("Op", *titles, numbers=titles)
     for op, counts in side_by_side([ops for _, ops in groups]):
         table.add_row(_Name(op), *map(_op_count, counts))
     table.add_section()
     table.add_row("all", *(f"{sum(op.count for op in ops):,}" for _, ops in groups))
+    if left_out:
+        table.add_row(Text(f"and {show_number(left_out, 'variant')} more (all with --json)", "dim"))
     return table
 
 

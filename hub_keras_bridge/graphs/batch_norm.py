@@ -20,10 +20,10 @@ import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, graph_pb2, node_def_pb2, types_pb2
 
 from hub_keras_bridge.graphs.graph import (
+    handed_on,
     is_control,
     node_name,
     nodes_by_name,
-    same_value,
     tensor_name,
 )
 
@@ -66,6 +66,7 @@ def _pairs(
     if not normalizations:
         return
     nodes = nodes_by_name(graph_def)
+    values = _variable_values(nodes)
     reads = Counter(map(tensor_name, targets))
     reads.update(tensor_name(i) for n in graph_def.node for i in n.input if not is_control(i))
     for normalization in normalizations:
@@ -77,7 +78,7 @@ def _pairs(
             and not any(reads[f"{normalization.name}:{output}"] for output in range(1, 6))
             and _layout(convolution) == _layout(normalization)
         ):
-            kernel_shape = _variable_shape(nodes, convolution.input[1], shapes)
+            kernel_shape = shapes.get(values.get(node_name(convolution.input[1]), ""))
             if kernel_shape and math.prod(kernel_shape) <= _image_size(convolution, kernel_shape):
                 yield _Pair(normalization, convolution, kernel_shape)
 
@@ -97,13 +98,15 @@ def _layout(node: node_def_pb2.NodeDef) -> bytes:
     return node.attr["data_format"].s if "data_format" in node.attr else _CHANNELS_LAST
 
 
-def _variable_shape(
-    nodes: Mapping[str, node_def_pb2.NodeDef], reference: str, shapes: Mapping[str, Sequence[int]]
-) -> Sequence[int] | None:
-    """The shape of the variable that a tensor is the value of; None if it is not one's."""
-    *_, origin = same_value(nodes, reference)
-    node = nodes[node_name(origin)]
-    return shapes.get(node_name(node.input[0])) if node.op == "ReadVariableOp" else None
+def _variable_values(nodes: Mapping[str, node_def_pb2.NodeDef]) -> dict[str, str]:
+    """Each node that has the value of a variable -> the node of the variable's handle."""
+    handles = {
+        f"{node.name}:0": node_name(node.input[0])
+        for node in nodes.values()
+        if node.op == "ReadVariableOp"
+    }
+    read = {node_name(tensor): handle for tensor, handle in handles.items()}
+    return read | {name: handles[tensor] for name, tensor in handed_on(nodes, handles).items()}
 
 
 def _image_size(convolution: node_def_pb2.NodeDef, kernel_shape: Sequence[int]) -> int:

@@ -21,8 +21,12 @@ from hub_keras_bridge.ops import facts as op_facts
 MOST_CALLS = 10_000
 
 
-def check_calls(graph_def: graph_pb2.GraphDef) -> None:
+def check_calls(graph_def: graph_pb2.GraphDef, *, apart: bool = False) -> None:
     """Checks that the functions of a graph can be put in place of their calls.
+
+    Args:
+        graph_def: a graph with its functions.
+        apart: whether each call of the graph runs by itself.
 
     Raises:
         FormatError: a function comes to call itself, there are too many calls,
@@ -33,34 +37,29 @@ def check_calls(graph_def: graph_pb2.GraphDef) -> None:
     for function in functions.values():
         _check_body(function, signatures)
     counts = _calls_within(functions)
-    total = sum(1 + counts[name] for name in calls(graph_def.node, functions))
-    if total > MOST_CALLS:
-        raise _refused(f"at most {MOST_CALLS} calls of functions", f"{total} calls")
+    each = [1 + counts[name] for name in calls(graph_def.node, functions)]
+    if (max(each, default=0) if apart else sum(each)) > MOST_CALLS:
+        raise _refused(f"at most {MOST_CALLS} calls of functions", "more than that")
 
 
 def _calls_within(functions: Mapping[str, function_pb2.FunctionDef]) -> dict[str, int]:
-    """Function -> how many calls one call of it comes to."""
+    """Function -> how many calls one call of it comes to; of too many, how many are enough."""
     direct = {name: list(calls(f.node_def, functions)) for name, f in functions.items()}
     found: dict[str, int] = {}
     for start in functions:
         # By hand, since a row of calls may be longer than Python's stack.
-        path: dict[str, None] = {}
-        waiting = [start]
-        while waiting:
-            name = waiting[-1]
-            if name in found:
-                waiting.pop()
-                continue
-            path[name] = None
-            following = [callee for callee in direct[name] if callee not in found]
-            if ring := [callee for callee in following if callee in path]:
-                raise _refused("functions that end", f"{ring[0]!r} comes to call itself")
-            if following:
-                waiting.append(following[0])
-                continue
-            found[name] = sum(1 + found[callee] for callee in direct[name])
-            del path[name]
-            waiting.pop()
+        path = {start: iter(direct[start])}
+        while path:
+            name, callees = next(reversed(path.items()))
+            callee = next((each for each in callees if each not in found), None)
+            if callee is None:
+                del path[name]
+                # The numbers would get as many digits as there are functions.
+                found[name] = min(sum(1 + found[each] for each in direct[name]), MOST_CALLS + 1)
+            elif callee in path:
+                raise _refused("functions that end", f"{callee!r} comes to call itself")
+            else:
+                path[callee] = iter(direct[callee])
     return found
 
 

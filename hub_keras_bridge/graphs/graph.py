@@ -44,24 +44,6 @@ def nodes_by_name(graph_def: graph_pb2.GraphDef) -> dict[str, node_def_pb2.NodeD
     return {node.name: node for node in graph_def.node}
 
 
-def same_value(nodes: Mapping[str, node_def_pb2.NodeDef], reference: str) -> Iterator[str]:
-    """A node's input, and what it has the value of, back through each ``Identity``.
-
-    Ends where a damaged graph goes in circles or names a node that is not there.
-
-    Args:
-        nodes: the graph or the function's body, by name.
-        reference: the input, as the node has it.
-    """
-    yield reference
-    passed: set[str] = set()
-    node = nodes.get(node_name(reference))
-    while node is not None and node.op == "Identity" and node.input and node.name not in passed:
-        passed.add(node.name)
-        yield node.input[0]
-        node = nodes.get(node_name(node.input[0]))
-
-
 class Cut(frozenset[str]):
     """Tensors that are given from outside; made once for many walks.
 
@@ -76,6 +58,34 @@ class Cut(frozenset[str]):
         made = super().__new__(cls, tensors)
         made.nodes = frozenset(map(node_name, made))
         return made
+
+
+def handed_on(
+    nodes: Mapping[str, node_def_pb2.NodeDef], sources: Collection[str]
+) -> dict[str, str]:
+    """Each ``Identity`` that has the value of a source, directly or through others -> the source.
+
+    Args:
+        nodes: the graph or the function's body, by name.
+        sources: tensors by their full names, in a set.
+    """
+    found: dict[str, str] = {}
+    readers: dict[str, list[str]] = {}
+    for node in nodes.values():
+        if node.op == "Identity" and node.input and not is_control(node.input[0]):
+            source = tensor_name(node.input[0])
+            if source in sources:
+                found[node.name] = source
+            else:
+                readers.setdefault(node_name(source), []).append(node.name)
+    waiting = list(found)
+    while waiting:
+        name = waiting.pop()
+        # Each reads one tensor, and so is met once.
+        for reader in readers.pop(name, ()):
+            found[reader] = found[name]
+            waiting.append(reader)
+    return found
 
 
 def upstream(

@@ -91,19 +91,19 @@ def modernize(meta_graph: meta_graph_pb2.MetaGraphDef) -> meta_graph_pb2.MetaGra
 
 def _replace_references(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
     nodes = graph.nodes_by_name(meta_graph.graph_def)
-    references = _References(nodes)
-    # Resolved before any node changes, since resolving reads the old ops.
+    references = _references(nodes)
     inputs = {
-        name: [None if graph.is_control(i) else references.of(i) for i in node.input]
+        name: [references.get(graph.tensor_name(i)) for i in node.input]
         for name, node in nodes.items()
     }
-    added: list[node_def_pb2.NodeDef] = []
+    reads: dict[str, node_def_pb2.NodeDef] = {}
     for meta_output in _published_tensors(meta_graph):
-        if reference := references.of(meta_output.name):
+        if reference := references.get(graph.tensor_name(meta_output.name)):
             read = _read_node(f"{graph.node_name(meta_output.name)}/published_value", reference)
-            if read.name not in nodes and all(read.name != other.name for other in added):
-                added.append(read)
+            if read.name not in nodes:
+                reads.setdefault(read.name, read)
             meta_output.name = f"{read.name}:0"
+    added = list(reads.values())
     beside: dict[str, list[str]] = {}
     for name, node in nodes.items():
         new = _rewrite_node(node, inputs[name])
@@ -124,34 +124,44 @@ def _published_tensors(
     ]
 
 
-class _References:
-    """Finds, for a tensor of the old graph, the variable it refers to."""
+def _references(nodes: Mapping[str, node_def_pb2.NodeDef]) -> dict[str, _Reference]:
+    """Each tensor of the old graph that refers to a variable, by its full name."""
+    consumers: dict[str, list[node_def_pb2.NodeDef]] = {}
+    for node in nodes.values():
+        for source in _referred(node):
+            consumers.setdefault(source, []).append(node)
+    found: dict[str, _Reference] = {}
+    waiting = []
 
-    def __init__(self, nodes: Mapping[str, node_def_pb2.NodeDef]) -> None:
-        self._nodes = nodes
-        self._known: dict[str, _Reference | None] = {}
+    def add(tensor: str, reference: _Reference) -> None:
+        # What goes round a loop comes back to where it was found before.
+        if tensor not in found:
+            found[tensor] = reference
+            waiting.append(tensor)
 
-    def of(self, tensor: str) -> _Reference | None:
-        tensor = graph.tensor_name(tensor)
-        if tensor not in self._known:
-            self._known[tensor] = None  # ends the walk round a loop
-            self._known[tensor] = self._resolve(tensor)
-        return self._known[tensor]
-
-    def _resolve(self, tensor: str) -> _Reference | None:
-        node = self._nodes.get(graph.node_name(tensor))
-        if node is None:
-            return None
+    for node in nodes.values():
         if node.op in _VARIABLES:
-            return _Reference(f"{node.name}:0", node.attr["dtype"].type)
-        if node.op in _ASSIGNMENTS:
-            source = self.of(node.input[0])
-            return source and _Reference(source.handle, source.dtype, (f"^{node.name}",))
-        if node.op in _PASS_ON:
-            source = next(filter(None, map(self.of, node.input)), None)
-            is_index = node.op == "RefMerge" and tensor.endswith(":1")
-            return (source and not is_index and _Reference(tensor, source.dtype)) or None
-        return None
+            add(f"{node.name}:0", _Reference(f"{node.name}:0", node.attr["dtype"].type))
+    while waiting:
+        source = waiting.pop()
+        handle, dtype = found[source].handle, found[source].dtype
+        for node in consumers.get(source, ()):
+            if node.op in _ASSIGNMENTS:
+                add(f"{node.name}:0", _Reference(handle, dtype, (f"^{node.name}",)))
+            else:
+                for index in range(2 if node.op == "RefSwitch" else 1):
+                    tensor = f"{node.name}:{index}"
+                    add(tensor, _Reference(tensor, dtype))
+    return found
+
+
+def _referred(node: node_def_pb2.NodeDef) -> list[str]:
+    """The inputs of a node that it hands on if they are references."""
+    if node.op == "RefMerge":
+        return [graph.tensor_name(r) for r in node.input if not graph.is_control(r)]
+    if node.op in _ASSIGNMENTS or node.op in _PASS_ON:
+        return [graph.tensor_name(reference) for reference in node.input[:1]]
+    return []
 
 
 def _rewrite_node(

@@ -68,7 +68,7 @@ def without(meta_graph: MetaGraph, unwanted: Collection[str]) -> MetaGraph:
     result.CopyFrom(meta_graph)
     functions = {f.signature.name: f.signature for f in meta_graph.graph_def.library.function}
     for node in [node for node in result.graph_def.node if node.name in unwanted]:
-        dtypes = [dtype for _, dtype in op_facts.outputs(node, functions)]
+        dtypes = op_facts.output_dtypes(node, functions)
         node.attr.clear()
         del node.input[:]
         if len(dtypes) == 1:

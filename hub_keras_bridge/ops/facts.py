@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2, op_def_pb2
 
@@ -10,6 +10,10 @@ from hub_keras_bridge import compat
 from hub_keras_bridge.errors import FormatError
 
 Signatures = Mapping[str, op_def_pb2.OpDef]
+
+
+# Real nodes have hundreds at most.
+MOST_OUTPUTS = 10_000
 
 
 def definition(node: node_def_pb2.NodeDef, functions: Signatures) -> op_def_pb2.OpDef:
@@ -24,23 +28,55 @@ def definition(node: node_def_pb2.NodeDef, functions: Signatures) -> op_def_pb2.
     return found
 
 
-def outputs(node: node_def_pb2.NodeDef, functions: Signatures) -> list[tuple[str, int]]:
-    """Each output as (``argument:index``, dtype enum), in order.
+def output(node: node_def_pb2.NodeDef, index: int, functions: Signatures) -> tuple[str, int]:
+    """One output as (``argument:index``, dtype enum).
 
     Inside a function an output is named by its argument, in a GraphDef by its
     position alone (tensorflow/core/framework/function.proto).
+
+    Raises:
+        FormatError: there is none at this position.
     """
     op = definition(node, functions)
-    found: list[tuple[str, int]] = []
+    position = index
     for argument in op.output_arg:
-        if argument.type_list_attr:
-            dtypes = list(attribute(node, op, argument.type_list_attr).list.type)
-        else:
-            dtype = argument.type or attribute(node, op, argument.type_attr).type
-            count = attribute(node, op, argument.number_attr).i if argument.number_attr else 1
-            dtypes = [dtype] * count
-        found.extend((f"{argument.name}:{i}", dtype) for i, dtype in enumerate(dtypes))
-    return found
+        count, dtypes = _given_by(node, op, argument)
+        if 0 <= position < count:
+            return f"{argument.name}:{position}", dtypes[position % len(dtypes)]
+        position -= max(count, 0)
+    raise FormatError(f"Node {node.name!r} of type {node.op} has no output {index}.")
+
+
+def output_dtypes(node: node_def_pb2.NodeDef, functions: Signatures) -> list[int]:
+    """The dtypes' enums of all outputs, in order.
+
+    Raises:
+        FormatError: it claims more of them than any node has.
+    """
+    op = definition(node, functions)
+    given = [_given_by(node, op, argument) for argument in op.output_arg]
+    if (total := sum(max(count, 0) for count, _ in given)) > MOST_OUTPUTS:
+        raise FormatError(
+            f"Node {node.name!r} of type {node.op} claims too many outputs.",
+            expected=f"at most {MOST_OUTPUTS:,}",
+            found=f"{total:,}",
+            advice="fetch the module again; its graph is damaged",
+        )
+    return [dtypes[i % len(dtypes)] for count, dtypes in given for i in range(count)]
+
+
+def _given_by(
+    node: node_def_pb2.NodeDef, op: op_def_pb2.OpDef, argument: op_def_pb2.OpDef.ArgDef
+) -> tuple[int, Sequence[int]]:
+    """How many outputs an argument is, and their dtypes, or the one that all have.
+
+    Counted, not listed: a node may claim more of them than there is memory.
+    """
+    if argument.type_list_attr:
+        dtypes = attribute(node, op, argument.type_list_attr).list.type
+        return len(dtypes), dtypes
+    dtype = argument.type or attribute(node, op, argument.type_attr).type
+    return attribute(node, op, argument.number_attr).i if argument.number_attr else 1, [dtype]
 
 
 def input_count(node: node_def_pb2.NodeDef, functions: Signatures) -> int:

@@ -23,6 +23,7 @@ from hub_keras_bridge.module_summary import (
     OpSummary,
     SignatureSummary,
     TensorSummary,
+    ops_of_variants,
     side_by_side,
 )
 from hub_keras_bridge.pages.markup import (
@@ -196,7 +197,7 @@ def _attachments(module: ModuleSummary) -> Html:
 
 
 def _ops(module: ModuleSummary) -> Html:
-    groups = alike((variant.tags, variant.ops) for variant in module.variants)
+    groups, left_out = ops_of_variants(module)
     titles = [", ".join(map(show_tags, tags)) for tags, _ in groups] if groups[1:] else ["Nodes"]
     columns = [Column("Op"), *(Column(title, numbers=True) for title in titles)]
     rows = [
@@ -204,6 +205,8 @@ def _ops(module: ModuleSummary) -> Html:
     ]
     rows.append((text("all"), *(text(f"{sum(op.count for op in ops):,}") for _, ops in groups)))
     caption = "How many nodes there are, those in library functions included"
+    if left_out:
+        caption += f"; {show_number(left_out, 'variant')} more are left out"
     return element("div", table(text(caption), columns, rows), class_="ops")
 
 

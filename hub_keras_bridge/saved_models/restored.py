@@ -30,6 +30,7 @@ from hub_keras_bridge.forking import need_threads
 from hub_keras_bridge.format import own_file
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, safe_asset_name
+from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.saved_models.inputs import converted, named, unmixed
 from hub_keras_bridge.saved_models.looked_at import as_looked_at
 from hub_keras_bridge.saved_models.restored_graph import plan_of_calls, what_may_run
@@ -291,8 +292,9 @@ def restore(
             return RestoredModel(path, signature, subject, options)
         loaded = what_may_run(meta_graph)
         calls = plan_of_calls(loaded, subject)
-        check_calls(calls.graph_def, apart=True)
         audit.require_safe([calls], subject, trust)
+        need_registered(calls.graph_def, subject)
+        check_calls(calls.graph_def, apart=True)
         with as_looked_at(path, loaded) as folder:
             return RestoredModel(folder, signature, subject, options)
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import heapq
+import itertools
+from collections import OrderedDict, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from tensorflow.core.framework import function_pb2, node_def_pb2, types_pb2
+from tensorflow.core.framework import node_def_pb2, types_pb2
 
 from hub_keras_bridge.graphs.control_flow.order import topological
 from hub_keras_bridge.graphs.control_flow.subgraph import (
     Body,
+    Effort,
     Irregular,
+    Library,
     argument,
     dtype_of,
     identity,
@@ -22,9 +27,8 @@ from hub_keras_bridge.graphs.graph import is_control, node_name, tensor_name
 # Under which outcomes a node runs: pairs of a predicate's tensor and its value.
 _Condition = frozenset[tuple[str, bool]]
 
-# Each conditional costs a look at every node: with these limits, a minute at most.
+# A node is looked at under each of the predicates that it runs under.
 _DEEPEST = 64
-_MOST_VISITS = 10_000_000
 
 
 @dataclass
@@ -36,17 +40,20 @@ class _Cond:
     merges: list[node_def_pb2.NodeDef] = field(default_factory=list)
     effects: dict[bool, list[str]] = field(default_factory=lambda: {True: [], False: []})
 
+    @property
+    def all_effects(self) -> list[str]:
+        """The effects of both branches."""
+        return [*self.effects[True], *self.effects[False]]
+
 
 def functionalize_conds(
-    nodes: dict[str, node_def_pb2.NodeDef],
-    functions: dict[str, function_pb2.FunctionDef],
-    targets: Collection[str],
+    nodes: dict[str, node_def_pb2.NodeDef], library: Library, targets: Collection[str]
 ) -> dict[str, str]:
     """Replaces every conditional, innermost first; changes both first arguments.
 
     Args:
         nodes: a graph without loops.
-        functions: its library, which the branches join.
+        library: its functions, which the branches join.
         targets: tensors and nodes that are wanted.
 
     Returns:
@@ -56,29 +63,79 @@ def functionalize_conds(
         Irregular: a Switch and Merge are not as ``tf.cond`` makes them, or a
             tensor is wanted from within a branch.
     """
+    conditions = _conditions(nodes)
+    waiting = _Waiting(conditions)
+    for cond in _conds(nodes, conditions):
+        waiting.add(cond)
+    # Node to run -> the wanted nodes that it runs.
+    runs = {name: [name] for name in map(node_name, targets)}
+    for name in runs:
+        waiting.add_effect(name)
+    if not waiting:
+        return {}
+    values = {node_name(target): target for target in targets if ":" in target}
+    numbered = _read_as_index(nodes)
+    effort = Effort(nodes)
     moved: dict[str, str] = {}
-    wanted = [node_name(target) for target in targets]
-    visited = 0
-    while True:
-        visited += len(nodes)
-        if visited > _MOST_VISITS:
-            raise Irregular("there are too many conditionals for a graph of its size")
-        conditions = _conditions(nodes)
-        conds = _conds(nodes, conditions, [moved.get(name, name) for name in wanted])
-        if not conds:
-            return moved
-        innermost = max(conds, key=lambda cond: len(cond.around))
-        node = _replace(innermost, nodes, functions, conditions)
-        for name in wanted:
-            if any(moved.get(name, name) in innermost.effects[b] for b in (True, False)):
-                moved[name] = node.name
-                _refuse_values(name, targets)
+    while waiting:
+        cond = waiting.pop_innermost()
+        node = _replace(cond, nodes, library, conditions, effort, numbered)
+        inside = [wanted for effect in cond.all_effects for wanted in runs.pop(effect)]
+        if not inside:
+            continue
+        for name in inside:
+            # A node runs or not; a value would be missing where the branch does not run.
+            if name in values:
+                raise Irregular(f"{values[name]!r} is wanted from within a branch")
+            moved[name] = node.name
+        runs[node.name] = inside
+        waiting.add_effect(node.name)
+    # Merges of one scope, one after the other, would be one conditional that waits for itself.
+    topological(nodes)
+    return moved
 
 
-def _refuse_values(node: str, targets: Collection[str]) -> None:
-    # A node runs or not; a value would be missing where the branch does not run.
-    if tensors := [t for t in targets if ":" in t and node_name(t) == node]:
-        raise Irregular(f"{tensors[0]!r} is wanted from within a branch")
+class _Waiting:
+    """The conditionals that are still to be replaced."""
+
+    def __init__(self, conditions: dict[str, dict[int, _Condition]]) -> None:
+        self._conditions = conditions
+        self._by_depth: list[tuple[int, int, _Cond]] = []
+        self._by_predicate: dict[str, OrderedDict[int, _Cond]] = defaultdict(OrderedDict)
+        self._numbers = itertools.count()
+
+    def __bool__(self) -> bool:
+        return bool(self._by_depth)
+
+    def add(self, cond: _Cond) -> None:
+        """Adds a conditional."""
+        number = next(self._numbers)
+        heapq.heappush(self._by_depth, (-len(cond.around), number, cond))
+        self._by_predicate[cond.predicate][number] = cond
+
+    def add_effect(self, name: str) -> None:
+        """Adds a wanted node to the innermost conditional that it is in, if it is in one."""
+        own = self._conditions[name][-1]
+        if not own:
+            return
+        # The innermost predicate: the one that no other's condition includes.
+        predicate, value = max(own, key=lambda p: len(self._conditions[node_name(p[0])][-1]))
+        if not self._by_predicate[predicate]:
+            self.add(_Cond(predicate, own - {(predicate, value)}))
+        known = next(iter(self._by_predicate[predicate].values()))
+        known.effects[value].append(name)
+
+    def pop_innermost(self) -> _Cond:
+        """Takes out the first of those that lie deepest."""
+        _, number, cond = heapq.heappop(self._by_depth)
+        del self._by_predicate[cond.predicate][number]
+        return cond
+
+
+def _read_as_index(nodes: dict[str, node_def_pb2.NodeDef]) -> set[str]:
+    """The second outputs that are read; those of a Merge tell which input it took."""
+    tensors = (tensor_name(r) for node in nodes.values() for r in node.input if not is_control(r))
+    return {tensor for tensor in tensors if tensor.endswith(":1")}
 
 
 def _conditions(nodes: dict[str, node_def_pb2.NodeDef]) -> dict[str, dict[int, _Condition]]:
@@ -124,10 +181,8 @@ def _condition_of(found: dict[str, dict[int, _Condition]], reference: str) -> _C
 
 
 def _conds(
-    nodes: dict[str, node_def_pb2.NodeDef],
-    conditions: dict[str, dict[int, _Condition]],
-    wanted: list[str],
-) -> list[_Cond]:
+    nodes: dict[str, node_def_pb2.NodeDef], conditions: dict[str, dict[int, _Condition]]
+) -> Collection[_Cond]:
     found: dict[tuple[str, str], _Cond] = {}
     for node in nodes.values():
         if node.op == "Merge":
@@ -140,17 +195,7 @@ def _conds(
             if cond.around != around:
                 raise Irregular(f"predicate {predicate!r} is used at several depths")
             cond.merges.append(node)
-    for name in dict.fromkeys(wanted):
-        own = conditions[name][-1]
-        if not own:
-            continue
-        # The innermost predicate: the one that no other's condition includes.
-        predicate, value = max(own, key=lambda pair: len(conditions[node_name(pair[0])][-1]))
-        known = next((c for c in found.values() if c.predicate == predicate), None)
-        if known is None:
-            known = found[predicate, name] = _Cond(predicate, own - {(predicate, value)})
-        known.effects[value].append(name)
-    return list(found.values())
+    return found.values()
 
 
 def _sides(
@@ -170,18 +215,19 @@ def _sides(
 def _replace(
     cond: _Cond,
     nodes: dict[str, node_def_pb2.NodeDef],
-    functions: dict[str, function_pb2.FunctionDef],
+    library: Library,
     conditions: dict[str, dict[int, _Condition]],
+    effort: Effort,
+    numbered: Collection[str],
 ) -> node_def_pb2.NodeDef:
-    signatures = {name: f.signature for name, f in functions.items()}
     results = {value: [_side(m, value, conditions) for m in cond.merges] for value in (True, False)}
     sides = {
-        value: _Side(cond, value, nodes, conditions).collect(results[value])
+        value: _Side(cond, value, nodes, conditions).collect(results[value], effort)
         for value in (True, False)
     }
     outside = list(dict.fromkeys([*sides[True].outside, *sides[False].outside]))
     names = {tensor: f"argument_{index}" for index, tensor in enumerate(outside)}
-    dtypes = [dtype_of(nodes, tensor, signatures) for tensor in outside]
+    dtypes = [dtype_of(nodes, tensor, library.signatures) for tensor in outside]
     arguments = {
         names[tensor]: argument(names[tensor], dtype)
         for tensor, dtype in zip(outside, dtypes, strict=True)
@@ -192,8 +238,8 @@ def _replace(
     for value, side in sides.items():
         body = side.body(arguments, names, results[value])
         kind = "true" if value else "false"
-        name = unique(f"{node_key.replace('/', '_')}_{kind}", functions)
-        made[value] = functions[name] = to_function(name, body, signatures)
+        name = library.unique(f"{node_key.replace('/', '_')}_{kind}")
+        made[value] = library.add(to_function(name, body, library.signatures))
 
     stateful = any(function.signature.is_stateful for function in made.values())
     node = node_def_pb2.NodeDef(
@@ -207,12 +253,18 @@ def _replace(
     node.attr["_lower_using_switch_merge"].b = True
     node.attr["Tout"].list.SetInParent()
     for merge in cond.merges:
-        node.attr["Tout"].list.type.append(dtype_of(nodes, merge.name, signatures))
+        node.attr["Tout"].list.type.append(dtype_of(nodes, merge.name, library.signatures))
         known = merge.attr.get("_output_shapes")
         shapes = node.attr["output_shapes"].list.shape
         shapes.add().CopyFrom(known.list.shape[0]) if known else shapes.add(unknown_rank=True)
     nodes[node_key] = node
-    _replace_merges(cond, nodes, node)
+    for index, merge in enumerate(cond.merges):
+        if f"{merge.name}:1" in numbered:
+            raise Irregular(f"the index of {merge.name!r} is used")
+        dtype = node.attr["Tout"].list.type[index]
+        nodes[merge.name] = identity(merge.name, f"{node.name}:{index}", dtype)
+    for name in (node.name, *(merge.name for merge in cond.merges)):
+        conditions[name] = {-1: cond.around}
     return node
 
 
@@ -243,7 +295,7 @@ class _Side:
         self.outside: list[str] = []
         self.waits: list[str] = []
 
-    def collect(self, results: list[str]) -> _Side:
+    def collect(self, results: list[str], effort: Effort) -> _Side:
         """Walks up from the results and effects to the Switch ops."""
         waiting = [
             *(node_name(r) for r in results if self._is_inside(r)),
@@ -255,6 +307,7 @@ class _Side:
             if name in self._inside:
                 continue
             self._inside.add(name)
+            effort.spend(self._nodes[name])
             for reference in self._nodes[name].input:
                 if self._is_inside(reference):
                     waiting.append(node_name(reference))
@@ -309,18 +362,3 @@ class _Side:
             [inner(result) for result in results],
             list(self._cond.effects[self._value]),
         )
-
-
-def _replace_merges(
-    cond: _Cond, nodes: dict[str, node_def_pb2.NodeDef], node: node_def_pb2.NodeDef
-) -> None:
-    for index, merge in enumerate(cond.merges):
-        if any(
-            tensor_name(r) == f"{merge.name}:1"
-            for other in nodes.values()
-            for r in other.input
-            if not is_control(r)
-        ):
-            raise Irregular(f"the index of {merge.name!r} is used")
-        dtype = node.attr["Tout"].list.type[index]
-        nodes[merge.name] = identity(merge.name, f"{node.name}:{index}", dtype)

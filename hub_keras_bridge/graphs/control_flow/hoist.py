@@ -73,24 +73,41 @@ class _Hoist:
 
     def value(self, source: str, handle: str, dtype: int) -> str:
         """The tensor that has the value where ``source`` has the handle."""
-        if source == handle:
-            name = f"{node_name(handle)}/hoisted_read"
-            if name not in self._nodes:
-                read = node_def_pb2.NodeDef(name=name, op="ReadVariableOp", input=[handle])
-                read.attr["dtype"].type = dtype
-                self._nodes[name] = read
-            return f"{name}:0"
-        carrier = self._nodes[node_name(source)]
-        name = f"{carrier.name}/hoisted_value"
-        if name not in self._nodes:
+        path = [source]
+        while path[-1] != handle:
+            carrier = self._nodes[node_name(path[-1])]
+            if _twin_name(carrier) in self._nodes:
+                break
+            path.append(tensor_name(carrier.input[0]))
+        else:
+            self._read(handle, dtype)
+        # From where the value is, on to where it is wanted.
+        for tensor, before in zip(path[-2::-1], path[:0:-1], strict=True):
+            carrier = self._nodes[node_name(tensor)]
             twin = node_def_pb2.NodeDef()
             twin.CopyFrom(carrier)
-            twin.name = name
-            twin.input[0] = self.value(tensor_name(carrier.input[0]), handle, dtype)
+            twin.name = _twin_name(carrier)
+            twin.input[0] = self._value_at(before, handle)
             twin.attr["T"].type = dtype
             twin.attr.pop("_output_shapes", None)
-            self._nodes[name] = twin
-        return f"{name}:{source.rpartition(':')[2]}"
+            self._nodes[twin.name] = twin
+        return self._value_at(source, handle)
+
+    def _read(self, handle: str, dtype: int) -> None:
+        name = node_name(self._value_at(handle, handle))
+        if name not in self._nodes:
+            read = node_def_pb2.NodeDef(name=name, op="ReadVariableOp", input=[handle])
+            read.attr["dtype"].type = dtype
+            self._nodes[name] = read
+
+    def _value_at(self, tensor: str, handle: str) -> str:
+        if tensor == handle:
+            return f"{node_name(handle)}/hoisted_read:0"
+        return f"{_twin_name(self._nodes[node_name(tensor)])}:{tensor.rpartition(':')[2]}"
+
+
+def _twin_name(carrier: node_def_pb2.NodeDef) -> str:
+    return f"{carrier.name}/hoisted_value"
 
 
 # --- each op on a handle as one on a value, whose first input is the value ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
@@ -11,7 +12,9 @@ from hub_keras_bridge.graphs.control_flow.conds import functionalize_conds
 from hub_keras_bridge.graphs.control_flow.order import topological
 from hub_keras_bridge.graphs.control_flow.subgraph import (
     Body,
+    Effort,
     Irregular,
+    Library,
     argument,
     constant,
     dtype_of,
@@ -25,6 +28,8 @@ from hub_keras_bridge.graphs.graph import is_control, node_name, tensor_name, up
 # (tensorflow/python/ops/while_v2.py); no limit is -1.
 _COUNTER = "loop_counter"
 _LIMIT = "maximum_iterations"
+
+_DEEPEST = 64  # as for conditionals
 
 
 @dataclass
@@ -53,7 +58,7 @@ class _Frame:
 
 def functionalize_loops(
     nodes: dict[str, node_def_pb2.NodeDef],
-    functions: dict[str, function_pb2.FunctionDef],
+    library: Library,
     targets: Iterable[str],
     undifferentiated: Collection[str] = (),
 ) -> None:
@@ -61,7 +66,7 @@ def functionalize_loops(
 
     Args:
         nodes: a graph.
-        functions: its library, which the loops' parts join.
+        library: its functions, which the loops' parts join.
         targets: tensors and nodes that are wanted.
         undifferentiated: frames that no gradient leaves.
 
@@ -73,9 +78,10 @@ def functionalize_loops(
     for target in targets:
         if within := frame_of[node_name(target)]:
             raise Irregular(f"{target!r} is wanted from within loop {within!r}")
+    rings, effort = _Rings(nodes), Effort(nodes)
     for frame in sorted(_frames(nodes, frame_of), key=lambda frame: -frame.depth):
         exit_op = "StopGradient" if frame.name in undifferentiated else "Identity"
-        for leaving, source, dtype in _replace(frame, nodes, functions):
+        for leaving, source, dtype in _replace(frame, nodes, library, rings, effort):
             nodes[leaving] = identity(leaving, source, dtype)
             nodes[leaving].op = exit_op
 
@@ -88,26 +94,24 @@ def _frames(
         if node.op == "Enter":
             name = node.attr["frame_name"].s.decode()
             frames.setdefault(name, _Frame(name)).enters.append(node)
+    around = {name: _around(frame, frame_of) for name, frame in frames.items()}
     for frame in frames.values():
-        frame.depth = len(_around(frame, frames, frame_of))
+        outer = around[frame.name]
+        while outer is not None:
+            frame.depth += 1
+            if frame.depth > _DEEPEST:
+                raise Irregular(f"loop {frame.name!r} lies in more than {_DEEPEST} loops")
+            outer = around[outer]
     return list(frames.values())
 
 
-def _around(
-    frame: _Frame, frames: dict[str, _Frame], frame_of: dict[str, str | None]
-) -> list[_Frame]:
-    """The loops that a loop is in, innermost first."""
-    found: list[_Frame] = []
-    while True:
-        # A value may enter from further out than the loop around.
-        sources = (frame_of[node_name(enter.input[0])] for enter in frame.enters)
-        around = {source for source in sources if source is not None}
-        if not around:
-            return found
-        if len(around) > 1 or len(found) > len(frames):
-            raise Irregular(f"loop {frame.name!r} lies in several loops at once")
-        frame = frames[around.pop()]
-        found.append(frame)
+def _around(frame: _Frame, frame_of: dict[str, str | None]) -> str | None:
+    """The loop that a loop is in, if it is in one."""
+    # A value may enter from further out than the loop around.
+    found = {frame_of[node_name(enter.input[0])] for enter in frame.enters} - {None}
+    if len(found) > 1:
+        raise Irregular(f"loop {frame.name!r} lies in several loops at once")
+    return found.pop() if found else None
 
 
 def _frame_of_each(nodes: dict[str, node_def_pb2.NodeDef]) -> dict[str, str | None]:
@@ -135,11 +139,12 @@ def _frame_of_each(nodes: dict[str, node_def_pb2.NodeDef]) -> dict[str, str | No
 def _replace(
     frame: _Frame,
     nodes: dict[str, node_def_pb2.NodeDef],
-    functions: dict[str, function_pb2.FunctionDef],
+    library: Library,
+    rings: _Rings,
+    effort: Effort,
 ) -> list[tuple[str, str, int]]:
     """Adds the While op; returns each Exit with what it hands out, and its dtype."""
-    signatures = {name: f.signature for name, f in functions.items()}
-    variables, loop_cond = _variables(frame, nodes)
+    variables, loop_cond = _variables(frame, nodes, rings)
     entered = {variable.enter.name for variable in variables}
     constants = [enter for enter in frame.enters if enter.name not in entered]
 
@@ -148,7 +153,7 @@ def _replace(
         *(f"variable_{i}" for i in range(len(variables))),
         *(f"constant_{i}" for i in range(len(constants))),
     ]
-    dtypes = [dtype_of(nodes, enter.name, signatures) for enter in sources]
+    dtypes = [dtype_of(nodes, enter.name, library.signatures) for enter in sources]
     given = {}
     for name, variable in zip(names, variables, strict=False):
         given[f"{variable.merge.name}:0"] = f"{name}:0"
@@ -165,10 +170,10 @@ def _replace(
             *(argument(name, dtype) for name, dtype in zip(names, dtypes, strict=True)),
         )
     }
-    cond = _body(nodes, arguments, given, [loop_cond.input[0]], [])
+    cond = _body(nodes, arguments, given, [loop_cond.input[0]], [], effort)
     ring = [variable.next_iteration for variable in variables]
     after = [node_name(r) for n in ring for r in n.input if is_control(r)]
-    body = _body(nodes, arguments, given, [n.input[0] for n in ring], after)
+    body = _body(nodes, arguments, given, [n.input[0] for n in ring], after, effort)
     _count(body)
     body.results = [f"{_LIMIT}:0", *body.results, *(f"{n}:0" for n in names[len(variables) :])]
     body.results.insert(0, "loop_counter/next:0")
@@ -176,12 +181,10 @@ def _replace(
     prefix = frame.name.replace("/", "_")
     made = []
     for part, kind in ((cond, "cond"), (body, "body")):
-        moved = functionalize_conds(part.nodes, functions, [*part.results, *part.effects])
+        moved = functionalize_conds(part.nodes, library, [*part.results, *part.effects])
         part.effects = list(dict.fromkeys(moved.get(effect, effect) for effect in part.effects))
-        name = unique(f"{prefix}_{kind}", functions)
-        signatures = {key: f.signature for key, f in functions.items()}
-        functions[name] = to_function(name, part, signatures)
-        made.append(functions[name])
+        name = library.unique(f"{prefix}_{kind}")
+        made.append(library.add(to_function(name, part, library.signatures)))
     loop = _while_node(frame, nodes, sources, dtypes, made, variables)
     return [
         (variable.exit.name, f"{loop.name}:{index + 2}", dtypes[index])
@@ -190,33 +193,43 @@ def _replace(
     ]
 
 
+class _Rings:
+    """What a graph's rings go through, by the node that each of these ops reads first."""
+
+    def __init__(self, nodes: dict[str, node_def_pb2.NodeDef]) -> None:
+        self._readers = defaultdict[tuple[str, str], list[node_def_pb2.NodeDef]](list)
+        for node in nodes.values():
+            if node.op in ("Merge", "Switch", "Exit"):
+                self._readers[node.op, node_name(node.input[0])].append(node)
+
+    def of(self, op: str, source: str) -> list[node_def_pb2.NodeDef]:
+        """The nodes of an op that read a node."""
+        return self._readers.get((op, source), [])
+
+
 def _variables(
-    frame: _Frame, nodes: dict[str, node_def_pb2.NodeDef]
+    frame: _Frame, nodes: dict[str, node_def_pb2.NodeDef], rings: _Rings
 ) -> tuple[list[_Variable], node_def_pb2.NodeDef]:
     """The loop's variables and its LoopCond."""
     enters = {enter.name: enter for enter in frame.enters}
-    merges = {}
-    for node in nodes.values():
-        if node.op == "Merge" and node_name(node.input[0]) in enters:
-            merges[node.name] = node
+    merges = {merge.name: merge for name in enters for merge in rings.of("Merge", name)}
     switches: dict[str, node_def_pb2.NodeDef] = {}
     loop_conds = {}
-    for node in nodes.values():
-        if node.op == "Switch" and node_name(node.input[0]) in merges:
-            pred = nodes[node_name(node.input[1])]
+    for merge_name in merges:
+        for switch in rings.of("Switch", merge_name):
+            pred = nodes[node_name(switch.input[1])]
             if pred.op == "LoopCond":
-                switches[node_name(node.input[0])] = node
+                switches[merge_name] = switch
                 loop_conds[pred.name] = pred
     if len(loop_conds) != 1:
         raise Irregular(f"loop {frame.name!r} has {len(loop_conds)} conditions")
-    exits = {node_name(node.input[0]): node for node in nodes.values() if node.op == "Exit"}
     variables = []
     for merge in sorted(merges.values(), key=lambda node: node.name):
         ring_end = nodes[node_name(merge.input[1])]
         if ring_end.op != "NextIteration":
             raise Irregular(f"the ring at {merge.name!r} is broken")
         switch = switches.get(merge.name)
-        leaving = exits.get(switch.name) if switch else None
+        leaving = next(reversed(rings.of("Exit", switch.name)), None) if switch else None
         enter = enters[node_name(merge.input[0])]
         variables.append(_Variable(enter, merge, ring_end, switch, leaving))
     return variables, next(iter(loop_conds.values()))
@@ -228,12 +241,14 @@ def _body(
     given: dict[str, str],
     results: list[str],
     after: list[str],
+    effort: Effort,
 ) -> Body:
     """What computes some results inside a frame, in terms of its arguments."""
     on_ring = {node_name(tensor) for tensor in given}
     effects = [name for name in after if name not in on_ring]
     copied = {}
     for name in upstream(nodes, [*results, *effects], given):
+        effort.spend(nodes[name])
         node = node_def_pb2.NodeDef()
         node.CopyFrom(nodes[name])
         node.input[:] = [

@@ -9,7 +9,7 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from hub_keras_bridge.graphs.control_flow.conds import functionalize_conds
 from hub_keras_bridge.graphs.control_flow.hoist import hoist_reads
 from hub_keras_bridge.graphs.control_flow.loops import functionalize_loops
-from hub_keras_bridge.graphs.control_flow.subgraph import Irregular
+from hub_keras_bridge.graphs.control_flow.subgraph import Irregular, Library
 from hub_keras_bridge.graphs.control_flow.tensor_arrays import use_tensor_lists
 from hub_keras_bridge.graphs.graph import node_name, nodes_by_name, upstream
 
@@ -47,20 +47,20 @@ def functionalize(
     result = graph_pb2.GraphDef()
     result.CopyFrom(graph_def)
     nodes = nodes_by_name(result)
-    functions = {f.signature.name: f for f in result.library.function}
+    library = Library(result.library.function)
     _refuse_gradients_of_loops(nodes)
     use_tensor_lists(nodes)
     hoist_reads(nodes, handles)
     # Without what carried the handles in: a loop's gradient takes no resource.
     nodes = {name: nodes[name] for name in upstream(nodes, targets)}
-    functionalize_loops(nodes, functions, targets, undifferentiated)
+    functionalize_loops(nodes, library, targets, undifferentiated)
     nodes = {name: nodes[name] for name in upstream(nodes, targets)}
-    moved = functionalize_conds(nodes, functions, targets)
+    moved = functionalize_conds(nodes, library, targets)
     kept = upstream(nodes, [moved.get(node_name(t), t) for t in targets])
 
     new = graph_pb2.GraphDef(versions=graph_def.versions)
     new.node.extend(nodes[name] for name in sorted(kept))
-    new.library.function.extend(functions.values())
+    new.library.function.extend(library.functions)
     new.library.gradient.extend(graph_def.library.gradient)
     return new, moved
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,67 @@ from hub_keras_bridge.ops import facts as op_facts
 
 class Irregular(Exception):
     """Control flow that was not made by ``tf.while_loop`` or ``tf.cond``."""
+
+
+class Effort:
+    """How much of a graph is copied into functions, as against its size.
+
+    A node of ``tf.while_loop`` or ``tf.cond`` runs in one branch or loop alone. In
+    a graph made by hand any number of them may depend on the same nodes, and
+    their copies would be more than there is time and memory for.
+
+    Args:
+        nodes: the graph.
+    """
+
+    def __init__(self, nodes: Mapping[str, node_def_pb2.NodeDef]) -> None:
+        self._left = _LEAST_EFFORT + _EFFORT * sum(map(_size, nodes.values()))
+
+    def spend(self, node: node_def_pb2.NodeDef) -> None:
+        """Counts a node that is copied.
+
+        Raises:
+            Irregular: that is too many.
+        """
+        self._left -= _size(node)
+        if self._left < 0:
+            raise Irregular("too many branches or loops depend on the same nodes")
+
+
+# How often each node and edge may be copied, all taken together.
+_EFFORT = 10
+_LEAST_EFFORT = 100_000
+
+
+def _size(node: node_def_pb2.NodeDef) -> int:
+    return 1 + len(node.input)
+
+
+class Library:
+    """The functions of a graph, to which those that are made are added.
+
+    Args:
+        functions: those that are there.
+    """
+
+    def __init__(self, functions: Iterable[function_pb2.FunctionDef] = ()) -> None:
+        self.functions = list(functions)
+        self.signatures = {f.signature.name: f.signature for f in self.functions}
+        self._numbers: dict[str, int] = {}
+
+    def add(self, function: function_pb2.FunctionDef) -> function_pb2.FunctionDef:
+        """Adds a function under a name that is not taken; returns it."""
+        self.functions.append(function)
+        self.signatures[function.signature.name] = function.signature
+        return function
+
+    def unique(self, name: str) -> str:
+        """A name that no function has yet; where several ask for one name, the next."""
+        number = self._numbers.get(name, 0)
+        while (candidate := f"{name}_{number}" if number else name) in self.signatures:
+            number += 1
+        self._numbers[name] = number
+        return candidate
 
 
 @dataclass
@@ -46,7 +107,7 @@ def dtype_of(
 ) -> int:
     """The dtype enum of a tensor of a GraphDef."""
     name, _, index = tensor_name(tensor).rpartition(":")
-    return op_facts.outputs(nodes[name], functions)[int(index)][1]
+    return op_facts.output(nodes[name], int(index), functions)[1]
 
 
 def to_function(name: str, body: Body, functions: op_facts.Signatures) -> function_pb2.FunctionDef:
@@ -64,7 +125,7 @@ def to_function(name: str, body: Body, functions: op_facts.Signatures) -> functi
         if source in arguments:
             return source
         index = int(tensor_name(reference).rpartition(":")[2])
-        return f"{source}:{op_facts.outputs(body.nodes[source], functions)[index][0]}"
+        return f"{source}:{op_facts.output(body.nodes[source], index, functions)[0]}"
 
     kept = upstream(body.nodes, [*body.results, *body.effects])
     for node_key in sorted(kept - arguments):

@@ -7,6 +7,7 @@ attributes are those of tensorflow/core/ops/data_flow_ops.cc and list_ops.cc.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -48,9 +49,10 @@ def use_tensor_lists(nodes: dict[str, node_def_pb2.NodeDef]) -> None:
         n.name: (n.attr["dtype"].type, _shape_of(n)) for n in ops_on_arrays if n.op == _MAKE
     }
     renamed: dict[str, str] = {}
+    origins = _origins(nodes)
     for node in ops_on_arrays:
         maker = node.name if node.op == _MAKE else arrays[node.name].name
-        renamed |= _rewrite(nodes, node, *described[maker])
+        renamed |= _rewrite(nodes, node, *described[maker], origins)
     for node in nodes.values():
         node.input[:] = [renamed.get(reference, reference) for reference in node.input]
 
@@ -85,6 +87,7 @@ def _rewrite(
     node: node_def_pb2.NodeDef,
     dtype: int,
     shape: tensor_shape_pb2.TensorShapeProto,
+    origins: dict[str, str],
 ) -> dict[str, str]:
     """Rewrites one op in place; returns new names for its outputs."""
     data = [r for r in node.input if not is_control(r)]
@@ -96,7 +99,7 @@ def _rewrite(
         _set_types(node, element_dtype=dtype, shape_type=types_pb2.DT_INT32)
         renamed = {f"{node.name}:1": node.name}
     else:
-        if node.op == "TensorArrayGatherV3" and not _are_distinct(nodes, data[1]):
+        if node.op == "TensorArrayGatherV3" and not _are_distinct(nodes, origins, data[1]):
             _stack_and_gather(nodes, node, data, element, dtype, where)
             return {}
         node.op, inputs, types = _REWRITES[node.op](data, element)
@@ -163,13 +166,29 @@ def _element_shape(
     return made.name
 
 
-def _are_distinct(nodes: dict[str, node_def_pb2.NodeDef], indices: str) -> bool:
+def _origins(nodes: dict[str, node_def_pb2.NodeDef]) -> dict[str, str]:
+    """Each node that hands on what another gives, whichever way it came -> that other."""
+    found: dict[str, str] = {}
+    for name in topological(nodes):
+        node = nodes[name]
+        if node.op in _CARRY and node.op != "Merge":
+            source = node_name(node.input[0])
+            found[name] = found.get(source, source)
+    return found
+
+
+def _are_distinct(
+    nodes: dict[str, node_def_pb2.NodeDef], origins: dict[str, str], indices: str
+) -> bool:
     """Whether no index comes twice, for all that the graph tells."""
-    node = nodes[node_name(indices)]
-    while node.op in _CARRY and node.op != "Merge":
-        node = nodes[node_name(node.input[0])]
+    name = node_name(indices)
+    node = nodes[origins.get(name, name)]
     if node.op == "Const":
-        values = tf.make_ndarray(node.attr["value"].tensor)
+        proto = node.attr["value"].tensor
+        if math.prod(dim.size for dim in proto.tensor_shape.dim) > proto.ByteSize():
+            # There are more than are written down: the last one is repeated.
+            return False
+        values = tf.make_ndarray(proto)
         return len(set(values.flat)) == values.size
     # What TensorArray.stack() gathers.
     return node.op == "Range"
