@@ -85,7 +85,7 @@ def test_in_a_tf1_graph(path):
     with tf.Graph().as_default(), v1.Session() as session:
         found = hub.load(path).signatures["serving_default"](tf.constant(["b"]))
         session.run([v1.global_variables_initializer(), v1.tables_initializer()])
-        assert session.run(list(found.values())[0]).tolist() == [2.0]
+        assert session.run(next(iter(found.values()))).tolist() == [2.0]
 
 
 def test_on_a_remote_file_system(path):
@@ -102,11 +102,9 @@ def test_on_a_remote_file_system(path):
         tf.io.gfile.rmtree(remote)
 
 
-def test_another_file_that_tensorflow_would_rather_read(path):
-    """TensorFlow takes saved_model.cpb, where there is one, and never opens the other."""
-    (path / "saved_model.cpb").write_bytes(b"no message")
-    with pytest.raises(Exception, match="cpb"):
-        tf.saved_model.load(str(path))
+@pytest.mark.parametrize("name", ["saved_model.cpb", "saved_model.pbtxt"])
+def test_files_that_tensorflow_might_read_instead(path, name):
+    (path / name).write_bytes(b"no message")
     assert values(hub.load(path)) == [4.0, 0.0, -2.0]
 
 
@@ -134,22 +132,20 @@ def test_an_asset_that_is_a_link(path, tmp_path):
     (tmp_path / "secret").write_text("mine")
     (path / "assets/vocab.txt").unlink()
     (path / "assets/vocab.txt").symlink_to(tmp_path / "secret")
-    with pytest.raises(hub.FormatError, match="'vocab.txt' is a link that leads outside") as caught:
+    with pytest.raises(
+        hub.FormatError, match=r"'vocab\.txt' is a link that leads outside"
+    ) as caught:
         hub.load(path)
     assert str(tmp_path / "secret") in caught.value.found
 
 
 def test_an_asset_that_is_missing(path):
     (path / "assets/vocab.txt").unlink()
-    with pytest.raises(hub.FormatError, match="its asset 'vocab.txt' is missing"):
+    with pytest.raises(hub.FormatError, match=r"its asset 'vocab\.txt' is missing"):
         hub.ModuleLayer(path)
 
 
-def drop_functions(meta_graph):
-    del meta_graph.graph_def.library.function[:]
-
-
-def drop_a_constant(meta_graph):
+def name_what_is_not_there(meta_graph):
     meta_graph.object_graph_def.nodes[0].children.add(node_id=9_999, local_name="gone")
 
 
@@ -158,7 +154,7 @@ def bind_what_is_not_there(meta_graph):
         called.bound_inputs.append(9_999)
 
 
-@pytest.mark.parametrize("change", [drop_functions, drop_a_constant, bind_what_is_not_there])
+@pytest.mark.parametrize("change", [name_what_is_not_there, bind_what_is_not_there])
 @pytest.mark.parametrize("load", [hub.load, hub.ModuleLayer])
 def test_damage_is_told_in_words(path, change, load):
     edit(path, change)
@@ -172,7 +168,7 @@ def test_damage_is_told_in_words(path, change, load):
 def test_functions_that_never_end(path):
     def change(meta_graph):
         for function in meta_graph.graph_def.library.function:
-            if "restore" not in function.signature.name:
+            if "call" in function.signature.name:
                 call = function.node_def.add(name="again", op="StatefulPartitionedCall")
                 call.attr["f"].func.name = function.signature.name
                 call.attr["Tin"].list.SetInParent()

@@ -1,8 +1,8 @@
 """A SavedModel's folder as TensorFlow is to load it: with the graph that was looked at.
 
-TensorFlow reads ``saved_model.pb`` by itself, or another file beside it that would
-take its place, and all of the functions in it. It is given a folder of its own, in
-which there is nothing but the graph that is wanted, and the variables.
+TensorFlow reads ``saved_model.pb`` by itself, once more, and all of the functions in
+it. It is given a folder of its own, in which there is nothing but the graph that is
+wanted, and the variables.
 """
 
 from __future__ import annotations
