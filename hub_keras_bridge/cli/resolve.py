@@ -6,6 +6,7 @@ import argparse
 import json
 
 from hub_keras_bridge.cli.options import add_handle, add_json
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.resolve import resolve
 
 
@@ -21,5 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     path = resolve(args.handle, sha256=args.sha256)
-    print(json.dumps({"handle": args.handle, "path": path}, indent=2) if args.json else path)
+    print(
+        json.dumps({"handle": redact(args.handle), "path": path}, indent=2) if args.json else path
+    )
     return 0
