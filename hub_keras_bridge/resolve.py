@@ -167,7 +167,7 @@ def check_handle(handle: str) -> None:
     _resolver_for(handle, subject)
     path = local_path(handle)
     if path is not None and not _is_kaggle(handle):
-        _require_module(path, subject)
+        _require_module(path, handle)
 
 
 def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
@@ -194,27 +194,31 @@ def _is_local(handle: str) -> bool:
 def _find_local(handle: str, sha256: str | None) -> str:
     path = local_path(handle)
     assert path is not None
-    subject = Subject(redact(handle))
-    _require_module(path, subject)
+    _require_module(path, handle)
     if is_archive(path) and os.path.isfile(path):
         return cached_archive_file(path, sha256)
-    refuse_sha256(sha256, subject, "a folder")
+    refuse_sha256(sha256, Subject(redact(handle)), "a folder")
     return path
 
 
-def _require_module(path: str, subject: Subject) -> None:
+def _require_module(path: str, handle: str) -> None:
     """Checks that there is something at a path, and no part of a module or Keras model.
+
+    Args:
+        path: where it should be.
+        handle: the same as the user called it.
 
     Raises:
         HandleError: there is nothing, or one of these.
     """
     full = legible(os.path.abspath(path))
     problem, found = "this is a file", f"the file {full}"
+    shown = redact(handle)
     if not os.path.exists(path):
         # It may be a URL with a slip in it.
-        subject = Subject(redact_path(subject.module or ""))
-        problem = "there is no such directory"
-        found = f"nothing at {legible(os.path.abspath(redact_path(path)))}"
+        shown = redact_path(handle)
+        place = full if shown == handle else legible(os.path.abspath(local_path(shown) or shown))
+        problem, found = "there is no such directory", f"nothing at {place}"
         advice = "check the path; an unpacked module is the folder that has saved_model.pb"
     elif os.path.isdir(path):
         return
@@ -229,7 +233,7 @@ def _require_module(path: str, subject: Subject) -> None:
         return  # An archive, or something that only its content tells.
     raise HandleError(
         f"Cannot resolve the handle of a TF1 Hub module: {problem}.",
-        subject,
+        Subject(shown),
         expected="a folder or a .tar.gz file",
         found=found,
         advice=advice,

@@ -194,7 +194,7 @@ class _Adapter(HTTPAdapter):
         url, patience = str(request.url), _patience()
         while True:
             try:
-                with hidden_in_logs(url):
+                with hidden_in_logs(*_known(url)):
                     response = super().send(request, *args, **kwargs)
             except (requests.ConnectionError, requests.Timeout) as error:
                 left = patience.after(url, _reason(error, url), error=_urllib3_error(error))
@@ -287,7 +287,10 @@ def _answer(
         raise
     # requests lets through some of urllib3, of sockets and of codecs.
     except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
-        problem, cause = _explained(error, url, subject), stand_in(error, url, _asked(error, url))
+        problem, cause = (
+            _explained(error, url, subject),
+            stand_in(error, *_known(url, _asked(error, url))),
+        )
     raise problem from cause
 
 
@@ -328,7 +331,13 @@ def _reason(error: BaseException, *urls: str) -> str:
     *_, first = _causes(error)
     # Which object of urllib3 met it tells nobody anything.
     text = re.sub(r"^<?HTTPS?Connection[^:]*: ", "", str(first))
-    return redact_within(text, *urls) or type(first).__name__
+    return redact_within(text, *_known(*urls)) or type(first).__name__
+
+
+def _known(*urls: str) -> list[str]:
+    """What errors and logs may be about: the proxies, too, which may have passwords."""
+    proxies = requests.utils.getproxies().values()
+    return [*urls, *(proxy if "://" in proxy else f"http://{proxy}" for proxy in proxies)]
 
 
 def _urllib3_error(error: BaseException) -> Exception:

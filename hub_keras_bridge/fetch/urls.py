@@ -7,7 +7,7 @@ import urllib.parse
 import urllib.request
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-_HIDDEN = "***"
+HIDDEN = "***"
 
 # What a parameter's name looks like; what is longer, or of other characters, may be a secret.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
@@ -15,11 +15,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 # Of the hosting protocol, and the same for everybody.
 _HARMLESS = ("tf-hub-format=compressed", "tf-hub-format=uncompressed")
 
-# A host that is nobody's name and no token: localhost, an address, or dotted without a port.
-_PLAIN_HOST = re.compile(
-    r"(localhost|[0-9]+(\.[0-9]+){3}|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?"
-    r"|([A-Za-z0-9-]+\.)+[A-Za-z]+"
-)
+# What has a port and yet is neither a user with a password nor a part of one.
+_HOST_AND_PORT = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3}|\[[0-9A-Fa-f:.]+\]):[0-9]*")
 _LONGEST_LABEL, _LONGEST_HOST = 63, 253
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -103,23 +100,21 @@ def redact(handle: str) -> str:
     """A URL without what may be secret, for people to recognise; a path as it is.
 
     Whatever its name, the value of each parameter is hidden (``?a=b``, ``;a=b``,
-    ``#a=b``), and so is what has no name. So is all before the last ``@``: a password
-    may hold any character, where somebody forgot to escape it. Only behind a path on a
-    host that is plainly one, an ``@`` is taken for a part of the query.
+    ``#a=b``), and so is what has no name. So is all before the ``@`` that ends user and
+    password, in which there may be any character that somebody forgot to escape. Where
+    it cannot be told which ``@`` that is, everything is hidden.
 
     >>> redact("https://me:pa/ss@host/m?v=1&api_key=123#top")
     'https://***@host/m?v=***&api_key=***#***'
-    >>> redact("https://host.org/m;v=1?by=me@home&tf-hub-format=compressed")
-    'https://host.org/m;v=***?by=***&tf-hub-format=compressed'
-    >>> redact("/models/a@b?c=d")
-    '/models/a@b?c=d'
+    >>> redact("https://host/m;v=1?by=me@home&tf-hub-format=compressed")
+    'https://host/m;v=***?by=***&tf-hub-format=compressed'
+    >>> redact("https://me:12/3?by=4@host/m"), redact("/models/a@b?c=d")
+    ('https://***', '/models/a@b?c=d')
     """
     scheme, separator, rest = handle.partition("://")
     if not separator:
         return handle
-    shown = scheme if _SCHEME.fullmatch(scheme) else _HIDDEN
-    end = _end_of_user_info(rest)
-    return f"{shown}://{_HIDDEN + '@' if end else ''}{_without_values(rest[end:])}"
+    return f"{scheme if _SCHEME.fullmatch(scheme) else HIDDEN}://{_redacted(rest)}"
 
 
 def redact_path(path: str) -> str:
@@ -132,21 +127,32 @@ def redact_path(path: str) -> str:
     """
     if "://" in path:
         return redact(path)
-    info, _, rest = path.rpartition("@")
-    return f"{_HIDDEN}@{_without_values(rest)}" if ":" in info else _without_values(path)
+    return _redacted(path) if ":" in path.rpartition("@")[0] else _without_values(path)
 
 
-def _end_of_user_info(rest: str) -> int:
-    """Where, behind ``://``, the host begins."""
-    authority = _AFTER_HOST.split(rest, maxsplit=1)[0]
+def _redacted(rest: str) -> str:
+    """What is behind ``://``, without secrets."""
+    end = _end_of_user_info(rest)
+    if end is None:
+        return HIDDEN
+    return f"{HIDDEN}@{_without_values(rest[end:])}" if end else _without_values(rest)
+
+
+def _end_of_user_info(rest: str) -> int | None:
+    """Where the host begins behind ``://``; None if that cannot be told."""
     before_query = _AFTER_PATH.split(rest, maxsplit=1)[0]
-    is_plain = authority != before_query and _PLAIN_HOST.fullmatch(authority)
-    at = (before_query if is_plain else rest).rfind("@")
-    if at >= 0:
-        return at + 1
+    end = before_query.rfind("@") + 1
+    authority = _AFTER_HOST.split(before_query, maxsplit=1)[0].rpartition("@")[2]
+    if "@" in rest[len(before_query) :]:
+        _, colon, port = authority.partition(":")
+        # A token, which comes without a colon, has no question mark in it.
+        if "/" in before_query[end:] and (not colon or _HOST_AND_PORT.fullmatch(authority)):
+            return end
+        is_password = port.strip("0123456789") and rest.count("@") == 1
+        return rest.find("@") + 1 if is_password else None
     # No host has an escaped @.
     escaped = authority.rfind("%40")
-    return escaped + 3 if escaped >= 0 else 0
+    return end if end or escaped < 0 else escaped + 3
 
 
 def _without_values(rest: str) -> str:
@@ -178,7 +184,7 @@ def _hide_one(parameter: str) -> str:
         return parameter
     # Some tokens end with equals signs.
     has_name = value.strip("=") and _NAME.fullmatch(name)
-    return f"{name}={_HIDDEN}" if has_name else _HIDDEN
+    return f"{name}={HIDDEN}" if has_name else HIDDEN
 
 
 def with_query(url: str, name: str, value: str) -> str:
