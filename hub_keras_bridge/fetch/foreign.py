@@ -12,7 +12,7 @@ from hub_keras_bridge.fetch.urls import HIDDEN, host_of, redact, redact_path
 from hub_keras_bridge.legible import legible
 
 _WORDS = re.compile(r"(\s+)")
-_ODD_SPACE = re.compile(r"[^ \n\t]")
+_ODD_SPACE = re.compile(r"[^ \n]")
 _QUOTES = "'\"()<>[]{},.:;"
 _SCHEME_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+.-"
 

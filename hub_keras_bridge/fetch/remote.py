@@ -106,7 +106,8 @@ def _read(source: str, subject: Subject, action: Callable[[], _Result]) -> _Resu
     try:
         return action()
     except tf.errors.OpError as error:
-        cause, found = stand_in(error, source), redact_within(error.message, source)
+        cause = stand_in(error, source)
+        found = redact_within(error.message, source) or type(error).__name__
     raise DownloadError(
         "Cannot read a TF1 Hub module from a remote file system.",
         subject,
