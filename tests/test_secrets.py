@@ -3,6 +3,7 @@
 import logging
 import os
 import pathlib
+import random
 import socket
 import sys
 import time
@@ -229,6 +230,9 @@ class TestWhatIsKept:
             ("https://host:8080/a/m?a=1&b=2", "https://host:8080/a/m?a=***&b=***"),
             ("https://host/m?tf-hub-format=compressed", "https://host/m?tf-hub-format=compressed"),
             ("https://host/m?tf-hub-format=secret", "https://host/m?tf-hub-format=***"),
+            ("https://host/m;by=me@home", "https://host/m;by=***"),
+            ("https://host:80/m?by=me@home", "https://***"),
+            ("https://me:pass@host/m?by=me@home", "https://***"),
             ("https://host.org/m?by=me@home", "https://host.org/m?by=***"),
             ("https://127.0.0.1:80/m?by=me@home", "https://127.0.0.1:80/m?by=***"),
             ("https://[::1]:80/m?by=me@home", "https://[::1]:80/m?by=***"),
@@ -409,6 +413,27 @@ class TestOtherSources:
         said = refused("http://127.0.0.1:1/m", caplog, hub.CacheError)
         assert is_kept(said)
         assert "TFHUB_CACHE_DIR=s3://***@bucket/cache" in said
+
+
+def test_passwords_and_values_of_any_characters():
+    """Found by such tries: an @ in a value, and a password with ``@/?`` in it."""
+    chance = random.Random(7)
+    for _ in range(3000):
+        secret = "".join(chance.choices("ab12/?#@:;&=%\\ '\"!$,.-_~[]", k=chance.randint(0, 8)))
+        at = chance.randint(0, len(secret))
+        secret = f"{secret[:at]}tellnobody{secret[at:]}"
+        value = secret.replace("&", "").replace("#", "")
+        host = chance.choice(["host", "host.org", "127.0.0.1:80", "host:8080", "[::1]:80"])
+        info = chance.choice(["", "me:pw@"])
+        for url in (
+            f"https://me:{secret}@{host}/a/m.tar.gz",
+            f"https://{info}{host}/m?a=1&t={value}&v=2",
+            f"https://{info}{host}/m#t={value}",
+            f"https://{info}{host}/m;t={value.replace('?', '').replace(';', '')}",
+        ):
+            assert is_kept(redact(url)), url
+            assert is_kept(redact_within(f"no answer from {url} (see)", url)), url
+            assert redact(redact(url)) == redact(url)
 
 
 PIECES = [

@@ -20,7 +20,8 @@ _HOST_AND_PORT = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3}|\[[0-9A-Fa-f:.]+\])
 _LONGEST_LABEL, _LONGEST_HOST = 63, 253
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-_AFTER_HOST = re.compile(r"[/\\?#]")
+_AFTER_HOST = re.compile(r"[/\\;?#]")
+_AFTER_NAMES = re.compile(r"[;?#]")
 _AFTER_PATH = re.compile(r"[?#]")
 
 
@@ -140,14 +141,15 @@ def _redacted(rest: str) -> str:
 
 def _end_of_user_info(rest: str) -> int | None:
     """Where the host begins behind ``://``; None if that cannot be told."""
-    before_query = _AFTER_PATH.split(rest, maxsplit=1)[0]
-    end = before_query.rfind("@") + 1
-    authority = _AFTER_HOST.split(before_query, maxsplit=1)[0].rpartition("@")[2]
-    if "@" in rest[len(before_query) :]:
-        _, colon, port = authority.partition(":")
-        # A token, which comes without a colon, has no question mark in it.
-        if "/" in before_query[end:] and (not colon or _HOST_AND_PORT.fullmatch(authority)):
-            return end
+    named = _AFTER_NAMES.split(rest, maxsplit=1)[0]
+    end = named.rfind("@") + 1
+    authority = _AFTER_HOST.split(named, maxsplit=1)[0]
+    if "@" in rest[len(named) :]:
+        port = authority.partition(":")[2]
+        # A token, which comes without a colon, has none of these marks in it.
+        is_host = ":" not in authority or _HOST_AND_PORT.fullmatch(authority)
+        if is_host and not end and "/" in named:
+            return 0
         is_password = port.strip("0123456789") and rest.count("@") == 1
         return rest.find("@") + 1 if is_password else None
     # No host has an escaped @.
