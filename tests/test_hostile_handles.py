@@ -129,7 +129,7 @@ UNANSWERED = [
     "http://host/\u202e", "http://host/<>|^`{}", "http://host/%zz%", "HTTP://HOST/x",
     "https://www.kaggle.com/models/", "https://kaggle.com/models/a/b/c/d/e/f",
     f"https://kaggle.com/models/a/b/tensorFlow1/c/{LONG}", f"a/b/tensorflow1/c/{LONG}",
-    "gs://", "gs:///", "gs://bucket", "GS://bucket/x", "ram://", "gs://b/../x", "ram://\u202e/x",
+    "gs://", "gs:///", "gs://bucket", "GS://bucket/x", "gs://b/../x", "ram://\u202e/x",
     "gs://bucket/x.tar.gz", "ram://x.tgz",
 ]  # fmt: skip
 
