@@ -23,6 +23,7 @@ from hub_keras_bridge.errors import (
     Subject,
     choices,
 )
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.layer import ModuleLayer
 from hub_keras_bridge.load import load
 from hub_keras_bridge.saved_models.loaded import LoadedModule
@@ -202,7 +203,7 @@ def to_hub(
         FormatError: the file is no Keras model.
         UnsafeModuleError: safe mode refuses an op.
     """
-    require_all(signature, tags, Subject(str(handle), tags, signature))
+    require_all(signature, tags, Subject(redact(str(handle)), tags, signature))
     if isinstance(handle, str | os.PathLike) and os.fspath(handle).endswith(KERAS_ENDING):
         with granting(trusted_ops):
             _only_module_layer(os.fspath(handle), safe_mode).export_module(path)

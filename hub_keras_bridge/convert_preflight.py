@@ -72,6 +72,6 @@ def require_keras_ending(path: str | os.PathLike[str], subject: Subject) -> None
             "Cannot write a TF1 Hub module as a Keras model.",
             subject,
             expected=f"a file name that ends in {KERAS_ENDING}",
-            found=repr(os.fspath(path)),
+            found=repr(redact(os.fspath(path))),
             advice=f"add {KERAS_ENDING} to the name",
         )

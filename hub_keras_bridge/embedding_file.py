@@ -191,7 +191,7 @@ def _header(line: bytes) -> tuple[int, int] | None:
     >>> _header(b"400000 50"), _header(b"the 0.5")
     ((400000, 50), None)
     """
-    found = re.fullmatch(rb"([1-9]\d*) ([1-9]\d*)", line)
+    found = re.fullmatch(rb"([1-9]\d{0,17}) ([1-9]\d{0,17})", line)
     return (int(found[1]), int(found[2])) if found else None
 
 

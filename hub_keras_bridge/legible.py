@@ -10,9 +10,12 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from hub_keras_bridge.errors import show_tags
+from hub_keras_bridge.fetch.urls import redact
 
 _Name = TypeVar("_Name")
 _Facts = TypeVar("_Facts", bound=Hashable)
+
+_LONGEST_URL = 500
 
 
 def legible(text: str) -> str:
@@ -34,6 +37,16 @@ def set_of(names: Iterable[str]) -> str:
     "{'a', 'b'}"
     """
     return f"{{{', '.join(repr(legible(name)) for name in sorted(names))}}}"
+
+
+def show_url(url: str) -> str:
+    r"""A URL without secrets, legible, and of bounded length.
+
+    >>> show_url("https://me:pass@host/\u202em?token=1"), len(show_url("gs://" + "m" * 10**6))
+    ('https://***@host/\\u202em?token=***', 503)
+    """
+    shown = redact(url)
+    return legible(shown if len(shown) <= _LONGEST_URL else f"{shown[:_LONGEST_URL]}...")
 
 
 def show_bytes(count: int) -> str:

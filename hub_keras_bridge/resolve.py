@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from hub_keras_bridge.errors import HandleError, Subject
-from hub_keras_bridge.fetch import cache_entries, hosting, kaggle, remote
+from hub_keras_bridge.fetch import cache_entries, files, hosting, kaggle, remote
 from hub_keras_bridge.fetch.archived import (
     cached_archive_file,
     checked_sha256,
     is_archive,
     refuse_sha256,
 )
-from hub_keras_bridge.fetch.urls import file_path, redact, scheme_of
+from hub_keras_bridge.fetch.foreign import redact_within
+from hub_keras_bridge.fetch.urls import file_path, flaw_of_text, redact, redact_path, scheme_of
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE
+from hub_keras_bridge.legible import legible, show_url
+
+# Far more than a server takes in a URL, or an operating system in a path.
+_LONGEST_HANDLE = 2**15
 
 
 @dataclass(frozen=True)
@@ -97,38 +103,71 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
         ArchiveError: its archive is refused, or has another checksum.
         CacheError: the cache cannot be used or written.
     """
-    if not isinstance(handle, str | os.PathLike):
-        raise HandleError(
-            "Cannot resolve the handle of a TF1 Hub module.",
-            expected="a path or URL (str or os.PathLike)",
-            found=f"{type(handle).__name__}: {handle!r}",
-            advice="pass the path of the module's folder",
-        )
-    text = os.fsdecode(handle)
+    text = _text_of(handle)
     subject = Subject(redact(text))
     sha256 = checked_sha256(sha256, subject)
+    return _resolver_for(text, subject).find(text, sha256)
+
+
+def _resolver_for(text: str, subject: Subject) -> Resolver:
     for resolver in RESOLVERS:
         if resolver.takes(text):
-            return resolver.find(text, sha256)
+            return resolver
     raise HandleError(
         "Cannot resolve the handle of a TF1 Hub module.",
         subject,
         expected="one of " + ", ".join(resolver.kind for resolver in RESOLVERS),
-        found=f"a handle of scheme {scheme_of(text)!r}",
+        found=f"a handle of scheme {scheme_of(redact(text))!r}; TensorFlow's file systems are "
+        + ", ".join(f"{scheme}://" for scheme in files.schemes()),
         advice="download and unpack the module, then pass its folder; or add a Resolver to "
         "hub_keras_bridge.RESOLVERS",
     )
+
+
+def _text_of(handle: str | os.PathLike[str]) -> str:
+    """A handle as text, if it can be one at all.
+
+    Raises:
+        HandleError: it cannot.
+    """
+    if not isinstance(handle, str | os.PathLike):
+        raise HandleError(
+            "Cannot resolve the handle of a TF1 Hub module.",
+            expected="a path or URL (str or os.PathLike)",
+            found=f"{type(handle).__name__}: {show_url(redact_within(repr(handle)))}",
+            advice="pass the path of the module's folder",
+        )
+    text = os.fsdecode(handle)
+    flaw = flaw_of_text(text) if scheme_of(text) else None
+    if not text:
+        flaw = "it is empty"
+    if len(text) > _LONGEST_HANDLE:
+        flaw = f"it has {len(text)} characters"
+    if flaw:
+        raise HandleError(
+            "Cannot resolve the handle of a TF1 Hub module: it is none.",
+            Subject(show_url(text)),
+            expected=f"a path or URL of at most {_LONGEST_HANDLE} characters, none of them a "
+            "control character",
+            found=flaw,
+            advice="check the handle",
+        )
+    return text
 
 
 def check_handle(handle: str) -> None:
     """Checks what a local handle leads to; takes no time and imports no TensorFlow.
 
     Raises:
-        HandleError: it leads to nothing, to a part of a module or to a Keras model.
+        HandleError: no resolver takes it, or it leads to nothing, to a part of a module
+            or to a Keras model.
     """
+    handle = _text_of(handle)
+    subject = Subject(redact(handle))
+    _resolver_for(handle, subject)
     path = local_path(handle)
     if path is not None and not _is_kaggle(handle):
-        _require_module(path, Subject(handle))
+        _require_module(path, handle)
 
 
 def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
@@ -143,7 +182,9 @@ def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
     >>> local_path("gs://modules/embed")
     """
     path = file_path(text := os.fsdecode(path_or_url))
-    return os.path.expanduser(path) if path == text else path
+    with suppress(ValueError):  # There is no user of such a name.
+        return os.path.expanduser(text) if path == text else path
+    return path
 
 
 def _is_local(handle: str) -> bool:
@@ -153,23 +194,31 @@ def _is_local(handle: str) -> bool:
 def _find_local(handle: str, sha256: str | None) -> str:
     path = local_path(handle)
     assert path is not None
-    _require_module(path, Subject(handle))
+    _require_module(path, handle)
     if is_archive(path) and os.path.isfile(path):
         return cached_archive_file(path, sha256)
-    refuse_sha256(sha256, Subject(handle), "a folder")
+    refuse_sha256(sha256, Subject(redact(handle)), "a folder")
     return path
 
 
-def _require_module(path: str, subject: Subject) -> None:
+def _require_module(path: str, handle: str) -> None:
     """Checks that there is something at a path, and no part of a module or Keras model.
+
+    Args:
+        path: where it should be.
+        handle: the same as the user called it.
 
     Raises:
         HandleError: there is nothing, or one of these.
     """
-    full = os.path.abspath(path)
+    full = legible(os.path.abspath(path))
     problem, found = "this is a file", f"the file {full}"
+    shown = redact(handle)
     if not os.path.exists(path):
-        problem, found = "there is no such directory", f"nothing at {full}"
+        # It may be a URL with a slip in it.
+        shown = redact_path(handle)
+        place = full if shown == handle else legible(os.path.abspath(local_path(shown) or shown))
+        problem, found = "there is no such directory", f"nothing at {place}"
         advice = "check the path; an unpacked module is the folder that has saved_model.pb"
     elif os.path.isdir(path):
         return
@@ -184,7 +233,7 @@ def _require_module(path: str, subject: Subject) -> None:
         return  # An archive, or something that only its content tells.
     raise HandleError(
         f"Cannot resolve the handle of a TF1 Hub module: {problem}.",
-        subject,
+        Subject(shown),
         expected="a folder or a .tar.gz file",
         found=found,
         advice=advice,

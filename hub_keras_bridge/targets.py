@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from hub_keras_bridge.errors import ExportError, Subject, choices
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.resolve import local_path
 
@@ -88,6 +89,6 @@ def local_target(path: str | os.PathLike[str], subject: Subject) -> str:
         "Cannot write a TF1 Hub module: the target is on no local disk.",
         subject,
         expected="a path or a file:// URL",
-        found=repr(os.fspath(path)),
+        found=repr(redact(os.fspath(path))),
         advice="export to a local folder and copy it; only there is an export all or nothing",
     )

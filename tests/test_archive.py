@@ -330,8 +330,8 @@ DAMAGED = {
     "cut gzip, early": (GZ[:500], "a gzip file that is cut short", "sha256"),
     "gzip and more": (GZ + b"more", "followed by something else", "sha256"),
     "gzip and a page": (GZ + b"<html>", "followed by something else", "sha256"),
-    "checksum": (GZ[:-8] + b"1234" + GZ[-4:], "CRC check failed", "sha256"),
-    "length": (GZ[:-4] + b"long", "Incorrect length", "sha256"),
+    "checksum": (GZ[:-8] + b"1234" + GZ[-4:], "incorrect data check", "sha256"),
+    "length": (GZ[:-4] + b"long", "incorrect length", "sha256"),
     # A block of a type that there is none of.
     "other bits": (GZ[:10] + b"\x07" + GZ[11:], "a gzip file that is damaged", "sha256"),
     "cut tar": (module_tar()[:5000], "cut short in 'variables/variables.data", "sha256"),

@@ -16,6 +16,8 @@ from hub_keras_bridge.archive.source import BLOCK, DISTRUST, Source, refusal
 
 _CHUNK = 2**20
 _MAX_EXTENDED_BYTES = 2**16
+# A member has one or two, and a file one for all members.
+_MAX_EXTENDED_HEADERS = 10
 _LENGTH = re.compile(rb"([1-9][0-9]{0,8}) ")
 
 _REFUSED_KINDS = {
@@ -40,7 +42,15 @@ def next_member(tar: Source) -> tarfile.TarInfo | None:
         ArchiveError: the file is damaged, or the member is refused for its kind.
     """
     extended: dict[str, str] = {}
+    count = 0
     while header := _next_header(tar):
+        count += 1
+        if count > _MAX_EXTENDED_HEADERS + 1:
+            raise refusal(
+                "more",
+                expected=f"at most {_MAX_EXTENDED_HEADERS} extended headers of one member",
+                advice=DISTRUST,
+            )
         if header.type == tarfile.XGLTYPE:
             # For all members: a commit or a comment, as a rule.
             if _pax_records(_extension(tar, header)).keys() & {"path", "size"}:

@@ -6,6 +6,7 @@ import ntpath
 import re
 
 _MAX_BYTES = 1024
+_MAX_DEPTH = 100
 
 
 def flaw(name: str) -> str | None:
@@ -28,6 +29,8 @@ def flaw(name: str) -> str | None:
         return "it names a drive"
     if ".." in name.split("/"):
         return "it leads upwards"
+    if name.count("/") > _MAX_DEPTH:
+        return f"it is more than {_MAX_DEPTH} folders deep"
     return None
 
 

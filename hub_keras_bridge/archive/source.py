@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 import re
 import tarfile
 import zlib
 from collections.abc import Callable
-from typing import IO, cast
+from typing import IO
 
 from hub_keras_bridge.errors import ArchiveError
 
@@ -25,15 +24,17 @@ DISTRUST = (
     "at what it holds and pass the folder"
 )
 _FETCH_AGAIN = "fetch it again, and compare its length and sha256 with the publisher's"
+_COMPRESSED_CHUNK = 2**15
 _UNPACK_IT = "unpack it and pass the folder, or have it hosted as a tar.gz file"
 _CHECK_HANDLE = "check the handle; such a page often asks to sign in, or says what is wrong"
 
-# How files begin that are mistaken for archives of modules, and what to do then.
+# How files begin that are mistaken for archives of modules, and what to do then. None of
+# these has more than one way to match.
 _KINDS = [
     (rb"\Z", "an empty file", _FETCH_AGAIN),
-    (rb"(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype\s|html|head|body)", "an HTML page", None),
-    (rb"(\xef\xbb\xbf)?\s*<\?xml", "an XML document", None),
-    (rb"\s*[\[{]\s*[\"\]}]", "a JSON document", None),
+    (rb"<(!doctype\s|html|head|body)", "an HTML page", None),
+    (rb"<\?xml", "an XML document", None),
+    (rb"[\[{]\s*[\"\]}]", "a JSON document", None),
     (rb"version https://git-lfs", "a Git LFS pointer", "fetch what it stands for: git lfs pull"),
     (rb"PK(\x03\x04|\x05\x06)", "a zip archive", _UNPACK_IT),
     (rb"BZh[1-9]", "a bzip2 file", _UNPACK_IT),
@@ -60,8 +61,13 @@ class Source:
 
     def peek(self, size: int) -> bytes:
         """The next bytes; fewer only where the stream ends."""
-        while len(self._ahead) < size and (data := self._read(size - len(self._ahead))):
-            self._ahead += data
+        # Bytes may come one by one; each is copied once.
+        parts, missing = [self._ahead], size - len(self._ahead)
+        while missing > 0 and (data := self._read(missing)):
+            parts.append(data)
+            missing -= len(data)
+        if len(parts) > 1:
+            self._ahead = b"".join(parts)
         return self._ahead[:size]
 
     def read(self, size: int) -> bytes:
@@ -104,7 +110,7 @@ def open_tar(stream: IO[bytes], limit: int) -> Source:
     """
     raw = Source(stream.read)
     is_gzip = raw.peek(len(GZIP_MAGIC)) == GZIP_MAGIC
-    tar = Source(_gunzip(raw) if is_gzip else raw.read, limit)
+    tar = Source(_Gunzip(raw).read if is_gzip else raw.read, limit)
     head = tar.peek(BLOCK)
     if not _is_tar(head):
         found, advice = _describe(head)
@@ -150,20 +156,48 @@ def refusal(
     )
 
 
-def _gunzip(raw: Source) -> Callable[[int], bytes]:
-    # Of the file below, GzipFile asks no more than to read.
-    file = gzip.GzipFile(fileobj=cast(IO[bytes], raw), mode="rb")
+class _Gunzip:
+    """A gzip file (RFC 1952): members, one after the other, and zeros after the last.
 
-    def read(size: int) -> bytes:
-        try:
-            return file.read(size)
-        except EOFError as error:
-            raise refusal("a gzip file that is cut short") from error
-        except (gzip.BadGzipFile, zlib.error) as error:
-            found = f"a gzip file that is damaged, or followed by something else: {error}"
-            raise refusal(found) from error
+    Their headers, which may hold a name and a comment of any length, are read by zlib
+    in C, and so are their checksums. ``gzip.GzipFile`` takes them byte by byte.
+    """
 
-    return read
+    _GZIP_ALONE = 16 + zlib.MAX_WBITS
+
+    def __init__(self, raw: Source) -> None:
+        self._raw = raw
+        self._data = b""
+        self._member = zlib.decompressobj(self._GZIP_ALONE)
+
+    def read(self, size: int) -> bytes:
+        """As many bytes or fewer, but none only at the end."""
+        while True:
+            if self._member.eof and not self._next_member():
+                return b""
+            try:
+                out = self._member.decompress(self._data, size)
+            except zlib.error as error:
+                found = f"a gzip file that is damaged, or followed by something else: {error}"
+                raise refusal(found) from error
+            is_end = self._member.eof
+            self._data = self._member.unused_data if is_end else self._member.unconsumed_tail
+            if out:
+                return out
+            if not is_end and not self._more():
+                raise refusal("a gzip file that is cut short")
+
+    def _next_member(self) -> bool:
+        while not (rest := self._data.lstrip(b"\0")):
+            if not self._more():
+                return False
+        self._data = rest
+        self._member = zlib.decompressobj(self._GZIP_ALONE)
+        return True
+
+    def _more(self) -> bool:
+        self._data = self._raw.read(_COMPRESSED_CHUNK)
+        return bool(self._data)
 
 
 def _is_tar(head: bytes) -> bool:
@@ -177,7 +211,19 @@ def _is_tar(head: bytes) -> bool:
 
 def _describe(head: bytes) -> tuple[str, str]:
     """What a file looks like that is no tar file, and what to do about it."""
+    start = _without_comments(head)
     for pattern, kind, advice in _KINDS:
-        if re.match(pattern, head, re.IGNORECASE | re.DOTALL):
+        if re.match(pattern, start, re.IGNORECASE):
             return kind, advice or _CHECK_HANDLE
     return f"a file that begins with {head[:16]!r}", "check the handle, and fetch it again"
+
+
+def _without_comments(head: bytes) -> bytes:
+    """How a text begins behind a byte order mark, spaces and comments of HTML."""
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    while start.startswith(b"<!--"):
+        _, end, rest = start.partition(b"-->")
+        if not end:
+            return start
+        start = rest.lstrip()
+    return start or head

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import show_tags
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.legible import legible, set_of
 from hub_keras_bridge.resolve import check_handle
 
@@ -39,7 +40,8 @@ def run(args: argparse.Namespace) -> int:
     from hub_keras_bridge.spec import load_module_spec
 
     audit = audit_module(load_module_spec(args.handle))
-    print(_as_json(args.handle, audit) if args.json else _as_text(args.handle, audit))
+    name = redact(args.handle)
+    print(_as_json(name, audit) if args.json else _as_text(name, audit))
     return 0 if audit.is_safe else 1
 
 

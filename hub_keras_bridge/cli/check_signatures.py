@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hub_keras_bridge.cli.options import add_handle, add_json, add_signature, add_tags
 from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.resolve import check_handle
 
 if TYPE_CHECKING:
@@ -38,7 +39,8 @@ def run(args: argparse.Namespace) -> int:
 
     spec = load_module_spec(args.handle)
     report = check_common_signature(spec, args.kind, signature=args.signature, tags=args.tags or ())
-    print(_as_json(args.handle, report) if args.json else _as_text(args.handle, report))
+    name = redact(args.handle)
+    print(_as_json(name, report) if args.json else _as_text(name, report))
     return 0 if report.follows else 1
 
 

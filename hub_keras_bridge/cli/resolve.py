@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import sys
 
 from hub_keras_bridge.cli.options import add_handle, add_json
+from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.resolve import resolve
 
 
@@ -21,5 +24,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     path = resolve(args.handle, sha256=args.sha256)
-    print(json.dumps({"handle": args.handle, "path": path}, indent=2) if args.json else path)
+    if args.json:
+        print(json.dumps({"handle": redact(args.handle), "path": path}, indent=2))
+    else:
+        # As the operating system has it: a path need not be text.
+        sys.stdout.buffer.write(os.fsencode(path) + os.linesep.encode())
+        sys.stdout.flush()
     return 0

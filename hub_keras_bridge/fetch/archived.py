@@ -9,7 +9,9 @@ from collections.abc import Callable
 from hub_keras_bridge import archive
 from hub_keras_bridge.errors import ArchiveError, DownloadError, HandleError, HubError, Subject
 from hub_keras_bridge.fetch import cache
+from hub_keras_bridge.fetch.foreign import redact_within, stand_in
 from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.legible import show_url
 
 SUFFIXES = (".tar.gz", ".tgz", ".tar")
 _CHUNK = 2**20
@@ -100,7 +102,7 @@ def unpacked(file: str, folder: str, handle: str, sha256: str | None, origin: st
         with open(file, "rb") as stream:
             archive.unpack(stream, folder, subject=subject)
     except ArchiveError as error:
-        error.found = f"{error.found}, from {redact(origin)}"
+        error.found = f"{error.found}, from {show_url(origin)}"
         raise
     return cache.Receipt(origin, digest)
 
@@ -166,16 +168,18 @@ def _fetch(fetch: Callable[[str], object], file: str, handle: str) -> None:
     """Runs a user's function, so that its errors are not taken for the cache's."""
     try:
         fetch(file)
+        return
+    except HubError:
+        raise
     except OSError as error:
-        if isinstance(error, HubError):
-            raise
-        raise DownloadError(
-            "Cannot fetch the archive of a TF1 Hub module.",
-            Subject(redact(handle)),
-            expected=f"to write it to {file}",
-            found=redact(str(error)),
-            advice="check the handle",
-        ) from error
+        cause, found = stand_in(error, handle), redact_within(str(error), handle)
+    raise DownloadError(
+        "Cannot fetch the archive of a TF1 Hub module.",
+        Subject(redact(handle)),
+        expected=f"to write it to {file}",
+        found=found,
+        advice="check the handle",
+    ) from cause
 
 
 def _require_sha256(digest: str, sha256: str | None, subject: Subject, origin: str) -> None:
@@ -184,7 +188,7 @@ def _require_sha256(digest: str, sha256: str | None, subject: Subject, origin: s
             "Refused the archive of a TF1 Hub module: it has another checksum.",
             subject,
             expected=f"sha256 {sha256}",
-            found=f"sha256 {digest}, from {redact(origin)}",
+            found=f"sha256 {digest}, from {show_url(origin)}",
             advice="compare the checksum with its publisher's; if that is this one, somebody "
             "changed the file",
         )

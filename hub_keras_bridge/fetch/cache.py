@@ -28,6 +28,7 @@ from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubE
 from hub_keras_bridge.fetch import files, integrity, remote_entries
 from hub_keras_bridge.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
 from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.legible import legible, show_url
 
 _NAME = "[0-9a-f]{40}"
 _LOCKS = ".locks"
@@ -150,7 +151,7 @@ def _fetched(new: str, fill: Fill, shown: str) -> str:
             "What a handle leads to is no whole TF1 Hub module.",
             Subject(shown),
             expected="a module's files at the root of the archive or folder",
-            found=f"{fault} in what came from {redact(receipt.origin)}",
+            found=f"{fault} in what came from {show_url(receipt.origin)}",
             advice="check the handle; if it is right, tell the publisher",
         )
     return _described(shown, receipt)
@@ -185,7 +186,7 @@ def _settle(partial: str, entry: Entry) -> None:
 
 def _described(shown: str, receipt: Receipt) -> str:
     lines = [
-        f"Module: {shown}",
+        f"Module: {legible(shown)}",
         f"Download Time: {datetime.datetime.now()}",
         f"Downloader Hostname: {socket.gethostname()} (PID:{os.getpid()})",
     ]

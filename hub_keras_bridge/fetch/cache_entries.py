@@ -19,6 +19,7 @@ from hub_keras_bridge.errors import CacheError, Subject
 from hub_keras_bridge.fetch import files, integrity
 from hub_keras_bridge.fetch.settings import CACHE_DIR
 from hub_keras_bridge.fetch.urls import file_path, redact, scheme_of
+from hub_keras_bridge.legible import legible
 
 VARIABLE = CACHE_DIR.variable
 _MODULE = re.compile(r"[0-9a-f]{40}")
@@ -52,7 +53,9 @@ class Entry:
     @property
     def handle(self) -> str | None:
         """The handle it was fetched by, without passwords, if somebody noted it."""
-        return self._noted("Module")
+        noted = self._noted("Module")
+        # The old library noted passwords, too.
+        return None if noted is None else legible(redact(noted))
 
     @property
     def sha256(self) -> str | None:
@@ -133,7 +136,9 @@ def entry_of(handle: str) -> Entry:
     '9bb74bc86f9caffc8c47dd7b33ec4bb354d9602d'
     """
     cache = directory(Subject(redact(handle)))
-    return Entry(os.path.join(cache, hashlib.sha1(handle.encode()).hexdigest()))
+    return Entry(
+        os.path.join(cache, hashlib.sha1(handle.encode("utf-8", "surrogatepass")).hexdigest())
+    )
 
 
 def entries() -> list[Entry]:

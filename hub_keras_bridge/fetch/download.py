@@ -15,9 +15,11 @@ import urllib3
 from absl import logging
 from requests.adapters import HTTPAdapter
 
-from hub_keras_bridge.errors import DownloadError, Subject
+from hub_keras_bridge.errors import DownloadError, HubError, Subject
+from hub_keras_bridge.fetch.foreign import hidden_in_logs, redact_within, stand_in
 from hub_keras_bridge.fetch.progress import download_bar
-from hub_keras_bridge.fetch.urls import redact, split_credentials
+from hub_keras_bridge.fetch.urls import flaw_of, host_of, redact, split_credentials
+from hub_keras_bridge.legible import legible, show_url
 from hub_keras_bridge.version import VERSION
 
 # Seconds without a connection, and without a byte, until a try is given up.
@@ -33,6 +35,7 @@ _PASSING_STATUS = (429, 500, 502, 503, 504)
 
 MAX_REDIRECTS = 10
 _CHUNK = 2**16
+_LONGEST_NAME = 60
 
 # tfhub.dev, and the hosts of its mirror.
 _TFHUB = ("tfhub.dev", ".tensorflow.google.cn")
@@ -89,7 +92,7 @@ def download(
                 raise DownloadError(
                     "Cannot download a TF1 Hub module: the answer breaks off, each time.",
                     subject,
-                    expected=f"{_length(response) or 'all'} bytes from {redact(response.url)}",
+                    expected=f"{_length(response) or 'all'} bytes from {show_url(response.url)}",
                     found=f"{problem}, {RETRIES + 1} times",
                     advice="try again later, or fetch the archive by other means and pass its file",
                 )
@@ -109,16 +112,16 @@ def location(url: str, subject: Subject) -> str:
     ):
         if response.status_code >= 400:
             _refuse(response, subject)
-        text = response.raw.read(4096).decode("utf-8", "replace").strip()
-        if "://" in text and len(text.split()) == 1:
-            return text
-        raise DownloadError(
-            "Cannot find where a TF1 Hub module lies uncompressed.",
-            subject,
-            expected=f"a location such as gs://bucket/module from {redact(response.url)}",
-            found=f"status {response.status_code} and {text[:80]!r}",
-            advice="unset TFHUB_MODEL_LOAD_FORMAT, to fetch the module as an archive",
-        )
+        said = _beginning(response)
+    if "://" in said and len(said.split()) == 1:
+        return said
+    raise DownloadError(
+        "Cannot find where a TF1 Hub module lies uncompressed.",
+        subject,
+        expected=f"a location such as gs://bucket/module from {show_url(response.url)}",
+        found=f"status {response.status_code} and {redact_within(said, url)[:80]!r}",
+        advice="unset TFHUB_MODEL_LOAD_FORMAT, to fetch the module as an archive",
+    )
 
 
 class _Session(requests.Session):
@@ -141,20 +144,43 @@ class _Session(requests.Session):
         target = self.redirected_to(resp)
         if target is None or self._stop_at(target):
             return None
+        if flaw := flaw_of(target):
+            raise self._refused(
+                resp, "leads to no URL", target, "https://host/path", f"{flaw}; check the handle"
+            )
         if resp.url.startswith("https:") and not target.startswith("https:"):
-            raise DownloadError(
-                "Refused to download a TF1 Hub module: a redirect leaves https.",
-                self._subject,
-                expected="https:// all the way",
-                found=f"{redact(resp.url)} redirects to {redact(target)}",
-                advice="if you trust the network between, pass the second URL as the handle",
+            raise self._refused(
+                resp,
+                "leaves https",
+                target,
+                "https:// all the way",
+                "if you trust the network between, pass the second URL as the handle",
             )
         return target
 
     def redirected_to(self, response: requests.Response) -> str | None:
         """The absolute URL that an answer points to, or None."""
-        target = super().get_redirect_target(response)
-        return urllib.parse.urljoin(response.url, target) if target else None
+        # Text of HTTP's header is Latin-1, but for the UTF-8 of those who know no better.
+        named = response.headers.get("location") if response.is_redirect else None
+        if named is None:
+            return None
+        with suppress(UnicodeError):
+            named = named.encode("latin-1").decode("utf-8")
+        try:
+            return urllib.parse.urljoin(response.url, named)
+        except ValueError:
+            return named
+
+    def _refused(
+        self, response: requests.Response, how: str, target: str, expected: str, advice: str
+    ) -> DownloadError:
+        return DownloadError(
+            f"Refused to download a TF1 Hub module: a redirect {how}.",
+            self._subject,
+            expected=expected,
+            found=f"{show_url(response.url)} redirects to {show_url(target)}",
+            advice=advice,
+        )
 
 
 class _Adapter(HTTPAdapter):
@@ -168,9 +194,10 @@ class _Adapter(HTTPAdapter):
         url, patience = str(request.url), _patience()
         while True:
             try:
-                response = super().send(request, *args, **kwargs)
+                with hidden_in_logs(*_known(url)):
+                    response = super().send(request, *args, **kwargs)
             except (requests.ConnectionError, requests.Timeout) as error:
-                left = patience.after(url, _reason(error), error=_urllib3_error(error))
+                left = patience.after(url, _reason(error, url), error=_urllib3_error(error))
                 if left is None:
                     raise
             else:
@@ -190,7 +217,8 @@ class _Patience(urllib3.Retry):
     def get_retry_after(self, response: Any) -> float | None:
         """Seconds that the server asks to wait, if it does."""
         seconds = None
-        with suppress(urllib3.exceptions.InvalidHeader):
+        # Of numbers and dates that are too large, it says so by other errors.
+        with suppress(urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
             seconds = super().get_retry_after(response)
         return None if seconds is None else min(seconds, LONGEST_WAIT)
 
@@ -206,13 +234,13 @@ class _Patience(urllib3.Retry):
             response: urllib3's, if there was one.
         """
         try:
-            left = self.increment("GET", url, response=response, error=error)
+            left = self.increment("GET", show_url(url), response=response, error=error)
         except urllib3.exceptions.MaxRetryError:
             return None
         asked = None if response is None else left.get_retry_after(response)
         seconds = left.get_backoff_time() if asked is None else asked
         when = f"in {seconds:.0f} s" if seconds >= 1 else "now"
-        logging.warning("%s: %s. Trying again %s.", redact(url), problem, when)
+        logging.warning("%s: %s. Trying again %s.", show_url(url), problem, when)
         time.sleep(seconds)
         return left
 
@@ -234,19 +262,15 @@ def checked_url(url: str, subject: Subject) -> tuple[str, tuple[str, str] | None
     Raises:
         DownloadError: it is none.
     """
-    try:
-        plain, auth = split_credentials(url)
-        if not urllib.parse.urlsplit(plain).hostname:
-            raise ValueError("no host")
-    except ValueError as error:
+    if flaw := flaw_of(url):
         raise DownloadError(
             "Cannot download a TF1 Hub module: its handle is no URL.",
             subject,
             expected="https://host/path",
-            found=redact(f"{url} ({error})"),
+            found=f"{show_url(url)} ({flaw})",
             advice="check the handle",
-        ) from None
-    return plain, auth
+        )
+    return split_credentials(url)
 
 
 def _answer(
@@ -259,15 +283,28 @@ def _answer(
         return session.get(
             url, auth=auth, verify=None if check else False, stream=True, timeout=TIMEOUTS
         )
-    except requests.RequestException as error:
-        raise _explained(error, url, subject) from error
+    except HubError:
+        raise
+    # requests lets through some of urllib3, of sockets and of codecs.
+    except (OSError, ValueError, urllib3.exceptions.HTTPError) as error:
+        problem, cause = (
+            _explained(error, url, subject),
+            stand_in(error, *_known(url, _asked(error, url))),
+        )
+    raise problem from cause
 
 
-def _explained(error: requests.RequestException, url: str, subject: Subject) -> DownloadError:
-    asked = error.response if error.response is not None else error.request
-    asked_url = redact(str(asked.url) if asked is not None and asked.url else url)
+def _asked(error: Exception, url: str) -> str:
+    """What was asked for in the end, maybe after redirects."""
+    asked = getattr(error, "response", None)
+    asked = getattr(error, "request", None) if asked is None else asked
+    return str(getattr(asked, "url", None) or url)
+
+
+def _explained(error: Exception, url: str, subject: Subject) -> DownloadError:
+    asked = _asked(error, url)
     problem = "Cannot download a TF1 Hub module: there is no answer."
-    found = _reason(error)
+    found = _reason(error, url, asked)
     advice = (
         "check the network and the variables HTTP_PROXY, HTTPS_PROXY and NO_PROXY; offline, pass "
         "the module's folder or archive instead"
@@ -282,19 +319,25 @@ def _explained(error: requests.RequestException, url: str, subject: Subject) -> 
             "point REQUESTS_CA_BUNDLE to a file with the certificate of your network's authority; "
             f"{_CERTIFICATES_VARIABLE}=true accepts any certificate, an attacker's too"
         )
-    if (urllib.parse.urlsplit(asked_url).hostname or "").endswith(_TFHUB):
+    if host_of(redact(asked)).endswith(_TFHUB):
         advice += f"; {_WHERE_TFHUB_WENT}"
     return DownloadError(
-        problem, subject, expected=f"an answer from {asked_url}", found=found, advice=advice
+        problem, subject, expected=f"an answer from {show_url(asked)}", found=found, advice=advice
     )
 
 
-def _reason(error: BaseException) -> str:
+def _reason(error: BaseException, *urls: str) -> str:
     """The first cause, which names the trouble; the errors around it repeat the URL."""
     *_, first = _causes(error)
     # Which object of urllib3 met it tells nobody anything.
     text = re.sub(r"^<?HTTPS?Connection[^:]*: ", "", str(first))
-    return redact(text) or type(first).__name__
+    return redact_within(text, *_known(*urls)) or type(first).__name__
+
+
+def _known(*urls: str) -> list[str]:
+    """What errors and logs may be about: the proxies, too, which may have passwords."""
+    proxies = requests.utils.getproxies().values()
+    return [*urls, *(proxy if "://" in proxy else f"http://{proxy}" for proxy in proxies)]
 
 
 def _urllib3_error(error: BaseException) -> Exception:
@@ -326,8 +369,8 @@ def _refuse(response: requests.Response, subject: Subject) -> str:
     raise DownloadError(
         "Cannot download a TF1 Hub module: the server refuses.",
         subject,
-        expected=f"status 200 from {redact(response.url)}",
-        found=f"status {status} {response.reason or ''}".rstrip(),
+        expected=f"status 200 from {show_url(response.url)}",
+        found=f"status {status} {legible((response.reason or '')[:100])}".rstrip(),
         advice=advice,
     )
 
@@ -340,27 +383,39 @@ def _receive(response: requests.Response, target: str, subject: Subject) -> str 
     """
     # urllib3 compares what comes with Content-Length.
     length = _length(response)
-    name = os.path.basename(urllib.parse.urlsplit(response.url).path.rstrip("/"))
+    path = urllib.parse.urlsplit(redact(response.url)).path
+    name = legible(os.path.basename(path.rstrip("/"))[-_LONGEST_NAME:])
     received = 0
     try:
-        with download_bar(name or "module", length) as advance, open(target, "wb") as file:
+        with (
+            hidden_in_logs(response.url),
+            download_bar(name or "module", length) as advance,
+            open(target, "wb") as file,
+        ):
             for chunk in response.raw.stream(_CHUNK, decode_content=False):
                 file.write(chunk)
                 received += len(chunk)
                 advance(len(chunk))
     except urllib3.exceptions.HTTPError as error:
-        return f"{received} bytes, then {_reason(error)}"
+        return f"{received} bytes, then {_reason(error, response.url)}"
     except OSError as error:
         raise DownloadError(
             "Cannot download a TF1 Hub module: it cannot be written.",
             subject,
-            expected=f"to write {length or 'all'} bytes from {redact(response.url)}",
+            expected=f"to write {length or 'all'} bytes from {show_url(response.url)}",
             found=str(error),
             advice="free some space, or point TFHUB_CACHE_DIR to a folder on a larger disk",
         ) from error
     return None
 
 
+def _beginning(response: requests.Response) -> str:
+    """What a body says, if it is short; nothing if it breaks off."""
+    with hidden_in_logs(response.url), suppress(urllib3.exceptions.HTTPError):
+        return response.raw.read(4096).decode("utf-8", "replace").strip()
+    return ""
+
+
 def _length(response: requests.Response) -> int | None:
     text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdigit() else None
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None

@@ -17,6 +17,7 @@ from hub_keras_bridge.fetch import cache, cache_entries, files, kaggle, remote
 from hub_keras_bridge.fetch.archived import refuse_sha256, unpacked
 from hub_keras_bridge.fetch.download import checked_url, download, location
 from hub_keras_bridge.fetch.urls import redact, with_query
+from hub_keras_bridge.legible import show_url
 
 _PARAMETER = "tf-hub-format"
 _MIRROR = "hub.tensorflow.google.cn"
@@ -47,7 +48,7 @@ def find(handle: str, sha256: str | None = None) -> str:
         url = download(archive_url(handle), file, subject, stop_at=kaggle.is_page)
         if not kaggle.is_page(url):
             return unpacked(file, folder, handle, sha256, origin=url)
-        refuse_sha256(sha256, subject, f"a redirect to {redact(url)}")
+        refuse_sha256(sha256, subject, f"a redirect to {show_url(url)}")
         shutil.copytree(kaggle.download(url, subject), folder, dirs_exist_ok=True)
         return cache.Receipt(url)
 
@@ -78,6 +79,6 @@ def _find_uncompressed(handle: str, sha256: str | None, subject: Subject) -> str
         "Cannot read a TF1 Hub module where its server says it lies.",
         subject,
         expected=f"a URL of one of the schemes {', '.join(files.schemes())}",
-        found=redact(place),
+        found=show_url(place),
         advice="unset TFHUB_MODEL_LOAD_FORMAT, to fetch the module as an archive",
     )

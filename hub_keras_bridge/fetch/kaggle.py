@@ -12,10 +12,11 @@ import urllib.parse
 
 from hub_keras_bridge.errors import DownloadError, HandleError, Subject
 from hub_keras_bridge.fetch import integrity
-from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.fetch.foreign import redact_within, stand_in
+from hub_keras_bridge.legible import show_url
 
 _HOSTS = ("kaggle.com", "www.kaggle.com")
-_NAME = r"[\w.-]+"
+_NAME = r"[\w-][\w.-]*"
 _BARE = re.compile(rf"({_NAME}/{_NAME})/(tensorflow[12])/({_NAME})(?:/(\d+))?", re.IGNORECASE)
 _PAGE = re.compile(
     rf"/models/({_NAME}/{_NAME})/(?:frameworks/)?({_NAME})/(?:variations/)?({_NAME})"
@@ -79,24 +80,10 @@ def download(page_or_handle: str, subject: Subject) -> str:
             "Cannot fetch a TF1 Hub module from Kaggle: this page is not a model's.",
             subject,
             expected="https://www.kaggle.com/models/OWNER/MODEL/FRAMEWORK/VARIATION/VERSION",
-            found=redact(page_or_handle),
+            found=show_url(page_or_handle),
             advice="choose framework and variation on the page, and copy the handle under Download",
         )
-    fetch = _model_download(handle, subject)
-    try:
-        folder = fetch(handle)
-        if integrity.fault(folder):
-            folder = fetch(handle, force_download=True)
-    # Its errors have no root of their own.
-    except Exception as error:
-        raise DownloadError(
-            "Cannot fetch a TF1 Hub module from Kaggle.",
-            subject,
-            expected=f"kagglehub to download {handle!r}",
-            found=f"{type(error).__name__}: {redact(str(error))}",
-            advice="check the handle and the network; some models need kagglehub.login() and "
-            "consent to their licence on the model's page",
-        ) from error
+    folder = _fetch(handle, subject)
     fault = integrity.fault(folder)
     if fault:
         raise DownloadError(
@@ -107,6 +94,26 @@ def download(page_or_handle: str, subject: Subject) -> str:
             advice="choose another variation of the model, of framework TensorFlow1",
         )
     return folder
+
+
+def _fetch(handle: str, subject: Subject) -> str:
+    """The folder that ``kagglehub`` gives, asked again if it is not whole."""
+    fetch = _model_download(handle, subject)
+    try:
+        folder: str = fetch(handle)
+        return fetch(handle, force_download=True) if integrity.fault(folder) else folder
+    # Its errors have no root of their own.
+    except Exception as error:
+        cause = stand_in(error)
+        found = f"{type(error).__name__}: {redact_within(str(error))}"
+    raise DownloadError(
+        "Cannot fetch a TF1 Hub module from Kaggle.",
+        subject,
+        expected=f"kagglehub to download {handle!r}",
+        found=found,
+        advice="check the handle and the network; some models need kagglehub.login() and "
+        "consent to their licence on the model's page",
+    ) from cause
 
 
 def _model_download(handle: str, subject: Subject):  # type: ignore[no-untyped-def]

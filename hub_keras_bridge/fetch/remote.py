@@ -9,14 +9,18 @@ TensorFlow is imported when such a handle comes, not before.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import TypeVar
 
 from hub_keras_bridge.errors import DownloadError, HandleError, Subject
 from hub_keras_bridge.fetch import cache, files
 from hub_keras_bridge.fetch.archived import cached_archive, is_archive, refuse_sha256
+from hub_keras_bridge.fetch.foreign import redact_within, stand_in
 from hub_keras_bridge.fetch.settings import LOAD_FORMAT, LOAD_FORMATS
 from hub_keras_bridge.fetch.urls import redact, scheme_of
+from hub_keras_bridge.legible import show_url
+
+_Result = TypeVar("_Result")
 
 
 def load_format() -> str:
@@ -63,29 +67,29 @@ def find(handle: str, sha256: str | None = None) -> str:
 def _copy_file(source: str, target: str, subject: Subject) -> None:
     import tensorflow as tf
 
-    with _reading(source, subject):
-        tf.io.gfile.copy(source, target)
+    _read(source, subject, lambda: tf.io.gfile.copy(source, target))
 
 
 def _copy_folder(source: str, target: str, subject: Subject) -> cache.Receipt:
+    _require_folder(source, subject)
+    _read(source, subject, lambda: _copy_files(source, target))
+    return cache.Receipt(source)
+
+
+def _copy_files(source: str, target: str) -> None:
     import tensorflow as tf
 
-    _require_folder(source, subject)
-    with _reading(source, subject):
-        for folder, _, names in tf.io.gfile.walk(source):
-            inside = os.path.join(target, folder.removeprefix(source).strip("/"))
-            os.makedirs(inside, exist_ok=True)
-            for name in names:
-                tf.io.gfile.copy(f"{folder.rstrip('/')}/{name}", os.path.join(inside, name))
-    return cache.Receipt(source)
+    for folder, _, names in tf.io.gfile.walk(source):
+        inside = os.path.join(target, folder.removeprefix(source).strip("/"))
+        os.makedirs(inside, exist_ok=True)
+        for name in names:
+            tf.io.gfile.copy(f"{folder.rstrip('/')}/{name}", os.path.join(inside, name))
 
 
 def _require_folder(path: str, subject: Subject) -> None:
     import tensorflow as tf
 
-    with _reading(path, subject):
-        is_there = tf.io.gfile.isdir(path)
-    if not is_there:
+    if not _read(path, subject, lambda: tf.io.gfile.isdir(path)):
         raise HandleError(
             "Cannot resolve the handle of a TF1 Hub module: there is no such directory.",
             subject,
@@ -95,17 +99,19 @@ def _require_folder(path: str, subject: Subject) -> None:
         )
 
 
-@contextmanager
-def _reading(source: str, subject: Subject) -> Iterator[None]:
+def _read(source: str, subject: Subject, action: Callable[[], _Result]) -> _Result:
+    """Does something on a remote file system, and tells its errors."""
     import tensorflow as tf
 
     try:
-        yield
+        return action()
     except tf.errors.OpError as error:
-        raise DownloadError(
-            "Cannot read a TF1 Hub module from a remote file system.",
-            subject,
-            expected=f"to read {redact(source)}",
-            found=redact(error.message),
-            advice="check the handle, the network and your credentials for that file system",
-        ) from error
+        cause = stand_in(error, source)
+        found = redact_within(error.message, source) or type(error).__name__
+    raise DownloadError(
+        "Cannot read a TF1 Hub module from a remote file system.",
+        subject,
+        expected=f"to read {show_url(source)}",
+        found=found,
+        advice="check the handle, the network and your credentials for that file system",
+    ) from cause

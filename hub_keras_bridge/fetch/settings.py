@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from absl import flags
 
+from hub_keras_bridge.fetch.urls import redact
+
 LOAD_FORMATS = ("AUTO", "COMPRESSED", "UNCOMPRESSED")
 
 
@@ -40,9 +42,10 @@ class Setting:
     @property
     def shown(self) -> str:
         """What is set, and by what, for messages."""
+        shown = redact(self.value or "")
         if os.environ.get(self.variable):
-            return f"{self.variable}={self.value}"
-        return f"--{self.flag}={self.value}"
+            return f"{self.variable}={shown}"
+        return f"--{self.flag}={shown}"
 
     @property
     def _flag_value(self) -> str | None:

@@ -131,7 +131,7 @@ def _places(name: str, info: ParsedTensorInfo, header: list[str]) -> list[int]:
         found = [place for place, title in enumerate(header) if title == name]
         wanted, sound = f"one column {name!r}", len(found) == 1
     else:
-        of_input = re.compile(re.escape(name) + r"\[(\d+)\]")
+        of_input = re.compile(re.escape(name) + r"\[(\d{1,18})\]")
         matches = [(place, of_input.fullmatch(title)) for place, title in enumerate(header)]
         by_number = sorted((int(match[1]), place) for place, match in matches if match)
         found = [place for _, place in by_number]
