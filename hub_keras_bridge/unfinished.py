@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import filelock
+from hub_keras_bridge.locks import Lock, Taken
 
 _SUFFIX = ".partial"
 _LOCK = "lock"
@@ -85,67 +85,58 @@ def _remove_leftovers(parent: str) -> None:
     What cannot be removed, another user's for example, is in nobody's way.
     """
     for folder in leftovers(parent):
-        with suppress(OSError, NotImplementedError):
+        with suppress(OSError):
             inside = set(os.listdir(folder))
             if not inside:
                 # Its process was killed before it had a lock, or is about to take
                 # one, and makes another folder then.
                 os.rmdir(folder)
             elif _LOCK in inside and inside <= {_LOCK, _WORK}:  # Else it is none of these.
-                lock = _lock_in(folder)
-                _acquire(lock)
-                _remove_locked(folder, lock)
+                _remove_locked(folder, Lock(os.path.join(folder, _LOCK), wait=False))
 
 
-def _locked_folder(parent: str, name: str) -> tuple[str, filelock.BaseFileLock]:
+def _locked_folder(parent: str, name: str) -> tuple[str, Lock | None]:
     """A new hidden folder with the lock that says that this process lives."""
     while True:
         folder = tempfile.mkdtemp(prefix=f".{name}.", suffix=_SUFFIX, dir=parent)
-        lock = _lock_in(folder)
+        lock = None
         try:
-            # Without locks, on some network file systems, nobody removes what is left.
-            with suppress(NotImplementedError):
-                _acquire(lock)
+            lock = _lock_in(folder)
             os.mkdir(work_in(folder))
-        except (filelock.Timeout, FileNotFoundError):
+        except (Taken, FileNotFoundError):
             # Before it was locked, another process took it for a dead one's.
-            lock.release()
+            if lock is not None:
+                lock.release()
             continue
         except BaseException:
             _remove_locked(folder, lock)
             raise
-        if os.path.exists(lock.lock_file):
+        if lock is None or os.path.exists(lock.path):
             return folder, lock
         _remove_locked(folder, lock)
 
 
-def _lock_in(folder: str) -> filelock.BaseFileLock:
-    # A module may be exported by one thread and the lock end with another.
-    return filelock.FileLock(os.path.join(folder, _LOCK), thread_local=False)
+def _lock_in(folder: str) -> Lock | None:
+    """Takes the lock at once; None where there are no locks, on some network file systems.
 
-
-def _acquire(lock: filelock.BaseFileLock) -> None:
-    """Takes a lock at once.
-
-    Raises:
-        filelock.Timeout: somebody has it.
-        NotImplementedError: there are no locks here, or no file for one.
+    Nobody removes what is left there.
     """
     try:
-        lock.acquire(blocking=False)
-    except (filelock.Timeout, NotImplementedError):
+        return Lock(os.path.join(folder, _LOCK), wait=False)
+    except (Taken, FileNotFoundError):
         raise
-    except OSError as error:
-        raise NotImplementedError(str(error)) from error
+    except OSError:
+        return None
 
 
-def _remove_locked(folder: str, lock: filelock.BaseFileLock) -> None:
+def _remove_locked(folder: str, lock: Lock | None) -> None:
     # The lock goes last: without it, a folder would be nobody's to remove.
     shutil.rmtree(work_in(folder), ignore_errors=True)
     with suppress(OSError):
-        os.remove(lock.lock_file)  # While it is held, so that nobody else gets it.
-    lock.release()
+        os.remove(os.path.join(folder, _LOCK))  # While it is held, so that nobody else gets it.
+    if lock is not None:
+        lock.release()
     with suppress(OSError):
-        os.remove(lock.lock_file)  # On Windows, where no open file can be removed.
+        os.remove(os.path.join(folder, _LOCK))  # On Windows, where no open file can be removed.
     with suppress(OSError):
         os.rmdir(folder)

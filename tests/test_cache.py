@@ -11,13 +11,13 @@ import tempfile
 import threading
 import time
 
-import filelock
 import pytest
 from conftest import ZOO
 from http_server import Answer, Server, archive_of
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.fetch import cache, cache_entries, download
+from hub_keras_bridge.locks import Lock
 
 MODULE = ZOO / "text_embed" / "module"
 ARCHIVE = archive_of(MODULE)
@@ -388,7 +388,7 @@ class TestKilled:
             leftover.mkdir(parents=True)
             (leftover / "file").write_text("x")
         (folder / ".locks").mkdir()
-        with filelock.FileLock(folder / ".locks" / hashlib.sha1(b"b").hexdigest()):
+        with Lock(str(folder / ".locks" / hashlib.sha1(b"b").hexdigest())):
             hub.resolve(url)
             assert not dead.exists()
             assert (living / "file").exists()
@@ -405,10 +405,6 @@ class TestKilled:
         assert leftover.exists()
         assert cache.remove_leftovers() == []
 
-    def test_the_lock_is_the_operating_systems(self):
-        """Others, such as a file that exists, would outlive a killed process."""
-        assert filelock.FileLock is not filelock.SoftFileLock
-
 
 class TestRemove:
     def test_takes_the_descriptor_along(self, folder, url):
@@ -421,7 +417,7 @@ class TestRemove:
         hub.resolve(url)
         (entry,) = cache_entries.entries()
         before = tree(folder)
-        with filelock.FileLock(folder / ".locks" / os.path.basename(entry.path)):
+        with Lock(str(folder / ".locks" / os.path.basename(entry.path))):
             assert not cache.remove(entry)
         assert tree(folder) == before
 

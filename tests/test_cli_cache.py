@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 
-import filelock
 import pytest
 from conftest import ZOO
 
 from hub_keras_bridge.cli import main
 from hub_keras_bridge.fetch import cache_entries
+from hub_keras_bridge.locks import Lock
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +146,7 @@ class TestPrune:
 
     def test_what_is_being_fetched_stays(self, capsys, folder, whole):
         (folder / ".locks").mkdir()
-        with filelock.FileLock(folder / ".locks" / os.path.basename(whole.path)):
+        with Lock(str(folder / ".locks" / os.path.basename(whole.path))):
             status, told = run(capsys, "prune", "--all")
         assert status == 1
         assert f"{whole.path} stays: a process is fetching it" in told

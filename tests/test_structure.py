@@ -26,7 +26,7 @@ FLOORS = [
         "input_advice",
         "old_names",
         "saved_models.absent",
-        "unfinished",
+        "locks",
     ],
     [
         "tf_errors",
@@ -37,6 +37,7 @@ FLOORS = [
         "fetch.download",
         "fetch.files",
         "soundness",
+        "unfinished",
         "checkpoints.index",
     ],
     ["archive.names", "archive.source", "pages.markup", "module_summary"],

@@ -13,6 +13,7 @@ On a remote file system, where neither locks nor moves of folders can be relied 
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import shutil
 import socket
@@ -21,13 +22,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-import filelock
-
 from hub_keras_bridge import unfinished
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
 from hub_keras_bridge.fetch import files, integrity, remote_entries
 from hub_keras_bridge.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
 from hub_keras_bridge.fetch.urls import redact
+from hub_keras_bridge.locks import Lock, Taken
 
 _NAME = "[0-9a-f]{40}"
 _LOCKS = ".locks"
@@ -106,7 +106,7 @@ def remove(entry: Entry) -> bool:
                     os.rename(entry.path, os.path.join(partial, _OLD))
                     if os.path.exists(entry.descriptor):
                         os.remove(entry.descriptor)
-        except filelock.Timeout:
+        except Taken:
             return False
     return True
 
@@ -222,9 +222,12 @@ def _locked(entry: Entry, wait: bool = True) -> Iterator[None]:
         return
     cache, name = os.path.split(entry.path)
     locks = os.path.join(cache, _LOCKS)
+    if os.path.islink(locks):
+        raise NotADirectoryError(
+            errno.ENOTDIR, "a link is where the locks' folder should be", locks
+        )
     os.makedirs(locks, exist_ok=True)
-    # flock, which the operating system takes back from a process that is killed.
-    with filelock.FileLock(os.path.join(locks, name)).acquire(blocking=wait):
+    with Lock(os.path.join(locks, name), wait=wait):
         yield
 
 
@@ -260,7 +263,7 @@ def _told(entry: Entry, subject: Subject) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, HubError | filelock.Timeout):
+        if isinstance(error, HubError | Taken):
             raise
         raise CacheError(
             "Cannot write to the cache of TF1 Hub modules.",
