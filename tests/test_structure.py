@@ -26,6 +26,7 @@ FLOORS = [
         "input_advice",
         "old_names",
         "saved_models.absent",
+        "durable",
         "locks",
     ],
     [

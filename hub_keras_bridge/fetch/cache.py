@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from hub_keras_bridge import unfinished
+from hub_keras_bridge import durable, unfinished
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
 from hub_keras_bridge.fetch import files, integrity, remote_entries
 from hub_keras_bridge.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
@@ -103,7 +103,7 @@ def remove(entry: Entry) -> bool:
                     return True
                 with unfinished.unfinished(entry.path, sweep=False) as partial:
                     # Gone at once for readers, then file by file.
-                    os.rename(entry.path, os.path.join(partial, _OLD))
+                    durable.rename(entry.path, os.path.join(partial, _OLD))
                     if os.path.exists(entry.descriptor):
                         os.remove(entry.descriptor)
         except Taken:
@@ -158,12 +158,15 @@ def _fetched(new: str, fill: Fill, shown: str) -> str:
 
 def _publish(partial: str, entry: Entry) -> None:
     """Moves a module to its place, and what was there out of it."""
+    # Found again after a power cut, with what comes into it.
+    durable.sync_all(os.path.dirname(partial))
+    durable.sync(os.path.dirname(entry.path))
     # The descriptor goes first and comes last: it never tells of another module.
     if os.path.lexists(entry.descriptor):
-        os.rename(entry.descriptor, os.path.join(partial, _OLD_DESCRIPTOR))
+        durable.rename(entry.descriptor, os.path.join(partial, _OLD_DESCRIPTOR))
     if os.path.lexists(entry.path):
-        os.rename(entry.path, os.path.join(partial, _OLD))
-    os.rename(os.path.join(partial, _NEW), entry.path)
+        durable.rename(entry.path, os.path.join(partial, _OLD))
+    durable.rename(os.path.join(partial, _NEW), entry.path)
 
 
 def _settle(partial: str, entry: Entry) -> None:
@@ -180,7 +183,7 @@ def _settle(partial: str, entry: Entry) -> None:
             os.remove(os.path.join(partial, _NEW_DESCRIPTOR))
     for name, place in moves.items():
         if os.path.lexists(os.path.join(partial, name)) and not os.path.lexists(place):
-            os.rename(os.path.join(partial, name), place)
+            durable.rename(os.path.join(partial, name), place)
 
 
 def _described(shown: str, receipt: Receipt) -> str:
@@ -226,7 +229,7 @@ def _locked(entry: Entry, wait: bool = True) -> Iterator[None]:
         raise NotADirectoryError(
             errno.ENOTDIR, "a link is where the locks' folder should be", locks
         )
-    os.makedirs(locks, exist_ok=True)
+    durable.make_folders(locks)
     with Lock(os.path.join(locks, name), wait=wait):
         yield
 
