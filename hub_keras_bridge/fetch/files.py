@@ -68,7 +68,8 @@ def write(path: str, content: bytes) -> None:
 def size(path: str) -> int:
     """How many bytes a file has."""
     if not is_remote(path):
-        return os.lstat(path).st_size
+        # Of a link that leads nowhere, its own.
+        return os.stat(path, follow_symlinks=os.path.exists(path)).st_size
     with _gfile() as gfile:
         return gfile.stat(path).length
 
