@@ -100,7 +100,7 @@ FLOORS = [
         "batch_runner",
         "loaded_in_graph",
     ],
-    ["load"],
+    ["load", "deep_check"],
     ["apply", "beam", "convert", "feature_column", "keras_2_layer", "pages.parameters"],
     ["feature_column_v2"],
     ["pages.page"],

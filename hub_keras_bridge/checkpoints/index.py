@@ -67,6 +67,10 @@ def _check_entry(key: bytes, entry: tensor_bundle_pb2.BundleEntryProto) -> None:
         raise Damaged(f"entry {key!r} has the dtype {entry.dtype}") from error
     if entry.offset < 0 or entry.size < 0:
         raise Damaged(f"entry {key!r} has {entry.size} bytes from byte {entry.offset} on")
+    # Each value takes a byte at least; TensorFlow makes room for all before it looks.
+    values = math.prod(dims)
+    if not entry.slices and entry.size < values:
+        raise Damaged(f"entry {key!r} has {entry.size} bytes for {values} values")
     slices = [part.SerializeToString(deterministic=True) for part in entry.slices]
     if len(set(slices)) != len(slices):
         raise Damaged(f"entry {key!r} has a slice twice")

@@ -153,7 +153,7 @@ def _fetched(new: str, fill: Fill, shown: str) -> str:
             found=f"{fault} in what came from {redact(receipt.origin)}",
             advice="check the handle; if it is right, tell the publisher",
         )
-    return _described(shown, receipt)
+    return _described(shown, receipt, integrity.digest(new))
 
 
 def _publish(partial: str, entry: Entry) -> None:
@@ -186,7 +186,7 @@ def _settle(partial: str, entry: Entry) -> None:
             durable.rename(os.path.join(partial, name), place)
 
 
-def _described(shown: str, receipt: Receipt) -> str:
+def _described(shown: str, receipt: Receipt, digest: str) -> str:
     lines = [
         f"Module: {shown}",
         f"Download Time: {datetime.datetime.now()}",
@@ -194,6 +194,7 @@ def _described(shown: str, receipt: Receipt) -> str:
     ]
     if receipt.sha256:
         lines.append(f"SHA256: {receipt.sha256}")
+    lines.append(f"Files SHA256: {digest}")
     return "\n".join(lines)
 
 
@@ -206,8 +207,7 @@ def _useless(entry: Entry, sha256: str | None, error: HubError, subject: Subject
         problem = (
             "A cached TF1 Hub module has no matching checksum, and could not be fetched again."
         )
-        noted = f"archive had sha256 {entry.sha256}" if entry.sha256 else "archive's is not known"
-        found = f"{entry.path}, whose {noted}"
+        found = f"{entry.path}, {entry.mismatch(sha256 or '')}"
     return CacheError(
         problem,
         subject,

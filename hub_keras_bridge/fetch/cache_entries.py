@@ -79,9 +79,35 @@ class Entry:
         """The file that says what lies in ``path``."""
         return f"{self.path}.descriptor.txt"
 
+    @property
+    def digest(self) -> str | None:
+        """That of its files when they were fetched, if it was noted."""
+        return self._noted("Files SHA256")
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its files are others than were fetched; all are read for that."""
+        return self.digest not in (None, integrity.digest(self.path))
+
     def serves(self, sha256: str | None) -> bool:
-        """Whether it is whole, and its archive had this checksum, if one is asked for."""
-        return self.exists and self.fault is None and sha256 in (None, self.sha256)
+        """Whether it is whole, and came from the archive with a checksum, if one is asked for."""
+        return (
+            self.exists and self.fault is None and (sha256 is None or self.mismatch(sha256) is None)
+        )
+
+    def mismatch(self, sha256: str) -> str | None:
+        """Why it cannot pass for what an archive holds; None if it is just that.
+
+        What is asked for is the archive, so that it is not enough that it had this
+        checksum once: the files are compared with those that were unpacked.
+        """
+        if self.sha256 is None:
+            return "whose archive's is not known"
+        if self.sha256 != sha256:
+            return f"whose archive had sha256 {self.sha256}"
+        if self.digest is None:
+            return "the checksum of whose files is not known"
+        return "whose files are not those that were unpacked" if self.is_changed else None
 
     def _noted(self, label: str) -> str | None:
         try:

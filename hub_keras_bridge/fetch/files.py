@@ -5,6 +5,7 @@ Whatever goes wrong is an OSError. TensorFlow is imported for a URL, not before.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 from hub_keras_bridge.fetch.urls import scheme_of
 
+_CHUNK = 2**20
 _NO_FILE_SYSTEM = ("", "file", "http", "https")
 
 
@@ -52,11 +54,17 @@ def is_folder(path: str) -> bool:
 
 def read(path: str) -> bytes:
     """The content of a file."""
-    if not is_remote(path):
-        with open(path, "rb") as stream:
-            return stream.read()
-    with _gfile() as gfile, gfile.GFile(path, "rb") as stream:
+    with _opened(path) as stream:
         return stream.read()
+
+
+def sha256(path: str) -> str:
+    """The checksum of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with _opened(path) as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def write(path: str, content: bytes) -> None:
@@ -148,6 +156,16 @@ def remove_folder(path: str) -> None:
 def _is_there(gfile: Any, path: str) -> bool:
     # ram:// lists what lies beside a folder, too, if its name begins with the folder's.
     return gfile.exists(path)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    if not is_remote(path):
+        with open(path, "rb") as stream:
+            yield stream
+        return
+    with _gfile() as gfile, gfile.GFile(path, "rb") as stream:
+        yield stream
 
 
 @contextmanager

@@ -6,6 +6,7 @@ reader finds that out late and in its own words; the cache needs to know before.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -77,6 +78,21 @@ def fault(folder: str) -> str | None:
         return next(_faults(folder), None)
     except (OSError, DecodeError, FormatError) as error:
         return str(error).splitlines()[0]
+
+
+def digest(folder: str) -> str:
+    """A checksum of all files in a folder, their names and contents, in hex.
+
+    Raises:
+        OSError: one cannot be read.
+
+    >>> import tempfile
+    >>> digest(tempfile.mkdtemp())[:8]
+    'e3b0c442'
+    """
+    names = sorted(name.replace(os.sep, "/") for name in files.files_below(folder))
+    lines = (f"{files.sha256(os.path.join(folder, name))} {name}\n" for name in names)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _faults(folder: str) -> Iterator[str]:
