@@ -20,6 +20,7 @@ FLOORS = [
         "fetch.urls",
         "fetch.progress",
         "fetch.settings",
+        "fetch.ownership",
         "precision",
         "checkpoints.partitions",
         "checkpoints.snappy",

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 from hub_keras_bridge import durable, unfinished
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
-from hub_keras_bridge.fetch import files, integrity, remote_entries
+from hub_keras_bridge.fetch import files, integrity, ownership, remote_entries
 from hub_keras_bridge.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
 from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.locks import Lock, Taken
@@ -66,8 +66,8 @@ def obtain(handle: str, fill: Fill, *, sha256: str | None = None, name: str | No
         name: the module in messages and in its descriptor, if not by ``handle``.
 
     Raises:
-        CacheError: the cache cannot be written, or holds a module that is of no
-            use and could not be fetched again.
+        CacheError: the cache cannot be written, or holds a module that is another
+            user's, or of no use and could not be fetched again.
         HubError: what ``fill`` raises; the cache is as it was before.
     """
     shown = redact(name or handle)
@@ -243,7 +243,10 @@ def _remove_leftovers(held: Entry | None) -> list[str]:
     removed = []
     for folder, name in unfinished.leftovers(directory(), _NAME).items():
         owner = Entry(os.path.join(directory(), name))
-        # Locked, or another user's.
+        # What is in it would be put into the cache.
+        if ownership.stranger_in(folder):
+            continue
+        # Locked, or in a folder that cannot be written.
         with suppress(OSError):
             if owner == held:
                 _settle_and_remove(folder, owner)
