@@ -228,7 +228,6 @@ class TestEntries:
     @as_root
     def test_by_a_user_who_is_not_root(self, told, monkeypatch):
         """In a cache that anybody may write to, another user's module is not taken."""
-        reading, writing = os.pipe()
         # pytest's own folders can be entered by who runs it alone.
         with_all = tempfile.mkdtemp()
         try:
@@ -238,20 +237,69 @@ class TestEntries:
             for inside, _, names in os.walk(path):
                 for name in (".", *names):
                     os.chown(os.path.join(inside, name), STRANGER, STRANGER)
-            child = os.fork()
-            if not child:
-                text = "taken"
-                try:
-                    os.setuid(65534)
-                    cache.obtain(HANDLE, lambda folder: None)
-                except BaseException as error:
-                    text = str(error)
-                os.write(writing, text.encode())
-                os._exit(0)
-            os.waitpid(child, 0)
-            message = os.read(reading, 10_000).decode()
+            message = as_user(65534, 65534, [], lambda: cache.obtain(HANDLE, lambda folder: None))
         finally:
             shutil.rmtree(with_all)
         assert "it is another user's" in message
         assert "files of user 65534" in message
         assert f"some of user {STRANGER}, at {path}" in message
+
+
+def as_user(user, group, groups, run):
+    """What a function returns, or the text of its error, in a fork that is another user's."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups(groups)
+            os.setgid(group)
+            os.setuid(user)
+            os.umask(0o027)
+            text = run()
+        except BaseException as error:
+            text = str(error)
+        os.write(writing, text.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as stream:
+        return stream.read()
+
+
+@as_root
+def test_team_of_which_one_fills_and_all_read(told, monkeypatch):
+    """As docs/hosting.md has it."""
+    filler, reader = STRANGER, STRANGER + 10
+    shared = tempfile.mkdtemp()
+    archive = shutil.copytree(MODULE, os.path.join(shared, "published"))
+    place = os.path.join(shared, "cache")
+    try:
+        os.chmod(shared, 0o755)
+        os.mkdir(place)
+        os.chown(place, filler, TEAM)
+        os.chmod(place, 0o2750)
+        monkeypatch.setenv("TFHUB_CACHE_DIR", place)
+
+        def fill(folder):
+            shutil.copytree(archive, folder, dirs_exist_ok=True)
+            return cache.Receipt("https://example.org")
+
+        path = as_user(filler, filler, [TEAM], lambda: cache.obtain(HANDLE, fill))
+        assert path == cache_entries.entry_of(HANDLE).path
+        assert os.stat(path).st_gid == TEAM
+
+        def read():
+            found = cache.obtain(HANDLE, fill)
+            with open(os.path.join(found, "saved_model.pb"), "rb") as stream:
+                assert stream.read()
+            return "\n".join([found, *told])
+
+        assert "it is another user's" in as_user(reader, reader, [TEAM], read)
+        monkeypatch.setenv(ownership.VARIABLE, str(filler))
+        assert as_user(reader, reader, [TEAM], read) == path
+        # Who is not in the group sees none.
+        assert path not in as_user(reader, reader, [], read).splitlines()
+        os.chmod(place, 0o2770)
+        assert f"may be changed by group {TEAM}" in as_user(reader, reader, [TEAM], read)
+    finally:
+        shutil.rmtree(shared)

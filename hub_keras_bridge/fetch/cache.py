@@ -62,7 +62,8 @@ def obtain(handle: str, fill: Fill, *, sha256: str | None = None, name: str | No
         fill: puts the module into the empty folder it is given; beside it, at
             that path and a suffix, it may put other files, which go afterwards.
         sha256: of the archive. A module whose archive had another one, or none
-            that was noted, is fetched again; it stays until that has worked.
+            that was noted, or whose files are others than were unpacked, is fetched
+            again; it stays until that has worked.
         name: the module in messages and in its descriptor, if not by ``handle``.
 
     Raises:
