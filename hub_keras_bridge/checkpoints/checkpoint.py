@@ -15,6 +15,12 @@ from hub_keras_bridge.errors import CheckpointError, Subject, choices
 from hub_keras_bridge.fetch import files
 from hub_keras_bridge.variant import VariableFacts
 
+# What to do.
+DAMAGED = (
+    "fetch the module again; the copy is damaged. From the cache, "
+    "`hub-keras-bridge cache prune --broken --deep` removes it"
+)
+
 
 class Checkpoint:
     """Reads variables one at a time, so that no second copy of all is held.
@@ -134,8 +140,7 @@ class Checkpoint:
                 self._subject,
                 expected=f"readable data in {self.prefix}",
                 found=error.message,
-                advice="fetch the module again; the copy is damaged. From the cache, "
-                "`hub-keras-bridge cache prune --broken --deep` removes it",
+                advice=DAMAGED,
             ) from error
 
     def read_together(self, several: Sequence[VariableFacts]) -> list[tf.Tensor]:
