@@ -8,10 +8,10 @@ from contextlib import contextmanager, suppress
 
 import tensorflow as tf
 
-from hub_keras_bridge import format, layout, tf_errors
+from hub_keras_bridge import durable, format, layout, tf_errors
 from hub_keras_bridge.errors import ExportError, HubError, Subject
 from hub_keras_bridge.targets import local_target, require_free_target, require_no_module
-from hub_keras_bridge.unfinished import unfinished
+from hub_keras_bridge.unfinished import unfinished, whole
 
 # Of a session that gives values, for who runs it to handle; they say nothing of the disk.
 _OF_SESSIONS = (
@@ -104,8 +104,8 @@ def _move_files(source: str, target: str, subject: Subject) -> None:
     moved: list[str] = []
     try:
         for name in names:
-            os.makedirs(os.path.dirname(os.path.join(target, name)), exist_ok=True)
-            os.rename(os.path.join(source, name), os.path.join(target, name))
+            durable.make_folders(os.path.dirname(os.path.join(target, name)))
+            durable.move(os.path.join(source, name), os.path.join(target, name))
             moved.append(name)
     except BaseException:
         for name in moved:
@@ -152,13 +152,10 @@ def new_file(path: str | os.PathLike[str], subject: Subject, problem: str) -> It
 @contextmanager
 def _moved_when_whole(path: str, subject: Subject, problem: str) -> Iterator[str]:
     require_free_target(path, subject, tf_errors.ExportError)
-    parent, name = os.path.split(path)
     with _told(path, subject, problem):
-        os.makedirs(parent, exist_ok=True)
-        with unfinished(path) as work:
-            made = os.path.join(work, name)
+        durable.make_folders(os.path.dirname(path))
+        with whole(path) as made:
             yield made
-            os.rename(made, path)
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge import compat
+from hub_keras_bridge import compat, durable
 from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choices
 from hub_keras_bridge.export import new_directory
 from hub_keras_bridge.layer import ModuleLayer
@@ -312,7 +312,7 @@ class LatestModuleExporter(keras.callbacks.Callback):
             return
         for timestamp in _timestamps(parent)[: -self._exports_to_keep]:
             # Renamed first: what is called by a timestamp is always whole.
-            os.rename(
+            durable.rename(
                 os.path.join(parent, timestamp), os.path.join(parent, f".{timestamp}.removed")
             )
         _remove_removed(parent)

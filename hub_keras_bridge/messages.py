@@ -16,6 +16,7 @@ _PACKAGE = "hub_keras_bridge"
 _PROTO = descriptor_pb2.FieldDescriptorProto
 _SCALARS = {
     "int32": _PROTO.TYPE_INT32,
+    "int64": _PROTO.TYPE_INT64,
     "string": _PROTO.TYPE_STRING,
     "bytes": _PROTO.TYPE_BYTES,
 }
@@ -27,8 +28,8 @@ class Field(NamedTuple):
     Attributes:
         name: its name; only the number is on the wire.
         number: its number.
-        kind: ``"int32"``, ``"string"``, ``"bytes"`` or the name of a message
-            defined with it.
+        kind: ``"int32"``, ``"int64"``, ``"string"``, ``"bytes"`` or the name of
+            a message defined with it.
         repeated: whether it holds a list.
     """
 

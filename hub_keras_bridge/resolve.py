@@ -90,8 +90,9 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
         handle: see above. An existing path wins over a Kaggle handle of that name.
         sha256: of the module's archive, in hex. An archive with another one is
             refused. A cached module has the one that its archive had when it was
-            fetched; if that is another or not known, as in caches of the old
-            library, the module is fetched again and stays until that has worked.
+            fetched, as long as its files are those that were unpacked, which are
+            all read for that. If it has another, or none that is known, as in caches
+            of the old library, it is fetched again and stays until that has worked.
 
     Returns:
         A path; for a folder or cache on a remote file system, its URL.
@@ -101,7 +102,8 @@ def resolve(handle: str | os.PathLike[str], *, sha256: str | None = None) -> str
         DownloadError: the module could not be fetched.
         FormatError: what was fetched is no whole module.
         ArchiveError: its archive is refused, or has another checksum.
-        CacheError: the cache cannot be used or written.
+        CacheError: the cache cannot be used or written, or the module in it is
+            another user's.
     """
     text = _text_of(handle)
     subject = Subject(redact(text))

@@ -1,7 +1,7 @@
 """What is not finished yet: a hidden folder beside what it will become.
 
 Files and folders that this package writes are made in ``.<name>.*.partial``
-beside their place, and moved there when they are whole. A process that is killed
+beside their place, and moved there (``durable``) when they are whole. A process that is killed
 leaves such a folder; the next one to write beside it removes it, whatever the
 name, since versions are written to a new one each time. The living are told from
 the dead by a lock in the folder, which the operating system takes back from a
@@ -17,7 +17,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-import filelock
+from hub_keras_bridge import durable
+from hub_keras_bridge.locks import Lock, Taken
 
 _SUFFIX = ".partial"
 _LOCK = "lock"
@@ -40,10 +41,9 @@ def unfinished(path: str, *, sweep: bool = True) -> Iterator[str]:
 
     >>> parent = tempfile.mkdtemp()
     >>> with unfinished(os.path.join(parent, "embed")) as folder:
-    ...     _ = open(os.path.join(folder, "new"), "w").write("whole")
-    ...     os.rename(os.path.join(folder, "new"), os.path.join(parent, "embed"))
+    ...     _ = open(os.path.join(folder, "half"), "w").write("...")
     >>> os.listdir(parent)
-    ['embed']
+    []
     """
     parent, name = os.path.split(os.path.abspath(path))
     if sweep:
@@ -53,6 +53,28 @@ def unfinished(path: str, *, sweep: bool = True) -> Iterator[str]:
         yield work_in(folder)
     finally:
         _remove_locked(folder, lock)
+
+
+@contextmanager
+def whole(path: str) -> Iterator[str]:
+    """A path for a file or folder that comes to ``path`` when the block succeeds.
+
+    What a power cut leaves at ``path`` is what was there, or what was made.
+
+    Raises:
+        OSError: it cannot be made there.
+
+    >>> parent = tempfile.mkdtemp()
+    >>> with whole(os.path.join(parent, "embed.txt")) as made:
+    ...     _ = open(made, "w").write("whole")
+    >>> os.listdir(parent)
+    ['embed.txt']
+    """
+    path = os.path.abspath(path)
+    with unfinished(path) as folder:
+        made = os.path.join(folder, os.path.basename(path))
+        yield made
+        durable.move(made, path)
 
 
 def leftovers(parent: str, names: str = ".+") -> dict[str, str]:
@@ -85,67 +107,58 @@ def _remove_leftovers(parent: str) -> None:
     What cannot be removed, another user's for example, is in nobody's way.
     """
     for folder in leftovers(parent):
-        with suppress(OSError, NotImplementedError):
+        with suppress(OSError):
             inside = set(os.listdir(folder))
             if not inside:
                 # Its process was killed before it had a lock, or is about to take
                 # one, and makes another folder then.
                 os.rmdir(folder)
             elif _LOCK in inside and inside <= {_LOCK, _WORK}:  # Else it is none of these.
-                lock = _lock_in(folder)
-                _acquire(lock)
-                _remove_locked(folder, lock)
+                _remove_locked(folder, Lock(os.path.join(folder, _LOCK), wait=False))
 
 
-def _locked_folder(parent: str, name: str) -> tuple[str, filelock.BaseFileLock]:
+def _locked_folder(parent: str, name: str) -> tuple[str, Lock | None]:
     """A new hidden folder with the lock that says that this process lives."""
     while True:
         folder = tempfile.mkdtemp(prefix=f".{name}.", suffix=_SUFFIX, dir=parent)
-        lock = _lock_in(folder)
+        lock = None
         try:
-            # Without locks, on some network file systems, nobody removes what is left.
-            with suppress(NotImplementedError):
-                _acquire(lock)
+            lock = _lock_in(folder)
             os.mkdir(work_in(folder))
-        except (filelock.Timeout, FileNotFoundError):
+        except (Taken, FileNotFoundError):
             # Before it was locked, another process took it for a dead one's.
-            lock.release()
+            if lock is not None:
+                lock.release()
             continue
         except BaseException:
             _remove_locked(folder, lock)
             raise
-        if os.path.exists(lock.lock_file):
+        if lock is None or os.path.exists(lock.path):
             return folder, lock
         _remove_locked(folder, lock)
 
 
-def _lock_in(folder: str) -> filelock.BaseFileLock:
-    # A module may be exported by one thread and the lock end with another.
-    return filelock.FileLock(os.path.join(folder, _LOCK), thread_local=False)
+def _lock_in(folder: str) -> Lock | None:
+    """Takes the lock at once; None where there are no locks, on some network file systems.
 
-
-def _acquire(lock: filelock.BaseFileLock) -> None:
-    """Takes a lock at once.
-
-    Raises:
-        filelock.Timeout: somebody has it.
-        NotImplementedError: there are no locks here, or no file for one.
+    Nobody removes what is left there.
     """
     try:
-        lock.acquire(blocking=False)
-    except (filelock.Timeout, NotImplementedError):
+        return Lock(os.path.join(folder, _LOCK), wait=False)
+    except (Taken, FileNotFoundError):
         raise
-    except OSError as error:
-        raise NotImplementedError(str(error)) from error
+    except OSError:
+        return None
 
 
-def _remove_locked(folder: str, lock: filelock.BaseFileLock) -> None:
+def _remove_locked(folder: str, lock: Lock | None) -> None:
     # The lock goes last: without it, a folder would be nobody's to remove.
     shutil.rmtree(work_in(folder), ignore_errors=True)
     with suppress(OSError):
-        os.remove(lock.lock_file)  # While it is held, so that nobody else gets it.
-    lock.release()
+        os.remove(os.path.join(folder, _LOCK))  # While it is held, so that nobody else gets it.
+    if lock is not None:
+        lock.release()
     with suppress(OSError):
-        os.remove(lock.lock_file)  # On Windows, where no open file can be removed.
+        os.remove(os.path.join(folder, _LOCK))  # On Windows, where no open file can be removed.
     with suppress(OSError):
         os.rmdir(folder)

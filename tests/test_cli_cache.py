@@ -8,12 +8,14 @@ import shutil
 import subprocess
 import sys
 
-import filelock
 import pytest
 from conftest import ZOO
 
 from hub_keras_bridge.cli import main
-from hub_keras_bridge.fetch import cache_entries
+from hub_keras_bridge.fetch import cache, cache_entries
+from hub_keras_bridge.locks import Lock
+
+DEEP_JSON = ("verify", "--deep", "--json")
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +112,59 @@ class TestVerify:
         assert [facts["path"] for facts in json.loads(told)] == [broken.path]
 
 
+class TestDeep:
+    @pytest.fixture
+    def damaged(self):
+        entry = fill("https://example.org/damaged", "mlp_bn")
+        data = pathlib.Path(entry.path, "variables", "variables.data-00000-of-00001")
+        content = bytearray(data.read_bytes())
+        content[100] ^= 1
+        data.write_bytes(content)
+        return entry
+
+    @pytest.fixture
+    def changed(self):
+        """What no checksum of TensorFlow's is for."""
+        module = ZOO / "text_embed" / "module"
+        path = cache.obtain(
+            "https://example.org/changed",
+            lambda folder: (
+                shutil.copytree(module, folder, dirs_exist_ok=True),
+                cache.Receipt("https://example.org/changed"),
+            )[1],
+        )
+        with open(os.path.join(path, "assets", "zoo_vocab_1.txt"), "a") as stream:
+            stream.write("more\n")
+        return path
+
+    def test_values_and_files(self, capsys, folder, whole, damaged, changed):
+        assert run(capsys, "verify") == (0, f"3 modules in {folder}, 0 broken\n")
+        status, told = run(capsys, "verify", "--deep")
+        assert status == 1
+        assert "https://example.org/whole" not in told
+        assert told.endswith(f"3 modules in {folder}, 2 broken\n")
+        found = {facts["path"]: facts for facts in json.loads(run(capsys, *DEEP_JSON)[1])}
+        assert set(found) == {damaged.path, changed}
+        assert found[changed]["fault"] == "its files are not those that were fetched"
+        fault = found[damaged.path]["fault"]
+        assert fault.startswith("the value of 'bn/beta' is damaged: ")
+        assert "Checksum does not match" in fault
+
+    def test_prune(self, capsys, folder, whole, damaged):
+        assert run(capsys, "prune", "--broken")[1] == f"0 modules removed from {folder}\n"
+        status, told = run(capsys, "prune", "--broken", "--deep")
+        assert (status, told.splitlines()[-1]) == (0, f"1 module removed from {folder}")
+        assert whole.exists
+        assert not damaged.exists
+
+    def test_every_golden_is_whole(self, capsys):
+        names = sorted(path.parent.name for path in ZOO.glob("*/module"))
+        for name in names:
+            fill(f"https://example.org/{name}", name)
+        status, told = run(capsys, "verify", "--deep")
+        assert (status, told.split(",")[-1]) == (0, " 0 broken\n")
+
+
 class TestPrune:
     @pytest.mark.parametrize(
         ("options", "gone"),
@@ -146,7 +201,7 @@ class TestPrune:
 
     def test_what_is_being_fetched_stays(self, capsys, folder, whole):
         (folder / ".locks").mkdir()
-        with filelock.FileLock(folder / ".locks" / os.path.basename(whole.path)):
+        with Lock(str(folder / ".locks" / os.path.basename(whole.path))):
             status, told = run(capsys, "prune", "--all")
         assert status == 1
         assert f"{whole.path} stays: a process is fetching it" in told

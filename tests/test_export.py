@@ -129,28 +129,28 @@ def test_files_of_a_module_are_never_overwritten(asset_layer, tmp_path, name):
 
 def test_last_comes_what_makes_it_a_module(asset_layer, tmp_path, monkeypatch):
     fill(tmp_path, [".keep"])
-    rename, seen = os.rename, []
+    rename, seen = os.replace, []
 
     def watch(source, target):
         seen.append(os.path.basename(target))
         assert not (tmp_path / "tfhub_module.pb").exists()
         rename(source, target)
 
-    monkeypatch.setattr(os, "rename", watch)
+    monkeypatch.setattr(os, "replace", watch)
     asset_layer.export_module(tmp_path)
     assert (len(seen), seen[-1]) == (5, "tfhub_module.pb")
 
 
 def test_nothing_is_left_of_a_failure_among_other_files(asset_layer, tmp_path, monkeypatch):
     fill(tmp_path, [".keep"])
-    rename = os.rename
+    rename = os.replace
 
     def fail_at_the_end(source, target):
         if target.endswith("tfhub_module.pb"):
             raise OSError("disk full")
         rename(source, target)
 
-    monkeypatch.setattr(os, "rename", fail_at_the_end)
+    monkeypatch.setattr(os, "replace", fail_at_the_end)
     with pytest.raises(hub.ExportError, match="disk full"):
         asset_layer.export_module(tmp_path)
     assert files_in(tmp_path) == {".keep"}
@@ -255,7 +255,7 @@ def test_killed_before_the_end(tmp_path):
 def rename(source, target):
     os.kill(os.getpid(), signal.SIGKILL)
 
-os.rename = rename
+os.replace = rename
 """
     assert run_export(kill, tmp_path / "m").returncode == -signal.SIGKILL
     assert not (tmp_path / "m").exists()

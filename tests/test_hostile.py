@@ -149,6 +149,7 @@ class TestCheckpointIndex:
             (lambda entry: entry.slices.extend(entry.slices[:1]), "has a slice twice"),
             (lambda entry: setattr(entry.shape.dim[0], "size", -3), "has the shape"),
             (lambda entry: setattr(entry.shape.dim[0], "size", 2**61), "has the shape"),
+            (lambda entry: entry.ClearField("slices"), "has 0 bytes for 896 values"),
             (lambda entry: setattr(entry, "offset", -1), "from byte -1 on"),
             (lambda entry: setattr(entry, "size", 10**9), "ends at byte 1000000000"),
             (

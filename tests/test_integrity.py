@@ -58,15 +58,50 @@ def test_saved_model_that_is_cut_short(tmp_path):
 def test_each_shard_counts(tmp_path):
     path = tmp_path / "module"
     shutil.copytree(ZOO / "mlp_bn" / "module", path)
-    variables = path / "variables"
-    (variables / "variables.data-00000-of-00001").rename(
-        variables / "variables.data-00000-of-00003"
+    parts = [str(tmp_path / "part" / name) for name in "abc"]
+    for part, values in zip(parts, ([1.0], [2.0, 3.0], [4.0]), strict=True):
+        tf.raw_ops.SaveV2(
+            prefix=part, tensor_names=[part[-1]], shape_and_slices=[""], tensors=[values]
+        )
+    tf.raw_ops.MergeV2Checkpoints(
+        checkpoint_prefixes=parts, destination_prefix=str(path / "variables" / "variables")
     )
-    (variables / "variables.data-00002-of-00003").write_bytes(b"")
-    (variables / "variables.data-00001-of-00002").write_bytes(b"")
-    assert fault(str(path)) == "variables/variables.data-00001-of-00003 is missing"
-    (variables / "variables.data-00001-of-00003").write_bytes(b"")
+    # Of another checkpoint.
+    (path / "variables" / "variables.data-00000-of-00009").write_bytes(b"")
     assert fault(str(path)) is None
+    for number in range(3):
+        name = f"variables/variables.data-0000{number}-of-00003"
+        content = (path / name).read_bytes()
+        (path / name).unlink()
+        assert fault(str(path)) == f"{name} is missing"
+        (path / name).write_bytes(content[:-1])
+        length = len(content)
+        assert fault(str(path)) == f"{name} is cut short: it has {length - 1} bytes of {length}"
+        (path / name).write_bytes(content + b"more")
+        assert fault(str(path)) is None
+
+
+@pytest.mark.parametrize("name", ["mlp_bn", "text_embed"])
+def test_index_that_is_cut_or_changed_anywhere(name, tmp_path):
+    path = tmp_path / "module"
+    shutil.copytree(ZOO / name / "module", path)
+    index = path / "variables" / "variables.index"
+    content = index.read_bytes()
+    for length in (1, len(content) // 2, len(content) - 1):
+        index.write_bytes(content[:length])
+        assert fault(str(path)) == (
+            "variables/variables.index is damaged: the file is cut short, or no index"
+        )
+    for position in range(len(content)):
+        # Nobody reads the zeros that fill the footer.
+        if position >= len(content) - 48 and content[position] == 0:
+            continue
+        index.write_bytes(
+            content[:position] + bytes([content[position] ^ 0x10]) + content[position + 1 :]
+        )
+        told = fault(str(path))
+        assert told is not None, position
+        assert told.startswith("variables/variables.index is damaged: "), position
 
 
 def test_module_without_variables_needs_no_checkpoint(tmp_path):

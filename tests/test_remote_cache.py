@@ -75,7 +75,7 @@ class TestPlace:
         assert others == {f"{name}.descriptor.txt"}
         with GFILE.GFile(f"{path}.descriptor.txt") as stream:
             lines = stream.read().splitlines()
-        assert (lines[0], lines[-1]) == (f"Module: {url}", f"SHA256: {SHA256}")
+        assert (lines[0], lines[3]) == (f"Module: {url}", f"SHA256: {SHA256}")
         assert hub.resolve(url) == path
         assert len(server.asked) == 1
 

@@ -328,3 +328,27 @@ class TestSafety:
             stream.write(b"hello")
         with pytest.raises(hub.FormatError, match=r"saved_model\.pb is damaged"):
             hub.load(folder)
+
+
+def test_value_that_is_damaged(tmp_path):
+    """Zeros in the middle of a data file, as a power cut may leave."""
+    model = tf.Module()
+    model.weight = tf.Variable(tf.ones([500, 4]))
+    model.other = tf.Variable(tf.ones([4]))
+    model.call = tf.function(
+        lambda x: x @ tf.transpose(model.weight), input_signature=[tf.TensorSpec([None, 4])]
+    )
+    tf.saved_model.save(model, tmp_path / "m", signatures={"serving_default": model.call})
+    data = tmp_path / "m" / "variables" / "variables.data-00000-of-00001"
+    content = bytearray(data.read_bytes())
+    content[4000:4064] = bytes(64)
+    data.write_bytes(content)
+    for use in (hub.load, lambda path: hub.ModuleLayer(path)(tf.ones([1, 4]))):
+        with pytest.raises(hub.CheckpointError) as caught:
+            use(str(tmp_path / "m"))
+        message = str(caught.value)
+        assert "Cannot restore the variables of a SavedModel." in message
+        assert f"In: module '{tmp_path / 'm'}'" in message
+        assert "the value of 'weight/.ATTRIBUTES/VARIABLE_VALUE' is damaged" in message
+        assert "Checksum does not match" in message
+        assert "fetch the module again" in message

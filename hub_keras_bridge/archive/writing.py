@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, cast
 
+from hub_keras_bridge import durable
 from hub_keras_bridge.archive.names import flaw, show
 from hub_keras_bridge.archive.source import GZIP_MAGIC
 from hub_keras_bridge.errors import ExportError, HubError, Subject
@@ -164,25 +165,19 @@ def _new_file(path: str, folder: str) -> Iterator[IO[bytes]]:
     if os.path.lexists(target):
         raise _target_exists(folder, target)
     with _disk(folder):
-        target.parent.mkdir(parents=True, exist_ok=True)
+        durable.make_folders(str(target.parent))
         with unfinished(str(target)) as work:
             partial = pathlib.Path(work, target.name)
             with open(partial, "xb") as out:
                 yield out
-                out.flush()
-                os.fsync(out.fileno())
             _rename(partial, target, folder)
 
 
 def _rename(partial: pathlib.Path, target: pathlib.Path, folder: str) -> None:
-    # A link fails where a rename would overwrite what came there meanwhile; not
-    # every file system has links.
     try:
-        os.link(partial, target)
+        durable.place(str(partial), str(target))
     except FileExistsError as error:
         raise _target_exists(folder, target) from error
-    except OSError:
-        os.rename(partial, target)
 
 
 @contextmanager

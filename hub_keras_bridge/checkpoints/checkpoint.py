@@ -15,6 +15,12 @@ from hub_keras_bridge.errors import CheckpointError, Subject, choices
 from hub_keras_bridge.fetch import files
 from hub_keras_bridge.variant import VariableFacts
 
+# What to do.
+DAMAGED = (
+    "fetch the module again; the copy is damaged. From the cache, "
+    "`hub-keras-bridge cache prune --broken --deep` removes it"
+)
+
 
 class Checkpoint:
     """Reads variables one at a time, so that no second copy of all is held.
@@ -99,6 +105,25 @@ class Checkpoint:
                 advice="use the checkpoint that belongs to this graph",
             )
 
+    def damage(self) -> str | None:
+        """What is wrong with the values, the first of it; None if all are as written.
+
+        TensorFlow compares the checksum that it noted with each value it wrote, and
+        reads one after the other.
+        """
+        for name, dtype in sorted(self._dtypes.items()):
+            try:
+                with compat.eager_mode(), tf.device("CPU"):
+                    tf.raw_ops.RestoreV2(
+                        prefix=self.prefix,
+                        tensor_names=[name],
+                        shape_and_slices=[""],
+                        dtypes=[dtype],
+                    )
+            except tf.errors.OpError as error:
+                return f"the value of {name!r} is damaged: {error.message}"
+        return None
+
     def read(self, facts: VariableFacts) -> tf.Tensor:
         """The value of a variable or slice, in its own shape and dtype.
 
@@ -115,7 +140,7 @@ class Checkpoint:
                 self._subject,
                 expected=f"readable data in {self.prefix}",
                 found=error.message,
-                advice="fetch the module again; the copy is damaged",
+                advice=DAMAGED,
             ) from error
 
     def read_together(self, several: Sequence[VariableFacts]) -> list[tf.Tensor]:

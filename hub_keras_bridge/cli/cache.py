@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hub_keras_bridge.cli.options import add_json
+from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import CacheError
 from hub_keras_bridge.fetch import cache, cache_entries
+from hub_keras_bridge.fetch.cache_entries import Entry
+
+Faults = Mapping[Entry, str | None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +29,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.set_defaults(act=act)
         if name == "prune":
             _add_prune_arguments(action)
+        if name != "list":
+            action.add_argument(
+                "--deep",
+                action="store_true",
+                help="compare checksums, too: of the values of variables, and of all files with "
+                "what was fetched; reads all of them",
+            )
 
 
 def _place() -> str:
@@ -37,7 +48,9 @@ def _place() -> str:
 
 
 def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--broken", action="store_true", help="those that lack a file")
+    parser.add_argument(
+        "--broken", action="store_true", help="those that lack a file or have half of one"
+    )
     parser.add_argument(
         "--older-than", type=_days, metavar="DAYS", help="those fetched longer ago than that"
     )
@@ -54,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     found = cache_entries.entries()
-    _print(found, args.json)
+    _print(found, args.json, _faults(found))
     if not args.json:
         total = _size(sum(entry.size for entry in found))
         print(f"{_count(len(found))} in {cache_entries.directory()}, {total}")
@@ -64,8 +77,9 @@ def _list(args: argparse.Namespace) -> int:
 def _verify(args: argparse.Namespace) -> int:
     """Prints the broken ones; the status is 1 if there are any."""
     found = cache_entries.entries()
-    broken = [entry for entry in found if entry.fault]
-    _print(broken, args.json)
+    faults = _faults(found, args.deep)
+    broken = [entry for entry in found if faults[entry]]
+    _print(broken, args.json, faults)
     if not args.json:
         print(f"{_count(len(found))} in {cache_entries.directory()}, {len(broken)} broken")
     return 1 if broken else 0
@@ -76,8 +90,10 @@ def _prune(args: argparse.Namespace) -> int:
 
     The status is 1 if a module stays because a process is fetching it.
     """
-    chosen = [entry for entry in cache_entries.entries() if _is_chosen(entry, args)]
-    _print(chosen, args.json)
+    found = cache_entries.entries()
+    faults = _faults(found, args.deep and args.broken)
+    chosen = [entry for entry in found if _is_chosen(entry, args, faults)]
+    _print(chosen, args.json, faults)
     if args.dry_run:
         kept, leftovers, verb = [], cache.leftovers(), "would be removed"
     else:
@@ -94,7 +110,7 @@ def _prune(args: argparse.Namespace) -> int:
 
 _ACTIONS = {
     "list": (_list, "show the modules in the cache, the latest fetched last"),
-    "verify": (_verify, "show the modules that lack a file; the status is 1 if there are any"),
+    "verify": (_verify, "show the modules that are not whole; the status is 1 if there are any"),
     "prune": (
         _prune,
         "remove modules that any of the options below takes, and downloads that were broken off",
@@ -102,35 +118,45 @@ _ACTIONS = {
 }
 
 
-def _is_chosen(entry: cache_entries.Entry, args: argparse.Namespace) -> bool:
+def _faults(entries: Sequence[Entry], deep: bool = False) -> Faults:
+    """What is wrong with each entry, if anything is."""
+    if not deep:
+        return {entry: entry.fault for entry in entries}
+    start_tensorflow()
+    from hub_keras_bridge.deep_check import deep_fault
+
+    return {entry: deep_fault(entry) for entry in entries}
+
+
+def _is_chosen(entry: Entry, args: argparse.Namespace, faults: Faults) -> bool:
     is_old = args.older_than is not None and _age(entry) > datetime.timedelta(args.older_than)
-    return args.all or is_old or (args.broken and entry.fault is not None)
+    return args.all or is_old or (args.broken and faults[entry] is not None)
 
 
-def _print(entries: Sequence[cache_entries.Entry], as_json: bool) -> None:
+def _print(entries: Sequence[Entry], as_json: bool, faults: Faults) -> None:
     if as_json:
-        print(json.dumps([_facts(entry) for entry in entries], indent=2))
+        print(json.dumps([_facts(entry, faults[entry]) for entry in entries], indent=2))
         return
     for entry in entries:
-        fault = entry.fault
+        fault = faults[entry]
         print(entry.handle or "(handle unknown: no descriptor)")
         print(f"  {_size(entry.size)}, {_age(entry).days} days old, ", end="")
         print(f"broken: {fault}" if fault else "whole")
         print(f"  {entry.path}")
 
 
-def _facts(entry: cache_entries.Entry) -> dict[str, Any]:
+def _facts(entry: Entry, fault: str | None) -> dict[str, Any]:
     return {
         "handle": entry.handle,
         "path": entry.path,
         "bytes": entry.size,
         "fetched": entry.fetched.isoformat(timespec="seconds"),
         "sha256": entry.sha256,
-        "fault": entry.fault,
+        "fault": fault,
     }
 
 
-def _age(entry: cache_entries.Entry) -> datetime.timedelta:
+def _age(entry: Entry) -> datetime.timedelta:
     return datetime.datetime.now() - entry.fetched
 
 

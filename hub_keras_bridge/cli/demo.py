@@ -27,6 +27,7 @@ from hub_keras_bridge.cli.demo_experiment import (
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import ExportError, HubError, choices, show_tags
 from hub_keras_bridge.spec import load_module_spec
+from hub_keras_bridge.unfinished import whole
 
 _FROZEN_COLOR = "#4c78a8"
 _TUNED_COLOR = "#d95f02"
@@ -84,7 +85,8 @@ def demo(settings: Settings, folder: Path, console: Console) -> None:
     console.print(verdict(frozen, tuned))
     console.print()
 
-    plot_curves(comparison, settings.examples).savefig(plot)
+    with whole(str(plot)) as file:
+        plot_curves(comparison, settings.examples).savefig(file)
     difference = difference_after_reload(comparison.tuned[-1], saved)
     for label, path, note in (
         ("TF1 Hub module", module, _contents(module)),

@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 from hub_keras_bridge.authoring import add_signature, create_module_spec
 from hub_keras_bridge.layer import ModuleLayer
 from hub_keras_bridge.spec import ModuleSpec
+from hub_keras_bridge.unfinished import whole
 
 CLASSES = 5
 IMAGE_SHAPE = (8, 8, 1)
@@ -270,7 +271,8 @@ def difference_after_reload(done: Transfer, path: str | os.PathLike[str]) -> flo
     Returns:
         The largest absolute difference between their logits on the test images.
     """
-    done.model.save(path)
+    with whole(os.fspath(path)) as file:
+        done.model.save(file)
     reloaded = keras.models.load_model(path)
     before, after = (model.predict(done.test.images, verbose=0) for model in (done.model, reloaded))
     return float(np.max(np.abs(before - after)))

@@ -19,6 +19,7 @@ from hub_keras_bridge.errors import ExportError, Subject
 from hub_keras_bridge.module_summary import ModuleSummary
 from hub_keras_bridge.pages.page import render_page
 from hub_keras_bridge.resolve import check_handle
+from hub_keras_bridge.unfinished import whole
 
 # Columns, more than any line needs.
 _UNBOUNDED = 2**16
@@ -65,8 +66,13 @@ def _print_text(module: ModuleSummary) -> None:
 
 
 def _write_page(module: ModuleSummary, file: str) -> None:
+    page = render_page(module)
     try:
-        pathlib.Path(file).write_text(render_page(module), encoding="utf-8")
+        if os.path.exists(file) and not os.path.isfile(file):
+            pathlib.Path(file).write_text(page, encoding="utf-8")  # Into a pipe, for one.
+        else:
+            with whole(os.path.realpath(file)) as made:
+                pathlib.Path(made).write_text(page, encoding="utf-8")
     except OSError as error:
         raise ExportError(
             "Cannot write the page of a TF1 Hub module.",

@@ -13,6 +13,7 @@ On a remote file system, where neither locks nor moves of folders can be relied 
 from __future__ import annotations
 
 import datetime
+import errno
 import os
 import shutil
 import socket
@@ -21,14 +22,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-import filelock
-
-from hub_keras_bridge import unfinished
+from hub_keras_bridge import durable, unfinished
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
-from hub_keras_bridge.fetch import files, integrity, remote_entries
+from hub_keras_bridge.fetch import files, integrity, ownership, remote_entries
 from hub_keras_bridge.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
 from hub_keras_bridge.fetch.urls import redact
 from hub_keras_bridge.legible import legible, show_url
+from hub_keras_bridge.locks import Lock, Taken
 
 _NAME = "[0-9a-f]{40}"
 _LOCKS = ".locks"
@@ -63,12 +63,13 @@ def obtain(handle: str, fill: Fill, *, sha256: str | None = None, name: str | No
         fill: puts the module into the empty folder it is given; beside it, at
             that path and a suffix, it may put other files, which go afterwards.
         sha256: of the archive. A module whose archive had another one, or none
-            that was noted, is fetched again; it stays until that has worked.
+            that was noted, or whose files are others than were unpacked, is fetched
+            again; it stays until that has worked.
         name: the module in messages and in its descriptor, if not by ``handle``.
 
     Raises:
-        CacheError: the cache cannot be written, or holds a module that is of no
-            use and could not be fetched again.
+        CacheError: the cache cannot be written, or holds a module that is another
+            user's, or of no use and could not be fetched again.
         HubError: what ``fill`` raises; the cache is as it was before.
     """
     shown = redact(name or handle)
@@ -104,10 +105,10 @@ def remove(entry: Entry) -> bool:
                     return True
                 with unfinished.unfinished(entry.path, sweep=False) as partial:
                     # Gone at once for readers, then file by file.
-                    os.rename(entry.path, os.path.join(partial, _OLD))
+                    durable.rename(entry.path, os.path.join(partial, _OLD))
                     if os.path.exists(entry.descriptor):
                         os.remove(entry.descriptor)
-        except filelock.Timeout:
+        except Taken:
             return False
     return True
 
@@ -154,17 +155,20 @@ def _fetched(new: str, fill: Fill, shown: str) -> str:
             found=f"{fault} in what came from {show_url(receipt.origin)}",
             advice="check the handle; if it is right, tell the publisher",
         )
-    return _described(shown, receipt)
+    return _described(shown, receipt, integrity.digest(new))
 
 
 def _publish(partial: str, entry: Entry) -> None:
     """Moves a module to its place, and what was there out of it."""
+    # Found again after a power cut, with what comes into it.
+    durable.sync_all(os.path.dirname(partial))
+    durable.sync(os.path.dirname(entry.path))
     # The descriptor goes first and comes last: it never tells of another module.
     if os.path.lexists(entry.descriptor):
-        os.rename(entry.descriptor, os.path.join(partial, _OLD_DESCRIPTOR))
+        durable.rename(entry.descriptor, os.path.join(partial, _OLD_DESCRIPTOR))
     if os.path.lexists(entry.path):
-        os.rename(entry.path, os.path.join(partial, _OLD))
-    os.rename(os.path.join(partial, _NEW), entry.path)
+        durable.rename(entry.path, os.path.join(partial, _OLD))
+    durable.rename(os.path.join(partial, _NEW), entry.path)
 
 
 def _settle(partial: str, entry: Entry) -> None:
@@ -181,10 +185,10 @@ def _settle(partial: str, entry: Entry) -> None:
             os.remove(os.path.join(partial, _NEW_DESCRIPTOR))
     for name, place in moves.items():
         if os.path.lexists(os.path.join(partial, name)) and not os.path.lexists(place):
-            os.rename(os.path.join(partial, name), place)
+            durable.rename(os.path.join(partial, name), place)
 
 
-def _described(shown: str, receipt: Receipt) -> str:
+def _described(shown: str, receipt: Receipt, digest: str) -> str:
     lines = [
         f"Module: {legible(shown)}",
         f"Download Time: {datetime.datetime.now()}",
@@ -192,6 +196,7 @@ def _described(shown: str, receipt: Receipt) -> str:
     ]
     if receipt.sha256:
         lines.append(f"SHA256: {receipt.sha256}")
+    lines.append(f"Files SHA256: {digest}")
     return "\n".join(lines)
 
 
@@ -204,8 +209,7 @@ def _useless(entry: Entry, sha256: str | None, error: HubError, subject: Subject
         problem = (
             "A cached TF1 Hub module has no matching checksum, and could not be fetched again."
         )
-        noted = f"archive had sha256 {entry.sha256}" if entry.sha256 else "archive's is not known"
-        found = f"{entry.path}, whose {noted}"
+        found = f"{entry.path}, {entry.mismatch(sha256 or '')}"
     return CacheError(
         problem,
         subject,
@@ -223,9 +227,12 @@ def _locked(entry: Entry, wait: bool = True) -> Iterator[None]:
         return
     cache, name = os.path.split(entry.path)
     locks = os.path.join(cache, _LOCKS)
-    os.makedirs(locks, exist_ok=True)
-    # flock, which the operating system takes back from a process that is killed.
-    with filelock.FileLock(os.path.join(locks, name)).acquire(blocking=wait):
+    if os.path.islink(locks):
+        raise NotADirectoryError(
+            errno.ENOTDIR, "a link is where the locks' folder should be", locks
+        )
+    durable.make_folders(locks)
+    with Lock(os.path.join(locks, name), wait=wait):
         yield
 
 
@@ -238,7 +245,10 @@ def _remove_leftovers(held: Entry | None) -> list[str]:
     removed = []
     for folder, name in unfinished.leftovers(directory(), _NAME).items():
         owner = Entry(os.path.join(directory(), name))
-        # Locked, or another user's.
+        # What is in it would be put into the cache.
+        if ownership.stranger_in(folder):
+            continue
+        # Locked, or in a folder that cannot be written.
         with suppress(OSError):
             if owner == held:
                 _settle_and_remove(folder, owner)
@@ -261,7 +271,7 @@ def _told(entry: Entry, subject: Subject) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, HubError | filelock.Timeout):
+        if isinstance(error, HubError | Taken):
             raise
         raise CacheError(
             "Cannot write to the cache of TF1 Hub modules.",

@@ -15,8 +15,10 @@ import re
 import tempfile
 from dataclasses import dataclass
 
+from absl import logging
+
 from hub_keras_bridge.errors import CacheError, Subject
-from hub_keras_bridge.fetch import files, integrity
+from hub_keras_bridge.fetch import files, integrity, ownership
 from hub_keras_bridge.fetch.settings import CACHE_DIR
 from hub_keras_bridge.fetch.urls import file_path, redact, scheme_of
 from hub_keras_bridge.legible import legible
@@ -47,8 +49,16 @@ class Entry:
 
     @property
     def fault(self) -> str | None:
-        """What its folder lacks, or None if the module is whole."""
-        return integrity.fault(self.path)
+        """What its folder lacks, or whose else it is; None if the module is whole."""
+        stranger = self.stranger
+        return f"it is of {stranger}" if stranger else integrity.fault(self.path)
+
+    @property
+    def stranger(self) -> str | None:
+        """Whose else its files are, if somebody's; see ``ownership``."""
+        if self.is_remote:
+            return None
+        return ownership.stranger_in(self.path) or ownership.stranger_in(self.descriptor)
 
     @property
     def handle(self) -> str | None:
@@ -82,9 +92,56 @@ class Entry:
         """The file that says what lies in ``path``."""
         return f"{self.path}.descriptor.txt"
 
+    @property
+    def digest(self) -> str | None:
+        """That of its files when they were fetched, if it was noted."""
+        return self._noted("Files SHA256")
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its files are others than were fetched; all are read for that."""
+        return self.digest not in (None, integrity.digest(self.path))
+
     def serves(self, sha256: str | None) -> bool:
-        """Whether it is whole, and its archive had this checksum, if one is asked for."""
-        return self.exists and self.fault is None and sha256 in (None, self.sha256)
+        """Whether it is whole, and came from the archive with a checksum, if one is asked for.
+
+        Raises:
+            CacheError: it is another user's.
+        """
+        if not self.is_remote:
+            _warn_of_others(self.path)
+        if not self.exists:
+            return False
+        self._require_own()
+        is_whole = integrity.fault(self.path) is None
+        return is_whole and (sha256 is None or self.mismatch(sha256) is None)
+
+    def mismatch(self, sha256: str) -> str | None:
+        """Why it cannot pass for what an archive holds; None if it is just that.
+
+        What is asked for is the archive, so that it is not enough that it had this
+        checksum once: the files are compared with those that were unpacked.
+        """
+        if self.sha256 is None:
+            return "whose archive's is not known"
+        if self.sha256 != sha256:
+            return f"whose archive had sha256 {self.sha256}"
+        if self.digest is None:
+            return "the checksum of whose files is not known"
+        return "whose files are not those that were unpacked" if self.is_changed else None
+
+    def _require_own(self) -> None:
+        stranger = self.stranger
+        if stranger is None:
+            return
+        raise CacheError(
+            "Refused a cached TF1 Hub module: it is another user's.",
+            Subject(self.handle),
+            expected=f"files of user {os.geteuid()}, who runs this process, or of root",
+            found=f"some of {stranger}",
+            advice=f"a module is a program: if you trust that user with what you run, name them "
+            f"in {ownership.VARIABLE}; else point {VARIABLE} to a folder of your own",
+        )
 
     def _noted(self, label: str) -> str | None:
         try:
@@ -160,14 +217,33 @@ def lookup(handle: str, sha256: str | None = None) -> str | None:
     return entry.path if entry.serves(sha256) else None
 
 
+_TOLD: set[str] = set()
+
+
+def _warn_of_others(path: str) -> None:
+    """Says, once, who else may put modules into the cache."""
+    others = ownership.who_may_replace(path)
+    if others is None or others in _TOLD:
+        return
+    _TOLD.add(others)
+    logging.warning(
+        "The cache of TF1 Hub modules in %s may be changed by %s. A module is a program: only "
+        "those that belong to you or root are taken, yet who may write there can exchange "
+        "them. Take the right from others (chmod go-w), or point %s to another folder.",
+        os.path.dirname(path),
+        others,
+        VARIABLE,
+    )
+
+
 def _require_own(folder: str, subject: Subject | None) -> None:
     """Anybody may make a folder in /tmp, and a module is a program."""
-    others = _owners(folder) - {0, os.getuid()} if hasattr(os, "getuid") else None
+    others = _owners(folder) - ownership.trusted_users() if hasattr(os, "geteuid") else None
     if others:
         raise CacheError(
             "Refused the cache of TF1 Hub modules: the folder is another user's.",
             subject,
-            expected=f"{folder} to be made by user {os.getuid()}, who runs this process",
+            expected=f"{folder} to be made by user {os.geteuid()}, who runs this process",
             found=f"it was made by user {min(others)}",
             advice=f"point {VARIABLE} to a folder of your own, or to this one if you trust that "
             "user with the programs you run",

@@ -5,6 +5,7 @@ Whatever goes wrong is an OSError. TensorFlow is imported for a URL, not before.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 
 from hub_keras_bridge.fetch.urls import scheme_of
 
+_CHUNK = 2**20
 _NO_FILE_SYSTEM = ("", "file", "http", "https")
 # What TensorFlow 2 has by itself.
 _OF_TENSORFLOW = ("gs", "ram")
@@ -58,11 +60,17 @@ def is_folder(path: str) -> bool:
 
 def read(path: str) -> bytes:
     """The content of a file."""
-    if not is_remote(path):
-        with open(path, "rb") as stream:
-            return stream.read()
-    with _gfile() as gfile, gfile.GFile(path, "rb") as stream:
+    with _opened(path) as stream:
         return stream.read()
+
+
+def sha256(path: str) -> str:
+    """The checksum of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with _opened(path) as stream:
+        while chunk := stream.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def write(path: str, content: bytes) -> None:
@@ -74,7 +82,8 @@ def write(path: str, content: bytes) -> None:
 def size(path: str) -> int:
     """How many bytes a file has."""
     if not is_remote(path):
-        return os.lstat(path).st_size
+        # Of a link that leads nowhere, its own.
+        return os.stat(path, follow_symlinks=os.path.exists(path)).st_size
     with _gfile() as gfile:
         return gfile.stat(path).length
 
@@ -153,6 +162,16 @@ def remove_folder(path: str) -> None:
 def _is_there(gfile: Any, path: str) -> bool:
     # ram:// lists what lies beside a folder, too, if its name begins with the folder's.
     return gfile.exists(path)
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[Any]:
+    if not is_remote(path):
+        with open(path, "rb") as stream:
+            yield stream
+        return
+    with _gfile() as gfile, gfile.GFile(path, "rb") as stream:
+        yield stream
 
 
 @contextmanager

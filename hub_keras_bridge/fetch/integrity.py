@@ -6,13 +6,14 @@ reader finds that out late and in its own words; the cache needs to know before.
 
 from __future__ import annotations
 
+import hashlib
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from hub_keras_bridge.checkpoints.table import Damaged, read_entries
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.fetch import files
 from hub_keras_bridge.layout import (
@@ -46,16 +47,28 @@ _OUTLINE = define(
     },
     syntax="proto2",
 )
-_SHARD = re.compile(re.escape(os.path.basename(VARIABLES_PREFIX)) + r"\.data-\d{5}-of-\d{5}")
+_BUNDLE = define(
+    "bundle.proto",
+    {
+        "Header": [Field("num_shards", 1, "int32")],
+        "Entry": [
+            Field("shard_id", 3, "int32"),
+            Field("offset", 4, "int64"),
+            Field("size", 5, "int64"),
+        ],
+    },
+)
 
 
 def fault(folder: str) -> str | None:
     """The first thing that a module lacks, or None if it is whole.
 
     A TF1 Hub module needs ``tfhub_module.pb``, ``saved_model.pb``, the assets
-    that its graphs name, and all shards of its checkpoint if it has variables;
-    a TF2 SavedModel, which caches hold as well, needs the same but for
-    ``tfhub_module.pb``. The graphs and the values of variables are not looked at.
+    that its graphs name and, if it has variables, a checkpoint: an index that is
+    sound and all data files, as long as the index says. A TF2 SavedModel, which
+    caches hold as well, needs the same but for ``tfhub_module.pb``. The graphs and
+    the values of variables are not looked at; TensorFlow compares the checksum of
+    each value that it reads.
 
     >>> import tempfile
     >>> fault(tempfile.mkdtemp())
@@ -65,6 +78,21 @@ def fault(folder: str) -> str | None:
         return next(_faults(folder), None)
     except (OSError, DecodeError, FormatError) as error:
         return str(error).splitlines()[0]
+
+
+def digest(folder: str) -> str:
+    """A checksum of all files in a folder, their names and contents, in hex.
+
+    Raises:
+        OSError: one cannot be read.
+
+    >>> import tempfile
+    >>> digest(tempfile.mkdtemp())[:8]
+    'e3b0c442'
+    """
+    names = sorted(name.replace(os.sep, "/") for name in files.files_below(folder))
+    lines = (f"{files.sha256(os.path.join(folder, name))} {name}\n" for name in names)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _faults(folder: str) -> Iterator[str]:
@@ -101,16 +129,30 @@ def _faults_of_checkpoint(prefix: str) -> Iterator[str]:
     if not files.is_file(f"{prefix}.index") or not files.size(f"{prefix}.index"):
         yield f"{shown}.index is missing or empty"
         return
-    names = files.names_in(os.path.dirname(prefix))
-    there = {match.group() for match in map(_SHARD.fullmatch, names) if match}
-    missing = []
-    for count in sorted({name[-5:] for name in there}):
-        shards = [f"{os.path.basename(prefix)}.data-{i:05}-of-{count}" for i in range(int(count))]
-        missing.append(next((name for name in shards if name not in there), None))
-    # Another checkpoint's shards may lie about; one complete set is enough.
-    if None not in missing:
-        first = missing[-1] if missing else f"{os.path.basename(prefix)}.data-*"
-        yield f"{os.path.dirname(shown)}/{first} is missing"
+    try:
+        ends = _ends_of_shards(files.read(f"{prefix}.index"))
+    except (Damaged, DecodeError) as error:
+        yield f"{shown}.index is damaged: {error}"
+        return
+    # Another checkpoint's shards may lie about.
+    for name, end in sorted(ends.items()):
+        if not files.is_file(f"{prefix}.{name}"):
+            yield f"{shown}.{name} is missing"
+        elif (length := files.size(f"{prefix}.{name}")) < end:
+            yield f"{shown}.{name} is cut short: it has {length} bytes of {end}"
+
+
+def _ends_of_shards(index: bytes) -> dict[str, int]:
+    """How many bytes each data file has at least, by what its name ends in."""
+    entries = dict(read_entries(index))
+    header = _BUNDLE["Header"].FromString(entries.pop(b"", b""))
+    ends: dict[str, int] = {}
+    for content in entries.values():
+        entry = _BUNDLE["Entry"].FromString(content)
+        if entry.size:
+            name = f"data-{entry.shard_id:05}-of-{header.num_shards:05}"
+            ends[name] = max(ends.get(name, 0), entry.offset + entry.size)
+    return ends
 
 
 def _parsed(file: str, message_class: Any) -> Any:

@@ -18,7 +18,9 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from hub_keras_bridge import audit
+from hub_keras_bridge.checkpoints.checkpoint import DAMAGED, Checkpoint
 from hub_keras_bridge.errors import (
+    CheckpointError,
     FormatError,
     SignatureError,
     Subject,
@@ -29,7 +31,7 @@ from hub_keras_bridge.errors import (
 from hub_keras_bridge.forking import need_threads
 from hub_keras_bridge.format import own_file
 from hub_keras_bridge.graphs.calls import check_calls
-from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, safe_asset_name
+from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PREFIX, safe_asset_name
 from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.saved_models.inputs import converted, named, unmixed
 from hub_keras_bridge.saved_models.looked_at import as_looked_at
@@ -53,6 +55,25 @@ class _Takes:
 
     inputs: Any
     training: bool
+
+
+def _load(path: str, options: tf.saved_model.LoadOptions | None, subject: Subject) -> Any:
+    """What TensorFlow makes of a SavedModel, its variables with their values.
+
+    Raises:
+        CheckpointError: a value is not the one that was saved.
+    """
+    try:
+        return tf.saved_model.load(path, options=options)
+    except tf.errors.DataLossError as error:
+        prefix = os.path.join(path, VARIABLES_PREFIX)
+        raise CheckpointError(
+            "Cannot restore the variables of a SavedModel.",
+            subject,
+            expected=f"readable data in {VARIABLES_PREFIX}",
+            found=Checkpoint(prefix, subject).damage() or error.message,
+            advice=DAMAGED,
+        ) from error
 
 
 class RestoredModel(tf.Module):
@@ -93,7 +114,7 @@ class RestoredModel(tf.Module):
         options: tf.saved_model.LoadOptions | None = None,
     ) -> None:
         super().__init__(name="saved_model")
-        restored = tf.saved_model.load(path, options=options)
+        restored = _load(path, options, subject)
         self.restored = restored
         self.variables = list(getattr(restored, "variables", None) or _tracked(restored))
         self.trainable_variables = _trainable(restored, self.variables)

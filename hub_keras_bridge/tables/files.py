@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from hub_keras_bridge.errors import HubError, TableError
-from hub_keras_bridge.unfinished import unfinished
+from hub_keras_bridge.unfinished import whole
 
 
 def require_free(path: str, overwrite: bool) -> None:
@@ -41,11 +41,9 @@ def new_file(path: str, overwrite: bool = False) -> Iterator[str]:
     path = os.path.abspath(path)
     require_free(path, overwrite)
     try:
-        with unfinished(path) as folder:
-            made = os.path.join(folder, os.path.basename(path))
+        with whole(path) as made:
             yield made
             require_free(path, overwrite)
-            os.replace(made, path)
     except OSError as error:
         if isinstance(error, HubError):
             raise
