@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import compare, fuzz, hostile, memory, reliability
+from benchmarks import against, compare, fuzz, hostile, memory, reliability
 
 
 class Benchmark(NamedTuple):
@@ -37,6 +37,9 @@ BENCHMARKS = {
         "time and memory beside tensorflow_hub, TF1 sessions and native Keras (the default)",
         compare.run,
         compare.add_arguments,
+    ),
+    "against": Benchmark(
+        "the time to load, beside another checkout's", against.run, against.add_arguments
     ),
     "fuzz": Benchmark(
         "the readers under a coverage-guided fuzzer (extra [fuzz])", fuzz.run, fuzz.add_arguments
