@@ -44,7 +44,7 @@ class Effort:
 
 # How often each node and edge may be copied, all taken together.
 _EFFORT = 10
-_LEAST_EFFORT = 100_000
+_LEAST_EFFORT = 20_000
 
 
 def _size(node: node_def_pb2.NodeDef) -> int:
