@@ -248,6 +248,26 @@ class TestLimits:
         with pytest.raises(Irregular, match="too many branches or loops depend on the same nodes"):
             functions_of(large_graphs.branches_that_share(500))
 
+    @pytest.mark.parametrize("kind", ["attributes", "lists"])
+    def test_what_a_function_leaves_to_its_calls(self, kind):
+        large = large_graphs.functions_in_a_row(2)
+        signature = large.graph_def.library.function[1].signature
+        for number in range(101):
+            if kind == "attributes":
+                signature.attr.add(name=f"T{number}", type="type")
+            else:
+                signature.input_arg.add(name=f"list_{number}", type_list_attr="T")
+        with pytest.raises(hub.FormatError, match="at most 100 attributes, and arguments that"):
+            calls.check_calls(large.graph_def)
+
+    def test_outputs_of_a_function_beside_control_flow(self):
+        large = large_graphs.conditionals_in_a_row(1)
+        large.function("f")
+        for number in range(1000):
+            large.graph_def.library.function[0].signature.output_arg.add(name=f"z{number}")
+        with pytest.raises(Irregular, match="function 'f' has 1001 outputs"):
+            functions_of(large)
+
     def test_loops_in_loops(self):
         large = large_graphs.Large()
         last = "x"
