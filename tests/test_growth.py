@@ -268,6 +268,10 @@ class TestLimits:
         with pytest.raises(Irregular, match="function 'f' has 1001 outputs"):
             functions_of(large)
 
+    def test_conditionals(self):
+        with pytest.raises(Irregular, match="more than 4000 branches and parts of loops"):
+            functions_of(large_graphs.conditionals_in_a_row(2001))
+
     def test_loops_in_loops(self):
         large = large_graphs.Large()
         last = "x"
