@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tensorflow.core.framework import function_pb2, graph_pb2
+from tensorflow.core.framework import function_pb2, graph_pb2, op_def_pb2
 
 from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.graphs.graph import is_control
@@ -19,6 +19,10 @@ from hub_keras_bridge.ops import facts as op_facts
 # TensorFlow 2.21 survives 10,000 calls (a function that calls another a hundred
 # times, and so on), and runs out of stack at 16,000 (twice, 14 deep).
 MOST_CALLS = 10_000
+
+# Of a function's attributes, and of its arguments that are lists of tensors: each call
+# of it is held against all of them.
+_MOST_OPEN = 100
 
 
 def check_calls(graph_def: graph_pb2.GraphDef, *, apart: bool = False) -> None:
@@ -34,6 +38,8 @@ def check_calls(graph_def: graph_pb2.GraphDef, *, apart: bool = False) -> None:
     """
     functions = {function.signature.name: function for function in graph_def.library.function}
     signatures = {name: function.signature for name, function in functions.items()}
+    for signature in signatures.values():
+        _check_signature(signature)
     for function in functions.values():
         _check_body(function, signatures)
     counts = _calls_within(functions)
@@ -61,6 +67,16 @@ def _calls_within(functions: Mapping[str, function_pb2.FunctionDef]) -> dict[str
             else:
                 path[callee] = iter(direct[callee])
     return found
+
+
+def _check_signature(signature: op_def_pb2.OpDef) -> None:
+    """Checks that little of a function is left to each of its calls."""
+    lists = sum(bool(a.number_attr or a.type_list_attr) for a in signature.input_arg)
+    if max(lists, len(signature.attr)) > _MOST_OPEN:
+        raise _refused(
+            f"at most {_MOST_OPEN} attributes, and arguments that are lists, of a function",
+            f"{len(signature.attr)} and {lists} of {signature.name!r}",
+        )
 
 
 def _check_body(function: function_pb2.FunctionDef, signatures: op_facts.Signatures) -> None:

@@ -174,7 +174,9 @@ def _predicate(switch: node_def_pb2.NodeDef, nodes: dict[str, node_def_pb2.NodeD
 
 
 def _condition_of(found: dict[str, dict[int, _Condition]], reference: str) -> _Condition:
-    outputs = found[node_name(reference)]
+    outputs = found.get(node_name(reference))
+    if outputs is None:
+        raise Irregular(f"{reference!r} comes round a ring that is no loop")
     if is_control(reference):
         return outputs[-1]
     return outputs.get(int(tensor_name(reference).rpartition(":")[2]), outputs[-1])

@@ -15,6 +15,7 @@ from hub_keras_bridge.graphs.graph import node_name, nodes_by_name, upstream
 
 _OPS = frozenset({"Enter", "Switch", "Merge"})
 _STACK_OPS = frozenset({"Stack", "StackV2"})
+_MOST_OUTPUTS = 1000  # Of a function: whoever reads one of them has it counted out.
 
 
 def has_control_flow(graph_def: graph_pb2.GraphDef) -> bool:
@@ -48,6 +49,7 @@ def functionalize(
     result.CopyFrom(graph_def)
     nodes = nodes_by_name(result)
     library = Library(result.library.function)
+    _refuse_many_outputs(library)
     _refuse_gradients_of_loops(nodes)
     use_tensor_lists(nodes)
     hoist_reads(nodes, handles)
@@ -63,6 +65,12 @@ def functionalize(
     new.library.function.extend(library.functions)
     new.library.gradient.extend(graph_def.library.gradient)
     return new, moved
+
+
+def _refuse_many_outputs(library: Library) -> None:
+    for name, signature in library.signatures.items():
+        if len(signature.output_arg) > _MOST_OUTPUTS:
+            raise Irregular(f"function {name!r} has {len(signature.output_arg)} outputs")
 
 
 def _refuse_gradients_of_loops(nodes: Mapping[str, node_def_pb2.NodeDef]) -> None:

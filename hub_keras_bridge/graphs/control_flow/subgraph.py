@@ -44,7 +44,10 @@ class Effort:
 
 # How often each node and edge may be copied, all taken together.
 _EFFORT = 10
-_LEAST_EFFORT = 100_000
+_LEAST_EFFORT = 20_000
+
+# Each is called, and of calls there may not be any number (see graphs/calls.py).
+_MOST_MADE = 4000
 
 
 def _size(node: node_def_pb2.NodeDef) -> int:
@@ -62,9 +65,16 @@ class Library:
         self.functions = list(functions)
         self.signatures = {f.signature.name: f.signature for f in self.functions}
         self._numbers: dict[str, int] = {}
+        self._most = len(self.functions) + _MOST_MADE
 
     def add(self, function: function_pb2.FunctionDef) -> function_pb2.FunctionDef:
-        """Adds a function under a name that is not taken; returns it."""
+        """Adds a function under a name that is not taken; returns it.
+
+        Raises:
+            Irregular: there are too many.
+        """
+        if len(self.functions) == self._most:
+            raise Irregular(f"it has more than {_MOST_MADE} branches and parts of loops")
         self.functions.append(function)
         self.signatures[function.signature.name] = function.signature
         return function
