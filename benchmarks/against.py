@@ -63,7 +63,7 @@ def _publish(folder: Path) -> None:
         tf.saved_model.save(hub.load(module.path), str(folder / f"{name}{_TF2}"))
         os.rename(module.path, folder / f"{name}-tf1")
         # Text as what a file can hold.
-        sample = kind.sample(1, 0)
+        sample = np.asarray(kind.sample(1, 0))
         np.save(folder / f"{name}.npy", sample.astype("S") if sample.dtype == object else sample)
 
 
