@@ -135,15 +135,30 @@ def asset_files(
                 found=_instead_of_file(file),
                 advice="fetch the module again; the copy is incomplete",
             )
-        if not _is_within(file, path):
-            raise FormatError(
-                f"Refused a TF1 Hub module: its asset {name!r} is a link that leads outside.",
-                subject,
-                expected=f"a file inside {path}",
-                found=os.path.realpath(file),
-                advice="put a copy of the file in its place, if you trust who made the link",
-            )
+        require_within(file, path, f"Refused a TF1 Hub module: its asset {name!r}", subject)
     return files
+
+
+def require_within(file: str, path: str, refused: str, subject: Subject) -> None:
+    """Checks that what is read as a file of a folder lies there, links followed.
+
+    Args:
+        file: the file.
+        path: the folder.
+        refused: how the message begins.
+        subject: for the message.
+
+    Raises:
+        FormatError: it does not.
+    """
+    if not _is_within(file, path):
+        raise FormatError(
+            f"{refused} is a link that leads outside.",
+            subject,
+            expected=f"a file inside {path}",
+            found=os.path.realpath(file),
+            advice="put a copy of the file in its place, if you trust who made the link",
+        )
 
 
 def asset_entries(

@@ -17,7 +17,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from hub_keras_bridge import audit
+from hub_keras_bridge import audit, format
 from hub_keras_bridge.errors import (
     FormatError,
     SignatureError,
@@ -27,7 +27,12 @@ from hub_keras_bridge.errors import (
     show_tags,
 )
 from hub_keras_bridge.forking import need_threads
-from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, safe_asset_name
+from hub_keras_bridge.layout import (
+    ASSETS_FOLDER,
+    MODULE_FILE,
+    SAVED_MODEL_FILE,
+    safe_asset_name,
+)
 from hub_keras_bridge.saved_models.inputs import converted, named, unmixed
 from hub_keras_bridge.saved_models.looked_at import as_looked_at
 from hub_keras_bridge.saved_models.restored_graph import plan_of_calls, what_may_run
@@ -283,7 +288,9 @@ def restore(
             advice="leave the tags out; it has one graph only, for inference and training",
         )
     for asset in meta_graph.asset_file_def:
-        safe_asset_name(asset.filename, subject)
+        name = safe_asset_name(asset.filename, subject)
+        file = os.path.join(path, ASSETS_FOLDER, *name.split("/"))
+        format.require_within(file, path, f"Refused a TF2 SavedModel: its asset {name!r}", subject)
     with refusing(subject, *_DAMAGED):
         if trust.everything:
             return RestoredModel(path, signature, subject, options)
