@@ -272,7 +272,7 @@ def what_an_asset_waits_for(module, put):
 
 
 @in_sessions
-def what_a_table_waits_for(module, put):
+def what_a_variable_waits_for(module, put):
     module.variable("v", KEYS.GLOBAL_VARIABLES)
     module.after(put(module.body), node="v")
     module.after("v/Read")
