@@ -2,7 +2,7 @@
 
 A path is followed through ``Identity`` and as the argument of a function, if
 every call of the function passes a path; not through anything that could make
-another path of it. What nothing calls in sight, such as a gradient, has none.
+another path of it. What is called out of sight, such as a gradient, has none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 
 from hub_keras_bridge.graphs.graph import handed_on, is_control, node_name, tensor_name
-from hub_keras_bridge.graphs.library import named_functions
+from hub_keras_bridge.graphs.library import called_out_of_sight, named_functions
 
 Nodes = Mapping[str, node_def_pb2.NodeDef]
 
@@ -54,6 +54,7 @@ def own_paths(graph_def: graph_pb2.GraphDef, paths: Collection[str]) -> dict[str
     bodies |= {name: _by_name(function.node_def) for name, function in functions.items()}
     found: dict[str | None, OwnPaths] = {None: OwnPaths(bodies[None], paths)}
     calls = {caller: list(_calls(nodes.values(), functions)) for caller, nodes in bodies.items()}
+    calls[None] += [(name, []) for name in called_out_of_sight(graph_def.library)]
     left = dict.fromkeys(functions, 0)
     for callees in calls.values():
         for callee, _ in callees:
@@ -89,7 +90,10 @@ def _calls(
 
 
 def _arguments(function: function_pb2.FunctionDef) -> list[str]:
-    return [tensor_name(argument.name) for argument in function.signature.input_arg]
+    arguments = function.signature.input_arg
+    if any(argument.number_attr or argument.type_list_attr for argument in arguments):
+        return []  # Which of the inputs is which argument is up to the call's attributes.
+    return [tensor_name(argument.name) for argument in arguments]
 
 
 def _by_name(nodes: Iterable[node_def_pb2.NodeDef]) -> Nodes:

@@ -226,11 +226,14 @@ def require_safe_graph(
         _refuse(_in_graph(graph_def, (), own_state), subject, trust)
 
 
-def reaching_nodes(variant: Variant, trust: Trust) -> set[str]:
+def reaching_nodes(variant: Variant, trust: Trust) -> set[str] | None:
     """Nodes of the graph as published that may reach outside, or call what may.
 
     TensorFlow is not to have them, not even to find out the shapes of what they give.
+    None where all is trusted, functions that nothing calls among it.
     """
+    if trust.everything:
+        return None
     found = [f for f in _in_variant(variant) if not trust.takes(f.op)]
     nodes = {finding.node for finding in found if finding.function is None}
     functions = {finding.function for finding in found if finding.function is not None}
@@ -269,6 +272,8 @@ def findings(plan: Plan) -> tuple[Finding, ...]:
     """
     if plan not in _known:
         paths = {graph.tensor_name(p) for given in plan.assets.values() for p in given}
+        # An input may stand where a path does, and is what the caller says.
+        paths.difference_update(plan.inputs.values())
         found = _in_graph(plan.graph_def, paths, plan.state)
         found += _of_makers(plan.makers)
         _known[plan] = tuple(found)
@@ -283,7 +288,9 @@ def _of_makers(makers: Iterable[node_def_pb2.NodeDef]) -> list[Finding]:
 def _in_variant(variant: Variant) -> list[Finding]:
     """All of the graph as published, without saying what of it runs."""
     own_state = {facts.node for facts in variant.variables} | variant.resources
-    return _in_graph(variant.published.graph_def, variant.assets, own_state)
+    signatures = map(variant.published_signature, variant.signature_names)
+    fed = {tensor for signature in signatures for tensor in signature.input_tensors}
+    return _in_graph(variant.published.graph_def, variant.assets.keys() - fed, own_state)
 
 
 def _by_signature(spec: ModuleSpec, variant: Variant) -> list[tuple[Finding, tuple[str, ...]]]:

@@ -129,13 +129,14 @@ def asset_files(
     return {name: own_file(path, name, subject) for name in names}
 
 
-def own_file(path: str, name: str, subject: Subject) -> str:
+def own_file(path: str, name: str, subject: Subject, of: str = "TF1 Hub module") -> str:
     """The file below ``assets/`` that has a name which is known to lead nowhere else.
 
     Args:
         path: the folder that ``assets/`` is in.
         name: the file's path from there on.
         subject: for messages.
+        of: what has the asset.
 
     Raises:
         FormatError: it is missing, or a link that leads outside.
@@ -143,7 +144,7 @@ def own_file(path: str, name: str, subject: Subject) -> str:
     file = os.path.join(path, ASSETS_FOLDER, *name.split("/"))
     if not is_file(file):
         raise FormatError(
-            f"Cannot read a TF1 Hub module: its asset {name!r} is missing.",
+            f"Cannot read a {of}: its asset {name!r} is missing.",
             subject,
             expected=f"a file {file}",
             found=_instead_of_file(file),
@@ -151,7 +152,7 @@ def own_file(path: str, name: str, subject: Subject) -> str:
         )
     if not _is_within(file, path):
         raise FormatError(
-            f"Refused a TF1 Hub module: its asset {name!r} is a link that leads outside.",
+            f"Refused a {of}: its asset {name!r} is a link that leads outside.",
             subject,
             expected=f"a file inside {path}",
             found=os.path.realpath(file),

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from hub_keras_bridge import compat
 from hub_keras_bridge.endpoint import Endpoint
-from hub_keras_bridge.errors import GraphModeError
+from hub_keras_bridge.errors import GraphModeError, HubError
 from hub_keras_bridge.function_call import add_call, add_plan
 from hub_keras_bridge.initial import first_values
 from hub_keras_bridge.plan import Plan, plan, standing_losses
@@ -102,6 +102,8 @@ class LiftedState:
                     )
                     for facts, value in values
                 }
+            except HubError:
+                raise  # Of the values; some are ValueErrors, too.
             except ValueError as error:
                 raise GraphModeError(
                     "Cannot make a trainable hub.Module each time that a tf.function is traced.",

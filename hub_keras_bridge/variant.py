@@ -161,21 +161,21 @@ class Variant:
             return modernize(self.published)
 
     def with_files(
-        self, assets: Mapping[str, str], without: Collection[str] = ()
+        self, assets: Mapping[str, str], without: Collection[str] | None = None
     ) -> meta_graph_pb2.MetaGraphDef:
         """The whole graph as published, to be imported where its files are these.
 
         Args:
             assets: file name below ``assets/`` -> path of the file.
-            without: nodes that are not to be there, nor what they alone call;
-                placeholders stand for them.
+            without: nodes that are not to be there, nor functions that nothing else
+                calls; placeholders stand for them. None for all that was published.
 
         Raises:
             UnknownOpError: TensorFlow lacks an op.
             FormatError: the graph has functions that TensorFlow would not survive.
         """
         meta_graph = self.published
-        if without:
+        if without is not None:
             with refusing(self.subject, *_GRAPH):
                 meta_graph = published.without(meta_graph, without)
         need_registered(meta_graph.graph_def, self.subject)
@@ -358,7 +358,18 @@ class Variant:
     def assets(self) -> dict[str, str]:
         """String tensor -> name of the file below ``assets/`` that it stands for."""
         entries = format.asset_entries(self.published, self.subject)
-        return {graph.tensor_name(tensor): name for tensor, name in entries}
+        found = {graph.tensor_name(tensor): name for tensor, name in entries}
+        named = set(map(graph.node_name, found))
+        for node in self.published.graph_def.node if named else ():
+            if node.name in named and not _holds_a_path(node):
+                raise FormatError(
+                    "Cannot read the assets of a TF1 Hub module: a path of one is computed.",
+                    self.subject,
+                    expected=f"a constant of one string as node {node.name!r}",
+                    found=f"a node of type {node.op}",
+                    advice="fetch the module again; its graph is damaged",
+                )
+        return found
 
     @cached_property
     def attachments(self) -> dict[str, bytes]:
@@ -467,6 +478,17 @@ class Variant:
 
     def _tables(self, walked: Walk) -> list[str]:
         return sorted(self.resources.intersection(map(graph.node_name, walked.given)))
+
+
+def _holds_a_path(node: node_def_pb2.NodeDef) -> bool:
+    """Whether a node can be given the path of a file: a constant of one string."""
+    value = node.attr["value"].tensor if "value" in node.attr else None
+    return (
+        node.op == "Const"
+        and value is not None
+        and value.dtype == tf.string.as_datatype_enum
+        and not value.tensor_shape.dim
+    )
 
 
 def _makes_resource(node: node_def_pb2.NodeDef) -> bool:

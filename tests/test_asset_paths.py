@@ -2,7 +2,7 @@
 
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge.asset_paths import is_own_path, own_paths
+from hub_keras_bridge.asset_paths import OwnPaths, own_paths
 
 
 def graph_of(*nodes, functions=()):
@@ -27,7 +27,7 @@ def _fill(nodes, described):
 
 
 def of(nodes, reference, own=("vocab:0",)):
-    return is_own_path(reference, {node.name: node for node in nodes}, own)
+    return OwnPaths({node.name: node for node in nodes}, own).has(reference)
 
 
 def test_through_identity_and_no_other_op():
@@ -61,7 +61,11 @@ def test_as_an_argument_of_functions_in_functions():
         ],
     )
     own = own_paths(graph_def, {"vocab:0"})
-    assert own == {None: {"vocab:0"}, "outer": {"path:0"}, "inner": {"file:0"}}
+    assert own.keys() == {None, "outer", "inner"}
+    assert own[None].has("vocab")
+    assert own["outer"].has("path")
+    assert not own["outer"].has("key")
+    assert own["inner"].has("file")
 
 
 def test_one_other_call_is_enough_to_doubt():
@@ -71,7 +75,7 @@ def test_one_other_call_is_enough_to_doubt():
         ("other", "PartitionedCall load", "user_input"),
         functions=[("load", ["path"], [])],
     )
-    assert own_paths(graph_def, {"vocab:0"})["load"] == set()
+    assert not own_paths(graph_def, {"vocab:0"})["load"].has("path")
 
 
 def test_what_a_loop_or_a_branch_passes_is_not_followed():
@@ -80,9 +84,35 @@ def test_what_a_loop_or_a_branch_passes_is_not_followed():
         ("loop", "While load", "vocab"),
         functions=[("load", ["path"], [])],
     )
-    assert own_paths(graph_def, {"vocab:0"})["load"] == set()
+    assert not own_paths(graph_def, {"vocab:0"})["load"].has("path")
 
 
 def test_a_call_without_all_arguments_is_not_followed():
     graph_def = graph_of(("call", "load"), functions=[("load", ["path"], [])])
-    assert own_paths(graph_def, {"vocab:0"})["load"] == set()
+    assert not own_paths(graph_def, {"vocab:0"})["load"].has("path")
+
+
+def one_call():
+    return graph_of(
+        ("vocab", "Const"),
+        ("one", "PartitionedCall load", "vocab"),
+        functions=[("load", ["path"], []), ("other", ["path"], [])],
+    )
+
+
+def test_what_is_called_out_of_sight_may_be_given_anything():
+    assert own_paths(one_call(), {"vocab:0"})["load"].has("path")
+    gradient, registered, beside, named = (one_call() for _ in range(4))
+    gradient.library.gradient.add(function_name="other", gradient_func="load")
+    registered.library.registered_gradients.add(registered_op_type="Own", gradient_func="load")
+    beside.library.function[1].attr["backward_function_name"].s = b"load"
+    named.library.function[1].attr["any"].func.name = "load"
+    for graph_def in (gradient, registered, beside, named):
+        assert not own_paths(graph_def, {"vocab:0"})["load"].has("path")
+
+
+def test_arguments_that_are_lists_are_not_told_apart():
+    for kind in ("number_attr", "type_list_attr"):
+        graph_def = one_call()
+        setattr(graph_def.library.function[0].signature.input_arg.add(name="many"), kind, "N")
+        assert not own_paths(graph_def, {"vocab:0"})["load"].has("path")

@@ -33,6 +33,8 @@ def test_refused(tmp_path, capsys):
         "",
         "kind         op        node  in function  variant  needed by",
         "reads files  ReadFile  open  -            {}       'default'",
+        "",
+        "To trust it with these alone: trusted_ops={'ReadFile'}",
     ]
     assert told.err == ""
 
@@ -60,6 +62,7 @@ def test_json(tmp_path, needed, capsys):
     assert json.loads(capsys.readouterr().out) == {
         "handle": path,
         "safe": not needed,
+        "refused_ops": ["ReadFile"] if needed else [],
         "module": path,
         "findings": [
             {

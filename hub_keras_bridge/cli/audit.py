@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _as_json(handle: str, audit: Audit) -> str:
-    facts = {"handle": handle, "safe": audit.is_safe, **dataclasses.asdict(audit)}
-    return json.dumps(facts, indent=2)
+    verdict = {"safe": audit.is_safe, "refused_ops": sorted(audit.refused_ops)}
+    return json.dumps({"handle": handle, **verdict, **dataclasses.asdict(audit)}, indent=2)
 
 
 def _as_text(handle: str, audit: Audit) -> str:

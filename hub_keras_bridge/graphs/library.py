@@ -78,6 +78,14 @@ def reachable(
     return kept
 
 
+def called_out_of_sight(library: function_pb2.FunctionDefLibrary) -> Iterator[str]:
+    """The functions of a library that TensorFlow may call where no node does."""
+    named = [g.gradient_func for g in (*library.gradient, *library.registered_gradients)]
+    named += [name for function in library.function for name in _beside(function)]
+    known = {function.signature.name for function in library.function}
+    return (name for name in named if name in known)
+
+
 def leading_to(library: function_pb2.FunctionDefLibrary, functions: Iterable[str]) -> set[str]:
     """Some functions of a library, and all those that may come to run one of them."""
     leads = _Leads(library)

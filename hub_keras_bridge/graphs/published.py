@@ -46,7 +46,9 @@ def with_files(meta_graph: MetaGraph, paths: Mapping[str, str]) -> MetaGraph:
     for tensor, path in paths.items():
         node = nodes.get(node_name(tensor))
         if node is not None and node.op == "Const":
-            node.attr["value"].tensor.string_val[:] = [path.encode()]
+            value = node.attr["value"].tensor
+            value.tensor_content = b""  # would be taken before the other
+            value.string_val[:] = [path.encode()]
     if paths:
         result.collection_def[_KEYS.ASSET_FILEPATHS].node_list.value[:] = paths
     return result

@@ -307,7 +307,8 @@ def restore(
             advice="leave the tags out; it has one graph only, for inference and training",
         )
     for asset in meta_graph.asset_file_def:
-        own_file(path, safe_asset_name(asset.filename, subject), subject)
+        name = safe_asset_name(asset.filename, subject)
+        own_file(path, name, subject, of="TF2 SavedModel")
     with refusing(subject, *_DAMAGED):
         if trust.everything:
             return RestoredModel(path, signature, subject, options)

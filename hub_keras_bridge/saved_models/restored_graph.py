@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2, op_def_pb2
-from tensorflow.core.protobuf import meta_graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2
 
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.graphs import graph, library
@@ -26,8 +26,9 @@ def what_may_run(meta_graph: meta_graph_pb2.MetaGraphDef) -> meta_graph_pb2.Meta
     """
     library_of_all = meta_graph.graph_def.library
     functions = {function.signature.name for function in library_of_all.function}
-    names = meta_graph.object_graph_def.concrete_functions
-    called = [node_def_pb2.NodeDef(op=name) for name in names if name in functions]
+    objects = meta_graph.object_graph_def
+    names = {*objects.concrete_functions, *_named_by_objects(objects)}
+    called = [node_def_pb2.NodeDef(op=name) for name in sorted(names) if name in functions]
     result = meta_graph_pb2.MetaGraphDef()
     result.CopyFrom(meta_graph)
     result.graph_def.library.CopyFrom(library.reachable(library_of_all, called))
@@ -57,6 +58,8 @@ def plan_of_calls(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> 
         arguments = functions[name].signature.input_arg if name in functions else ()
         given = len(arguments) - len(bound)
         calls.node.add(name=name, op=name, input=[*[_OTHER] * given, *bound])
+    for name in sorted(_named_by_objects(objects) - objects.concrete_functions.keys()):
+        calls.node.add(name=name, op=name)
     for name in _makers(meta_graph):
         # A table of the model's own, found by the name that it is made under.
         kept = [node for node in functions[name].node_def if reach_of(node) is not Reach.NAMED]
@@ -104,6 +107,13 @@ def _needed(function: function_pb2.FunctionDef) -> list[node_def_pb2.NodeDef]:
     targets = [*function.ret.values(), *function.control_ret.values()]
     given = [graph.tensor_name(argument.name) for argument in function.signature.input_arg]
     return [nodes[name] for name in sorted(graph.upstream(nodes, targets, given))]
+
+
+def _named_by_objects(objects: saved_object_graph_pb2.SavedObjectGraph) -> set[str]:
+    """The functions that objects have, listed among those that are called or not."""
+    found = {node.bare_concrete_function.concrete_function_name for node in objects.nodes}
+    found.update(name for node in objects.nodes for name in node.function.concrete_functions)
+    return found - {""}  # what is no such object has this one
 
 
 def _makers(meta_graph: meta_graph_pb2.MetaGraphDef) -> set[str]:
