@@ -49,6 +49,7 @@ class Plan:
             nothing reads and nobody fetches.
         variables: node of a variable -> placeholder for its handle.
         resources: node of a table -> placeholder for its handle.
+        made_here: whether this program made the module's graphs.
         makers: the nodes of these tables, which make them.
         state: nodes of the graph that stand for state of the module's own, where
             that is not given.
@@ -72,6 +73,7 @@ class Plan:
     updates: tuple[str, ...]
     differentiable: bool
     subject: Subject
+    made_here: bool = False
     makers: tuple[node_def_pb2.NodeDef, ...] = ()
     state: frozenset[str] = frozenset()
     question: Hashable = None
@@ -186,6 +188,7 @@ def _plan(
         inputs={tensor: found[tensor] for tensor in given if tensor in found},
         variables={node: p for node, p in by_node.items() if node not in variant.resources},
         resources={node: by_node[node] for node in tables},
+        made_here=variant.made_here,
         makers=tuple(variant.nodes[node] for node in tables),
         state=state,
         assets=assets,

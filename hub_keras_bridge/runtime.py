@@ -21,6 +21,7 @@ from tensorflow.core.framework import node_def_pb2
 from hub_keras_bridge import audit, compat, replicas
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.forking import need_threads
+from hub_keras_bridge.graphs import library
 from hub_keras_bridge.plan import (
     Plan,
     losses_fed_by,
@@ -380,16 +381,17 @@ def import_graph(
     """
     audit.require_safe([chosen], chosen.subject, trust)
     with refusing(chosen.subject):
-        return _import_graph(chosen, input_map, scope)
+        return _import_graph(chosen, input_map, trust, scope)
 
 
 def _import_graph(
-    chosen: Plan, input_map: Mapping[str, tf.Tensor], scope: str
+    chosen: Plan, input_map: Mapping[str, tf.Tensor], trust: Trust, scope: str
 ) -> tuple[list[tf.Tensor], list[tf.Operation]]:
     current = tf.compat.v1.get_default_graph()
     if chosen.graph_def.node:
+        is_trusted = trust.everything or chosen.made_here
         tf.graph_util.import_graph_def(
-            chosen.graph_def,
+            chosen.graph_def if is_trusted else library.with_own_gradients(chosen.graph_def),
             name=scope,
             input_map=dict(input_map),
             producer_op_list=chosen.producer_ops,

@@ -67,7 +67,10 @@ class ModuleSpec:
     def __init__(self, files: ModuleFiles) -> None:
         self.files = files
         self.subject = Subject(files.name)
-        variants = [Variant(m, files.name) for m in files.saved_model.meta_graphs]
+        variants = [
+            Variant(meta_graph, files.name, made_here=files.made_here)
+            for meta_graph in files.saved_model.meta_graphs
+        ]
         self._variants = {variant.tags: variant for variant in variants}
         if len(self._variants) != len(variants):
             raise FormatError(

@@ -20,7 +20,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from hub_keras_bridge import compat, format
 from hub_keras_bridge.checkpoints import partitions
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
-from hub_keras_bridge.graphs import graph, published
+from hub_keras_bridge.graphs import graph, library, published
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.legacy import modernize
 from hub_keras_bridge.graphs.prune import Walk, walk
@@ -144,9 +144,13 @@ class Variant:
     Args:
         meta_graph: as published; not to be changed afterwards.
         module: the module as messages call it.
+        made_here: whether this program made it.
     """
 
-    def __init__(self, meta_graph: meta_graph_pb2.MetaGraphDef, module: str) -> None:
+    def __init__(
+        self, meta_graph: meta_graph_pb2.MetaGraphDef, module: str, *, made_here: bool = False
+    ) -> None:
+        self.made_here = made_here
         self.tags = frozenset(meta_graph.meta_info_def.tags)
         self.subject = Subject(module, self.tags)
         self.published = meta_graph
@@ -178,6 +182,9 @@ class Variant:
         if without is not None:
             with refusing(self.subject, *_GRAPH):
                 meta_graph = published.without(meta_graph, without)
+                if not self.made_here:
+                    own = library.with_own_gradients(meta_graph.graph_def)
+                    meta_graph.graph_def.CopyFrom(own)
         need_registered(meta_graph.graph_def, self.subject)
         with refusing(self.subject):
             check_calls(meta_graph.graph_def)

@@ -9,6 +9,8 @@ from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, n
 
 # tensorflow/python/framework/ops.py: what Graph.gradient_override_map writes.
 _GRADIENT = "_gradient_op_type"
+# tensorflow/python/ops/custom_gradient.py: generate_name, then a number of the process.
+_NUMBERED = "CustomGradient-"
 
 
 def calls(nodes: Iterable[node_def_pb2.NodeDef], known: Collection[str]) -> Iterator[str]:
@@ -147,6 +149,40 @@ def called_as_ops(graph_def: graph_pb2.GraphDef) -> set[str]:
     functions = {function.signature.name for function in graph_def.library.function}
     nodes = [node for node in graph_def.node if node.op in functions]
     return {f.signature.name for f in reachable(graph_def.library, nodes).function}
+
+
+def with_own_gradients(
+    graph_def: graph_pb2.GraphDef, own: Collection[str] = ()
+) -> graph_pb2.GraphDef:
+    """The same graph, whose nodes find no gradient of ``tf.custom_gradient`` but its own.
+
+    The names of these are numbers, which mean one function in the program that
+    published the graph, and another one here. A gradient that is not to be found
+    is an error when it is asked for.
+
+    Args:
+        graph_def: a graph with its functions.
+        own: names that stay.
+    """
+    if not any(_is_of_others(node, own) for node in _all_nodes(graph_def)):
+        return graph_def
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in _all_nodes(result):
+        if _is_of_others(node, own):
+            node.attr[_GRADIENT].s += b" of the program that published it"
+    return result
+
+
+def _is_of_others(node: node_def_pb2.NodeDef, own: Collection[str]) -> bool:
+    gradient = named_gradient(node)
+    return gradient.startswith(_NUMBERED) and gradient not in own
+
+
+def _all_nodes(graph_def: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
+    yield from graph_def.node
+    for function in graph_def.library.function:
+        yield from function.node_def
 
 
 def rename_functions(

@@ -29,9 +29,12 @@ def what_may_run(meta_graph: meta_graph_pb2.MetaGraphDef) -> meta_graph_pb2.Meta
     objects = meta_graph.object_graph_def
     names = {*objects.concrete_functions, *_named_by_objects(objects)}
     called = [node_def_pb2.NodeDef(op=name) for name in sorted(names) if name in functions]
+    loaded = graph_pb2.GraphDef()
+    loaded.library.CopyFrom(library.reachable(library_of_all, called))
+    own = {gradient.registered_op_type for gradient in loaded.library.registered_gradients}
     result = meta_graph_pb2.MetaGraphDef()
     result.CopyFrom(meta_graph)
-    result.graph_def.library.CopyFrom(library.reachable(library_of_all, called))
+    result.graph_def.library.CopyFrom(library.with_own_gradients(loaded, own).library)
     return result
 
 
