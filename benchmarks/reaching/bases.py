@@ -40,7 +40,7 @@ def _lines_of(vocabulary: str) -> tf.lookup.TextFileInitializer:
 
 
 def _looked_up(folder: Path) -> None:
-    """A module with a table filled from a file, and losses and updates."""
+    """A module with a table filled from a file, a file that is read, losses and updates."""
     vocabulary = str(_files(folder))
 
     def module_fn(training: bool) -> None:
@@ -52,7 +52,10 @@ def _looked_up(folder: Path) -> None:
         v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, tf.reduce_sum(weight**2))
         if training:
             v1.add_to_collection(v1.GraphKeys.UPDATE_OPS, v1.assign_add(moved, [1.0, 1.0]))
-        hub.add_signature(inputs=words, outputs=rows + moved)
+        path = tf.constant(vocabulary)
+        v1.add_to_collection(v1.GraphKeys.ASSET_FILEPATHS, path)
+        outputs = {"default": rows + moved, "text": tf.strings.length(tf.io.read_file(path))}
+        hub.add_signature(inputs=words, outputs=outputs)
         hub.add_signature("other", inputs=words, outputs=tf.strings.length(words))
 
     spec = hub.create_module_spec(

@@ -13,6 +13,7 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge import compat
 from hub_keras_bridge.errors import FormatError
+from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.ops import facts
 
 T = TypeVar("T")
@@ -56,19 +57,33 @@ class Case:
         self.meta_graph = self.choose(self.saved_model.meta_graphs)
 
     @property
-    def graph(self) -> graph_pb2.GraphDef:
+    def graph_def(self) -> graph_pb2.GraphDef:
         """The variant's graph."""
         return self.meta_graph.graph_def
 
     @property
     def functions(self) -> dict[str, function_pb2.FunctionDef]:
         """The library, by name."""
-        return {f.signature.name: f for f in self.graph.library.function}
+        return {f.signature.name: f for f in self.graph_def.library.function}
 
     @property
     def is_tf2(self) -> bool:
         """Whether TensorFlow 2 wrote it, with objects around its functions."""
         return self.meta_graph.HasField("object_graph_def")
+
+    def collection(self, key: str) -> meta_graph_pb2.CollectionDef:
+        """One of the variant's collections, to be read: empty if it has none."""
+        collections = self.meta_graph.collection_def
+        return collections[key] if key in collections else meta_graph_pb2.CollectionDef()
+
+    @property
+    def assets(self) -> set[str]:
+        """Nodes that hold the paths of the variant's files."""
+        found = list(self.meta_graph.asset_file_def)
+        for packed in self.collection("saved_model_assets").any_list.value:
+            found.append(meta_graph_pb2.AssetFileDef())
+            packed.Unpack(found[-1])
+        return {graph.node_name(each.tensor_info.name) for each in found}
 
     def choose(self, options: Sequence[T] | Iterable[T]) -> T:
         """One of them."""
@@ -87,10 +102,10 @@ class Case:
 
     def node(self) -> node_def_pb2.NodeDef:
         """A node of the graph; in TF2 more often of a function, where the program is."""
-        bodies = [f.node_def for f in self.graph.library.function if f.node_def]
+        bodies = [f.node_def for f in self.graph_def.library.function if f.node_def]
         if bodies and self.maybe(0.8 if self.is_tf2 else 0.15):
             return self.choose(self.choose(bodies))
-        return self.choose(self.graph.node)
+        return self.choose(self.graph_def.node)
 
 
 class Part(NamedTuple):

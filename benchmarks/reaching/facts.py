@@ -9,7 +9,7 @@ from google.protobuf import any_pb2
 from tensorflow.core.framework import node_def_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from benchmarks.reaching.case import Case, NotApplicable, node
+from benchmarks.reaching.case import Case, NotApplicable, node, output_dtypes
 from benchmarks.reaching.places import add
 from benchmarks.reaching.wraps import function, reference, wrapped
 from hub_keras_bridge.graphs import graph
@@ -21,7 +21,7 @@ from hub_keras_bridge.ops.reach import Reach, reviewed_ops
 def function_named_as_an_op(case: Case) -> str:
     """A function of the library has the name of an op that the graph uses."""
     part = wrapped(case)
-    op = case.choose({each.op for each in case.graph.node} | {"ReadVariableOp", "Identity"})
+    op = case.choose({each.op for each in case.graph_def.node} | {"ReadVariableOp", "Identity"})
     made = function(case, part)
     made.signature.name = op
     return f"{part.told} in a function named {op}"
@@ -30,24 +30,24 @@ def function_named_as_an_op(case: Case) -> str:
 def function_named_as_another(case: Case) -> str:
     """Two functions of one name: which one counts?"""
     part = wrapped(case)
-    name = case.choose(case.graph.library.function).signature.name
+    name = case.choose(case.graph_def.library.function).signature.name
     made = function(case, part)
     original = case.functions[name].signature
     made.signature.CopyFrom(original)
     for argument in original.output_arg:
-        made.ret[argument.name] = made.ret["y"]
+        made.ret[argument.name] = made.ret["y0"]
     if case.maybe():  # before the other one
-        functions = list(case.graph.library.function)
-        del case.graph.library.function[:]
-        case.graph.library.function.extend([functions[-1], *functions[:-1]])
+        functions = list(case.graph_def.library.function)
+        del case.graph_def.library.function[:]
+        case.graph_def.library.function.extend([functions[-1], *functions[:-1]])
     return f"{part.told} in a second {name}"
 
 
 def node_named_as_another(case: Case) -> str:
     part = wrapped(case)
     add(case, part)
-    other = case.choose(case.graph.node).name
-    for each in case.graph.node:
+    other = case.choose(case.graph_def.node).name
+    for each in case.graph_def.node:
         if each.name == part.runs:
             each.name = other
     return f"{part.told} in a second node {other}"
@@ -57,7 +57,7 @@ def swapped_functions(case: Case) -> str:
     """A function with a payload takes the name of another, and that one its."""
     part = wrapped(case)
     made = function(case, part)
-    other = case.choose([f for f in case.graph.library.function if f is not made])
+    other = case.choose([f for f in case.graph_def.library.function if f is not made])
     made.signature.name, other.signature.name = other.signature.name, made.signature.name
     return f"{part.told} in what was {made.signature.name}"
 
@@ -74,8 +74,8 @@ def function_named_as_its_caller(case: Case) -> str:
             call = node(call.name, call.op, Tin=[], Tout=[tf.float32], f=reference(name))
         each.node_def.append(call)
     call = node(case.name("call"), one.signature.name)
-    case.graph.node.append(call)
-    target = case.choose(case.graph.node)
+    case.graph_def.node.append(call)
+    target = case.choose(case.graph_def.node)
     if target is not call:
         target.input.append(f"^{call.name}")
     return f"{part.told} in functions that call each other, before {target.name}"
@@ -83,7 +83,7 @@ def function_named_as_its_caller(case: Case) -> str:
 
 def cycle(case: Case) -> str:
     """A control edge that closes a ring."""
-    nodes = {each.name: each for each in case.graph.node}
+    nodes = {each.name: each for each in case.graph_def.node}
     first = case.choose([each for each in nodes.values() if each.input])
     above = graph.node_name(case.choose(first.input).lstrip("^"))
     if above not in nodes:
@@ -94,7 +94,7 @@ def cycle(case: Case) -> str:
 
 def control_edge(case: Case) -> str:
     """From any node to any other."""
-    one, other = case.choose(case.graph.node), case.choose(case.graph.node)
+    one, other = case.choose(case.graph_def.node), case.choose(case.graph_def.node)
     other.input.append(f"^{one.name}")
     return f"{other.name} ({other.op}) waits for {one.name} ({one.op})"
 
@@ -148,7 +148,7 @@ def _path(case: Case) -> str:
 def asset_name(case: Case) -> str:
     """Another file for an asset."""
     path = _path(case)
-    packed = case.meta_graph.collection_def["saved_model_assets"].any_list.value
+    packed = case.collection("saved_model_assets").any_list.value
     count = len(packed) + len(case.meta_graph.asset_file_def)
     if not count:
         raise NotApplicable
@@ -168,10 +168,10 @@ def new_asset(case: Case) -> str:
     path = _path(case)
     strings = [
         each
-        for each in case.graph.node
+        for each in case.graph_def.node
         if each.op == "Const" and each.attr["dtype"].type == types_pb2.DT_STRING
     ]
-    target = case.choose(strings if strings and case.maybe(0.7) else case.graph.node)
+    target = case.choose(strings if strings and case.maybe(0.7) else case.graph_def.node)
     asset = meta_graph_pb2.AssetFileDef(filename=path)
     asset.tensor_info.name = f"{target.name}:0"
     packed = any_pb2.Any()
@@ -185,7 +185,7 @@ def asset_value(case: Case) -> str:
     """The path that an asset's constant has in the graph."""
     strings = [
         each
-        for each in case.graph.node
+        for each in case.graph_def.node
         if each.op == "Const" and each.attr["dtype"].type == types_pb2.DT_STRING
     ]
     target = case.choose(strings)
@@ -198,15 +198,13 @@ def asset_value(case: Case) -> str:
 def vocabulary_elsewhere(case: Case) -> str:
     """A table is filled from a file that is no asset."""
     ops = ("InitializeTableFromTextFileV2", "InitializeTableFromTextFile", "ReadFile")
-    bodies = [case.graph.node, *(f.node_def for f in case.graph.library.function)]
+    bodies = [case.graph_def.node, *(f.node_def for f in case.graph_def.library.function)]
     found = [(body, each) for body in bodies for each in body if each.op in ops]
     body, target = case.choose(found)
     path = node_def_pb2.NodeDef(name=case.name("path"), op="Const")
     path.attr["dtype"].type = types_pb2.DT_STRING
-    path.attr["value"].tensor.CopyFrom(
-        tf.make_tensor_proto(tf.compat.as_bytes(_path(case).replace("../", "", 0)))
-    )
-    source = path.name if body is case.graph.node else f"{path.name}:output:0"
+    path.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(tf.compat.as_bytes(_path(case))))
+    source = path.name if body is case.graph_def.node else f"{path.name}:output:0"
     target.input[0 if target.op == "ReadFile" else 1] = source
     body.append(path)
     return f"{target.name} ({target.op}) reads elsewhere"
@@ -216,14 +214,14 @@ def vocabulary_elsewhere(case: Case) -> str:
 
 
 def variable_dtype(case: Case) -> str:
-    target = case.choose([n for n in case.graph.node if n.op in ("VarHandleOp", "VariableV2")])
+    target = case.choose([n for n in case.graph_def.node if n.op in ("VarHandleOp", "VariableV2")])
     dtype = case.choose(types_pb2.DataType.values())
     target.attr["dtype"].type = dtype
     return f"{target.name} of dtype {types_pb2.DataType.Name(dtype)}"
 
 
 def variable_shape(case: Case) -> str:
-    target = case.choose([n for n in case.graph.node if n.op in ("VarHandleOp", "VariableV2")])
+    target = case.choose([n for n in case.graph_def.node if n.op in ("VarHandleOp", "VariableV2")])
     shape = target.attr["shape"].shape
     if shape.dim and case.maybe():
         case.choose(shape.dim).size = case.choose([-1, 0, 3, 2**31, 2**62])
@@ -235,9 +233,9 @@ def variable_shape(case: Case) -> str:
 
 def variable_place(case: Case) -> str:
     """Another's name or container."""
-    target = case.choose([n for n in case.graph.node if n.op in ("VarHandleOp", "VariableV2")])
+    target = case.choose([n for n in case.graph_def.node if n.op in ("VarHandleOp", "VariableV2")])
     key = case.choose(["shared_name", "container", "_class", "allowed_devices", "debug_name"])
-    others = [n.name for n in case.graph.node if n.op == target.op]
+    others = [n.name for n in case.graph_def.node if n.op == target.op]
     if key in ("_class", "allowed_devices"):
         target.attr[key].list.s.append(b"loc:@" + case.choose(others).encode())
     else:
@@ -268,9 +266,9 @@ def signature_of_other_tensors(case: Case) -> str:
     signature = case.choose(case.meta_graph.signature_def.values())
     infos = [*signature.inputs.values(), *signature.outputs.values()]
     info = case.choose(infos)
-    target = case.choose(case.graph.node)
+    target = case.choose(case.graph_def.node)
     info.name = f"{target.name}:0"
-    dtypes = output_dtypes_of(target, case)
+    dtypes = output_dtypes(target, case)
     if dtypes and case.maybe(0.7):
         info.dtype = dtypes[0]
         info.tensor_shape.unknown_rank = True
@@ -278,15 +276,9 @@ def signature_of_other_tensors(case: Case) -> str:
     return f"a signature uses {target.name} ({target.op})"
 
 
-def output_dtypes_of(target: node_def_pb2.NodeDef, case: Case) -> list[int]:
-    from benchmarks.reaching.case import output_dtypes
-
-    return output_dtypes(target, case)
-
-
 def handle_from_bytes(case: Case) -> str:
     """A resource or variant handle made of a constant's bytes."""
-    target = case.choose([each for each in case.graph.node if each.input])
+    target = case.choose([each for each in case.graph_def.node if each.input])
     made = node(case.name("handle"), case.choose(["Const", "HostConst"]))
     made.attr["dtype"].type = case.choose([types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT])
     tensor = made.attr["value"].tensor
@@ -297,7 +289,7 @@ def handle_from_bytes(case: Case) -> str:
         tensor.variant_val.add(
             type_name=case.choose(["tensorflow::TensorList", "x"]), metadata=b"\xff"
         )
-    case.graph.node.append(made)
+    case.graph_def.node.append(made)
     if case.maybe():
         target.input[0] = made.name
     else:

@@ -84,7 +84,7 @@ def _poisoned(case: Case, name: str) -> str:
     copy.node_def.extend(in_function(part.nodes, case.functions))
     copy.control_ret["poison"] = part.runs
     copy.signature.control_output.append("poison")
-    case.graph.library.function.append(copy)
+    case.graph_def.library.function.append(copy)
     concrete = _objects(case).concrete_functions
     if name in concrete:
         concrete[copy.signature.name].CopyFrom(concrete[name])
@@ -247,12 +247,12 @@ def kind(case: Case) -> str:
         case 1:
             owner.resource.device = case.choose(["", "/gpu:9", "nonsense"])
         case 2:
-            owner.constant.operation = case.choose(case.graph.node).name
+            owner.constant.operation = case.choose(case.graph_def.node).name
         case 3:
             owner.variable.dtype = case.choose(types_pb2.DataType.values())
             owner.variable.shape.unknown_rank = case.maybe()
         case 4:
-            owner.captured_tensor.name = f"{case.choose(case.graph.node).name}:0"
+            owner.captured_tensor.name = f"{case.choose(case.graph_def.node).name}:0"
             owner.captured_tensor.concrete_function = case.choose(case.functions or [""])
         case _:
             owner.bare_concrete_function.concrete_function_name = case.choose(
@@ -304,7 +304,7 @@ def missing_function(case: Case) -> str:
     """A function that objects have is none of the library's."""
     objects = _objects(case)
     name = case.choose(sorted(objects.concrete_functions))
-    library = case.graph.library
+    library = case.graph_def.library
     kept = [f for f in library.function if f.signature.name != name]
     del library.function[:]
     library.function.extend(kept)

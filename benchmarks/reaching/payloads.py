@@ -186,7 +186,7 @@ def _made(case: Case, op: str, attributes: dict[str, str]) -> Part:
     for name, value in attributes.items():
         runs.attr[name].s = value.encode()
     if NOTHING.signature.name not in case.functions:
-        case.graph.library.function.append(NOTHING)
+        case.graph_def.library.function.append(NOTHING)
     return Part(tuple(nodes), runs.name, op)
 
 
@@ -223,7 +223,7 @@ def _nodes(
 ) -> Iterator[node_def_pb2.NodeDef]:
     definition = compat.op_def(op)
     path = f"{outside.folder}/secret" if outside else "/nowhere/secret"
-    made = node_def_pb2.NodeDef(name=name(op.lower()), op=op)
+    made = node_def_pb2.NodeDef(name=name(op.strip("_").lower()), op=op)
     for attribute in definition.attr:
         if not attribute.HasField("default_value"):
             made.attr[attribute.name].CopyFrom(_attribute(attribute, path))

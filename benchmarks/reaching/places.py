@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2, variable_pb2
-from tensorflow.core.protobuf import meta_graph_pb2, saver_pb2
+from tensorflow.core.protobuf import saver_pb2
 
 from benchmarks.reaching.case import (
     Case,
@@ -25,7 +25,7 @@ _FLOAT = types_pb2.DT_FLOAT
 
 def add(case: Case, part: Part) -> str:
     """Adds a part to the graph; the name of its node that matters."""
-    case.graph.node.extend(part.nodes)
+    case.graph_def.node.extend(part.nodes)
     return part.runs
 
 
@@ -45,7 +45,7 @@ def function_never_called(case: Case) -> str:
 def control_input(case: Case) -> str:
     """Before any node of the graph."""
     part = wrapped(case)
-    target = case.choose(case.graph.node)
+    target = case.choose(case.graph_def.node)
     target.input.append(f"^{add(case, part)}")
     return f"{part.told} before {target.name} ({target.op})"
 
@@ -53,8 +53,8 @@ def control_input(case: Case) -> str:
 def control_input_within_function(case: Case) -> str:
     """Before any node of a function."""
     part = wrapped(case)
-    body = case.choose([f for f in case.graph.library.function if f.node_def])
-    target = case.choose([each for each in body.node_def])
+    body = case.choose([f for f in case.graph_def.library.function if f.node_def])
+    target = case.choose(list(body.node_def))
     body.node_def.extend(in_function(part.nodes, case.functions))
     target.input.append(f"^{part.runs}")
     return f"{part.told} before {target.name} in {body.signature.name}"
@@ -63,7 +63,7 @@ def control_input_within_function(case: Case) -> str:
 def effect_of_function(case: Case) -> str:
     """As a control output of a function."""
     part = wrapped(case)
-    body = case.choose(case.graph.library.function)
+    body = case.choose(case.graph_def.library.function)
     body.node_def.extend(in_function(part.nodes, case.functions))
     name = case.name("effect")
     body.control_ret[name] = part.runs
@@ -73,14 +73,7 @@ def effect_of_function(case: Case) -> str:
 
 def asset(case: Case) -> str:
     """Before the constant with an asset's path."""
-    names = {each.tensor_info.name for each in case.meta_graph.asset_file_def}
-    names |= {
-        asset.tensor_info.name
-        for packed in case.meta_graph.collection_def["saved_model_assets"].any_list.value
-        if packed.Unpack(asset := meta_graph_pb2.AssetFileDef())
-    }
-    names = {graph.node_name(name) for name in names}
-    target = case.choose([each for each in case.graph.node if each.name in names])
+    target = case.choose([each for each in case.graph_def.node if each.name in case.assets])
     part = wrapped(case)
     target.input.append(f"^{add(case, part)}")
     return f"{part.told} before the asset {target.name}"
@@ -89,9 +82,10 @@ def asset(case: Case) -> str:
 def asset_and_hidden_table(case: Case) -> str:
     """A table that no signature reads stands before an asset's path, or any constant."""
     part, told, table = _hidden_table(case)
-    constants = [each for each in case.graph.node if each.op == "Const"]
-    paths = [each for each in constants if each.attr["dtype"].type == types_pb2.DT_STRING]
-    target = case.choose(paths if paths and case.maybe(0.7) else constants)
+    assets = case.assets
+    constants = [each for each in case.graph_def.node if each.op == "Const"]
+    paths = [each for each in constants if each.name in assets]
+    target = case.choose(constants if case.maybe(0.2) else paths)
     add(case, part)
     target.input.append(f"^{table}")
     return f"{told}; the table before {target.name}"
@@ -100,9 +94,7 @@ def asset_and_hidden_table(case: Case) -> str:
 def table(case: Case) -> str:
     """A table that some node waits for."""
     part, told, name = _hidden_table(case)
-    target = case.node() if not case.is_tf2 else case.choose(case.graph.node)
-    if target not in list(case.graph.node):
-        raise NotApplicable
+    target = case.choose(case.graph_def.node)
     add(case, part)
     target.input.append(f"^{name}")
     return f"{told}; the table before {target.name}"
@@ -121,7 +113,7 @@ def table_by_lookup(case: Case) -> str:
         Tout=tf.int64,
     )
     add(case, part)
-    case.graph.node.extend([words, default, find])
+    case.graph_def.node.extend([words, default, find])
     return f"{told}; {_before_output(case, find.name)}"
 
 
@@ -157,14 +149,14 @@ def _before_output(case: Case, runs: str) -> str:
     signature = case.choose(case.meta_graph.signature_def.values())
     info = case.choose(signature.outputs.values())
     name = graph.node_name(info.name)
-    target = case.choose([each for each in case.graph.node if each.name == name])
+    target = case.choose([each for each in case.graph_def.node if each.name == name])
     dtypes = output_dtypes(target, case)
     if not dtypes:
         raise NotApplicable
     index = int(info.name.rpartition(":")[2] or 0)
     after = node(case.name("after"), "Identity", [info.name, f"^{runs}"])
     after.attr["T"].type = dtypes[min(index, len(dtypes) - 1)]
-    case.graph.node.append(after)
+    case.graph_def.node.append(after)
     info.name = f"{after.name}:0"
     return f"before an output {name}"
 
@@ -172,9 +164,9 @@ def _before_output(case: Case, runs: str) -> str:
 def between(case: Case) -> str:
     """On the way from one node to another."""
     part = wrapped(case)
-    by_name = {each.name: each for each in case.graph.node}
+    by_name = {each.name: each for each in case.graph_def.node}
     target = case.choose(
-        [e for e in case.graph.node if any(graph.node_name(i) in by_name for i in e.input)]
+        [e for e in case.graph_def.node if any(graph.node_name(i) in by_name for i in e.input)]
     )
     position = case.choose(
         [i for i, s in enumerate(target.input) if s[:1] != "^" and graph.node_name(s) in by_name]
@@ -185,7 +177,7 @@ def between(case: Case) -> str:
         raise NotApplicable
     after = node(case.name("after"), "Identity", [target.input[position], f"^{add(case, part)}"])
     after.attr["T"].type = dtypes[int(index or 0)]
-    case.graph.node.append(after)
+    case.graph_def.node.append(after)
     target.input[position] = after.name
     return f"{part.told} between {name} and {target.name}"
 
@@ -223,8 +215,7 @@ def collection(case: Case) -> str:
 
 
 def _collect(case: Case, key: str, value: str) -> None:
-    for signatures_variant in [case.meta_graph]:
-        signatures_variant.collection_def[key].node_list.value.append(value)
+    case.meta_graph.collection_def[key].node_list.value.append(value)
 
 
 def loss(case: Case) -> str:
@@ -232,7 +223,7 @@ def loss(case: Case) -> str:
     part = wrapped(case)
     made = const(case.name("loss"), 1.0, tf.float32)
     made.input.append(f"^{add(case, part)}")
-    case.graph.node.append(made)
+    case.graph_def.node.append(made)
     _collect(case, "regularization_losses", f"{made.name}:0")
     return f"{part.told} before a regularization loss"
 
@@ -283,20 +274,16 @@ def initializer(case: Case) -> str:
         "ReadVariableOp",
         "VarIsInitializedOp",
     )
-    target = case.choose([each for each in case.graph.node if each.op in ops])
+    target = case.choose([each for each in case.graph_def.node if each.op in ops])
     target.input.append(f"^{add(case, part)}")
     return f"{part.told} before {target.name} ({target.op})"
 
 
 def variable_definition(case: Case) -> str:
     """As the initializer, snapshot or initial value of a VariableDef."""
-    values = case.choose(
-        [
-            case.meta_graph.collection_def[key].bytes_list.value
-            for key in ("variables", "trainable_variables")
-            if case.meta_graph.collection_def[key].bytes_list.value
-        ]
-    )
+    keys = ("variables", "trainable_variables")
+    key = case.choose([key for key in keys if case.collection(key).bytes_list.value])
+    values = case.meta_graph.collection_def[key].bytes_list.value
     position = case.drawn.randrange(len(values))
     definition = variable_pb2.VariableDef.FromString(values[position])
     part = wrapped(case)
@@ -335,15 +322,17 @@ def attribute_of_any_node(case: Case) -> str:
 
 
 def registered_gradient(case: Case) -> str:
-    """A registered gradient of any node, of whatever is called at the path to an output."""
+    """A registered gradient of a node that floats go through."""
+    body = case.choose(
+        [case.graph_def.node, *(f.node_def for f in case.graph_def.library.function)]
+    )
+    target = case.choose([n for n in body if n.input and output_dtypes(n, case) == [_FLOAT]])
     part = wrapped(case)
-    target = case.node()
-    outputs = output_dtypes(target, case) or [_FLOAT]
-    inputs = [_FLOAT] * max(1, sum(1 for i in target.input if i[:1] != "^"))
-    made = function(case, part, [*outputs, *inputs[:1]])
-    name = case.name("CustomGradient") if case.maybe() else target.op
+    count = sum(not name.startswith("^") for name in target.input)
+    made = function(case, part, [_FLOAT], count=count)
+    name = case.name("CustomGradient") if case.maybe(0.8) else target.op
     target.attr["_gradient_op_type"].s = name.encode()
-    case.graph.library.registered_gradients.add(
+    case.graph_def.library.registered_gradients.add(
         gradient_func=made.signature.name, registered_op_type=name
     )
     return f"{part.told} as gradient {name} of {target.name} ({target.op})"
@@ -351,8 +340,8 @@ def registered_gradient(case: Case) -> str:
 
 def existing_gradient(case: Case) -> str:
     """In the function of a gradient that the module has registered."""
-    names = [each.gradient_func for each in case.graph.library.registered_gradients]
-    names += [each.gradient_func for each in case.graph.library.gradient]
+    names = [each.gradient_func for each in case.graph_def.library.registered_gradients]
+    names += [each.gradient_func for each in case.graph_def.library.gradient]
     body = case.functions[case.choose([name for name in names if name in case.functions])]
     part = wrapped(case)
     body.node_def.extend(in_function(part.nodes, case.functions))
@@ -368,10 +357,12 @@ def existing_gradient(case: Case) -> str:
 def gradient_of_library_function(case: Case) -> str:
     """A gradient for a function that the module has."""
     part = wrapped(case)
-    target = case.choose(case.graph.library.function)
+    target = case.choose(case.graph_def.library.function)
     signature = target.signature
     made = function(case, part, [a.type for a in (*signature.input_arg, *signature.output_arg)])
-    case.graph.library.gradient.add(function_name=signature.name, gradient_func=made.signature.name)
+    case.graph_def.library.gradient.add(
+        function_name=signature.name, gradient_func=made.signature.name
+    )
     return f"{part.told} as gradient of {signature.name}"
 
 
@@ -379,8 +370,8 @@ def shape_between(case: Case) -> str:
     """A shape read from a file for an edge of a function or the graph."""
     from benchmarks.reaching.payloads import read_number
 
-    bodies = [(f, f.node_def) for f in case.graph.library.function if f.node_def]
-    body, nodes = case.choose(bodies) if bodies and case.maybe(0.7) else (None, case.graph.node)
+    bodies = [(f, f.node_def) for f in case.graph_def.library.function if f.node_def]
+    body, nodes = case.choose(bodies) if bodies and case.maybe(0.7) else (None, case.graph_def.node)
     read = read_number(case)
     axis = const(case.name("axis"), 0, tf.int32)
     shape = node(

@@ -57,8 +57,6 @@ class Routes:
         module = self._loaded()
         if isinstance(module, RestoredModel):
             self._layer("layer", {}, lambda: tf.nest.map_structure(value, module.input_specs))
-        elif spec is None:
-            self._layer("layer", {}, _not_tried)
         self._in_graph()
         return self._steps
 
@@ -100,16 +98,21 @@ class Routes:
             )
 
     def _layer(self, name: str, chosen: dict[str, Any], inputs: Callable[[], Any]) -> None:
-        layer = self._step(name, lambda: _built(self._folder, chosen))
-        if layer is None:
-            return
-        self._step(f"jit of {name}", lambda: layer.supports_jit)
-        given = self._step(f"inputs of {name}", inputs)
+        layer = self._step(name, lambda: hub.ModuleLayer(self._folder, trainable=True, **chosen))
+        given = self._step(f"inputs of {name}", inputs) if layer is not None else None
         if given is None:
             return
-        self._step(f"symbols of {name}", lambda: _symbolic(layer, given))
-        self._step(f"call {name}", lambda: layer(given))
-        self._step(f"call to train {name}", lambda: _train(layer, given))
+        steps = [
+            (f"call {name}", lambda: layer(given)),
+            (f"symbols of {name}", lambda: _symbolic(layer, given)),
+            (f"call to train {name}", lambda: _train(layer, given)),
+            (f"jit of {name}", lambda: layer.supports_jit),
+            (f"build {name}", layer.build),
+        ]
+        # The first call of a layer that is not built does other things than a later one.
+        first = self._choice % len(steps)
+        for step in (*steps[first:], *steps[:first]):
+            self._step(*step)
 
     def _loaded(self) -> Any:
         module = self._step("load", lambda: hub.load(self._folder))
@@ -135,7 +138,7 @@ class Routes:
         operations = graph.get_operations()
         for position in range(2):
             wanted = operations[(self._choice * 7 + position) % len(operations)]
-            function = self._step(f"prune {wanted.name}", lambda: module.prune([], wanted))  # noqa: B023
+            function = self._step(f"prune {wanted.name}", lambda: _pruned(module, wanted))  # noqa: B023
             if function is not None:
                 self._step(f"call pruned {wanted.name}", function)
 
@@ -159,16 +162,6 @@ def _read(folder: str) -> hub.ModuleSpec:
     return spec
 
 
-def _built(folder: str, chosen: dict[str, Any]) -> Any:
-    layer = hub.ModuleLayer(folder, trainable=True, **chosen)
-    layer.build()
-    return layer
-
-
-def _not_tried() -> None:
-    raise _NotTried
-
-
 def _symbolic(layer: Any, given: Any) -> Any:
     flat = tf.nest.flatten(given)
     if not all(tf.is_tensor(each) and each.shape.rank for each in flat):
@@ -180,7 +173,10 @@ def _symbolic(layer: Any, given: Any) -> Any:
         )
     except ValueError as error:
         raise _NotTried from error  # Keras does not know the dtype.
-    return keras.Model(symbols, layer(symbols))
+    try:
+        return keras.Model(symbols, layer(symbols))
+    except hub.SignatureError as error:
+        raise _NotTried from error  # Keras needs to know the rank.
 
 
 def _train(layer: Any, given: Any) -> None:
@@ -213,6 +209,13 @@ def _loaded_call(module: Any) -> None:
     with tf.GradientTape() as tape:
         loss = _loss(module(given, training=True))
     tape.gradient(loss, list(module.trainable_variables))
+
+
+def _pruned(module: Any, wanted: tf.Operation) -> Any:
+    try:
+        return module.prune([], wanted)
+    except hub.SignatureError as error:
+        raise _NotTried from error  # It needs an input.
 
 
 def _session(module: Any, name: str) -> None:

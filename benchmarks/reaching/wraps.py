@@ -33,6 +33,7 @@ def function(
     inputs: Iterable[int] = (),
     output: tuple[int, node_def_pb2.NodeDef] | None = None,
     *,
+    count: int = 1,
     mark: str = "f",
 ) -> function_pb2.FunctionDef:
     """Adds a function to the library that runs a part and returns a constant.
@@ -42,6 +43,7 @@ def function(
         part: what runs, by a control input of the constant or as an effect.
         inputs: dtypes of its arguments, which it ignores.
         output: dtype and node of what is returned instead of a float.
+        count: how often that is returned.
         mark: begins its name.
     """
     dtype, result = output or (_FLOAT, const(case.name("result"), 1.0, tf.float32))
@@ -51,7 +53,9 @@ def function(
     made.signature.name = case.name(mark)
     for position, each in enumerate(inputs):
         made.signature.input_arg.add(name=f"x{position}", type=each)
-    made.signature.output_arg.add(name="y", type=dtype)
+    for position in range(count):
+        made.signature.output_arg.add(name=f"y{position}", type=dtype)
+        made.ret[f"y{position}"] = f"{copied.name}:output:0"
     if part.runs and case.maybe():
         copied.input.append(f"^{part.runs}")
     elif part.runs:
@@ -59,8 +63,7 @@ def function(
         made.signature.control_output.append("effect")
     made.signature.is_stateful = case.maybe(0.8)
     made.node_def.extend(in_function([*part.nodes, copied], case.functions))
-    made.ret["y"] = f"{copied.name}:output:0"
-    case.graph.library.function.append(made)
+    case.graph_def.library.function.append(made)
     return made
 
 
@@ -137,7 +140,7 @@ def loop(case: Case, part: Part) -> Part:
     if in_body:  # which counts from 0 to 1
         less = node("less", "Less", ["x0", "limit:output:0"], T=tf.int32)
         condition.node_def.extend([const("limit", 1, tf.int32), less])
-        condition.ret["y"] = "less:z:0"
+        condition.ret["y0"] = "less:z:0"
     start = const(case.name("start"), 0, tf.int32)
     call = node(
         case.name("loop"),
@@ -222,7 +225,7 @@ def library_gradient(case: Case, part: Part) -> Part:
     x = node("x", "Identity", ["x0"], T=tf.float32)
     harmless = function(case, Part((x,), "x", ""), [_FLOAT], mark="harmless")
     gradient = function(case, part, [_FLOAT, _FLOAT])
-    case.graph.library.gradient.add(
+    case.graph_def.library.gradient.add(
         function_name=harmless.signature.name, gradient_func=gradient.signature.name
     )
     given = const(case.name("given"), 1.0, tf.float32)
