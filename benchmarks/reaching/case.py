@@ -19,6 +19,9 @@ from hub_keras_bridge.ops import facts
 T = TypeVar("T")
 
 
+MARK = "mark_of"
+
+
 class NotApplicable(Exception):
     """A mutator finds nothing to change in this module."""
 
@@ -60,6 +63,11 @@ class Case:
     def graph_def(self) -> graph_pb2.GraphDef:
         """The variant's graph."""
         return self.meta_graph.graph_def
+
+    @property
+    def nodes(self) -> list[node_def_pb2.NodeDef]:
+        """The graph's nodes, but for marks: nothing else is to run these."""
+        return [each for each in self.graph_def.node if not each.name.startswith(MARK)]
 
     @property
     def functions(self) -> dict[str, function_pb2.FunctionDef]:
@@ -105,7 +113,7 @@ class Case:
         bodies = [f.node_def for f in self.graph_def.library.function if f.node_def]
         if bodies and self.maybe(0.8 if self.is_tf2 else 0.15):
             return self.choose(self.choose(bodies))
-        return self.choose(self.graph_def.node)
+        return self.choose(self.nodes)
 
 
 class Part(NamedTuple):

@@ -46,7 +46,7 @@ def function_named_as_another(case: Case) -> str:
 def node_named_as_another(case: Case) -> str:
     part = wrapped(case)
     add(case, part)
-    other = case.choose(case.graph_def.node).name
+    other = case.choose(case.nodes).name
     for each in case.graph_def.node:
         if each.name == part.runs:
             each.name = other
@@ -75,7 +75,7 @@ def function_named_as_its_caller(case: Case) -> str:
         each.node_def.append(call)
     call = node(case.name("call"), one.signature.name)
     case.graph_def.node.append(call)
-    target = case.choose(case.graph_def.node)
+    target = case.choose(case.nodes)
     if target is not call:
         target.input.append(f"^{call.name}")
     return f"{part.told} in functions that call each other, before {target.name}"
@@ -83,7 +83,7 @@ def function_named_as_its_caller(case: Case) -> str:
 
 def cycle(case: Case) -> str:
     """A control edge that closes a ring."""
-    nodes = {each.name: each for each in case.graph_def.node}
+    nodes = {each.name: each for each in case.nodes}
     first = case.choose([each for each in nodes.values() if each.input])
     above = graph.node_name(case.choose(first.input).lstrip("^"))
     if above not in nodes:
@@ -94,7 +94,7 @@ def cycle(case: Case) -> str:
 
 def control_edge(case: Case) -> str:
     """From any node to any other."""
-    one, other = case.choose(case.graph_def.node), case.choose(case.graph_def.node)
+    one, other = case.choose(case.nodes), case.choose(case.nodes)
     other.input.append(f"^{one.name}")
     return f"{other.name} ({other.op}) waits for {one.name} ({one.op})"
 
@@ -198,7 +198,7 @@ def asset_value(case: Case) -> str:
 def vocabulary_elsewhere(case: Case) -> str:
     """A table is filled from a file that is no asset."""
     ops = ("InitializeTableFromTextFileV2", "InitializeTableFromTextFile", "ReadFile")
-    bodies = [case.graph_def.node, *(f.node_def for f in case.graph_def.library.function)]
+    bodies = [case.nodes, *(f.node_def for f in case.graph_def.library.function)]
     found = [(body, each) for body in bodies for each in body if each.op in ops]
     body, target = case.choose(found)
     path = node_def_pb2.NodeDef(name=case.name("path"), op="Const")
@@ -214,14 +214,14 @@ def vocabulary_elsewhere(case: Case) -> str:
 
 
 def variable_dtype(case: Case) -> str:
-    target = case.choose([n for n in case.graph_def.node if n.op in ("VarHandleOp", "VariableV2")])
+    target = case.choose([n for n in case.nodes if n.op in ("VarHandleOp", "VariableV2")])
     dtype = case.choose(types_pb2.DataType.values())
     target.attr["dtype"].type = dtype
     return f"{target.name} of dtype {types_pb2.DataType.Name(dtype)}"
 
 
 def variable_shape(case: Case) -> str:
-    target = case.choose([n for n in case.graph_def.node if n.op in ("VarHandleOp", "VariableV2")])
+    target = case.choose([n for n in case.nodes if n.op in ("VarHandleOp", "VariableV2")])
     shape = target.attr["shape"].shape
     if shape.dim and case.maybe():
         case.choose(shape.dim).size = case.choose([-1, 0, 3, 2**31, 2**62])
@@ -233,9 +233,9 @@ def variable_shape(case: Case) -> str:
 
 def variable_place(case: Case) -> str:
     """Another's name or container."""
-    target = case.choose([n for n in case.graph_def.node if n.op in ("VarHandleOp", "VariableV2")])
+    target = case.choose([n for n in case.nodes if n.op in ("VarHandleOp", "VariableV2")])
     key = case.choose(["shared_name", "container", "_class", "allowed_devices", "debug_name"])
-    others = [n.name for n in case.graph_def.node if n.op == target.op]
+    others = [n.name for n in case.nodes if n.op == target.op]
     if key in ("_class", "allowed_devices"):
         target.attr[key].list.s.append(b"loc:@" + case.choose(others).encode())
     else:
@@ -266,7 +266,7 @@ def signature_of_other_tensors(case: Case) -> str:
     signature = case.choose(case.meta_graph.signature_def.values())
     infos = [*signature.inputs.values(), *signature.outputs.values()]
     info = case.choose(infos)
-    target = case.choose(case.graph_def.node)
+    target = case.choose(case.nodes)
     info.name = f"{target.name}:0"
     dtypes = output_dtypes(target, case)
     if dtypes and case.maybe(0.7):
@@ -278,7 +278,7 @@ def signature_of_other_tensors(case: Case) -> str:
 
 def handle_from_bytes(case: Case) -> str:
     """A resource or variant handle made of a constant's bytes."""
-    target = case.choose([each for each in case.graph_def.node if each.input])
+    target = case.choose([each for each in case.nodes if each.input])
     made = node(case.name("handle"), case.choose(["Const", "HostConst"]))
     made.attr["dtype"].type = case.choose([types_pb2.DT_RESOURCE, types_pb2.DT_VARIANT])
     tensor = made.attr["value"].tensor

@@ -247,12 +247,12 @@ def kind(case: Case) -> str:
         case 1:
             owner.resource.device = case.choose(["", "/gpu:9", "nonsense"])
         case 2:
-            owner.constant.operation = case.choose(case.graph_def.node).name
+            owner.constant.operation = case.choose(case.nodes).name
         case 3:
             owner.variable.dtype = case.choose(types_pb2.DataType.values())
             owner.variable.shape.unknown_rank = case.maybe()
         case 4:
-            owner.captured_tensor.name = f"{case.choose(case.graph_def.node).name}:0"
+            owner.captured_tensor.name = f"{case.choose(case.nodes).name}:0"
             owner.captured_tensor.concrete_function = case.choose(case.functions or [""])
         case _:
             owner.bare_concrete_function.concrete_function_name = case.choose(

@@ -17,7 +17,7 @@ from tensorflow.core.framework import (
     types_pb2,
 )
 
-from benchmarks.reaching.case import Case, Part, const, is_registered, node
+from benchmarks.reaching.case import MARK, Case, Part, const, is_registered, node
 from hub_keras_bridge import compat
 from hub_keras_bridge.ops.reach import Reach, reviewed_ops
 
@@ -25,7 +25,7 @@ _REFUSED = frozenset(Reach) - {Reach.COMPUTE, Reach.STATE, Reach.NAMED}
 # In files that tell at once that something was reached.
 _LOUD = ["ReadFile", "WriteFile", "MatchingFiles", "SaveV2", "RestoreV2", "DebugIdentityV2"]
 # Their shape functions end the process.
-_DEADLY = frozenset({"XlaSparseGradientsStack"})
+_DEADLY = frozenset({"QuantizedConcatV2", "XlaSparseGradientsStack"})
 _ATTRIBUTES = {
     "PrintV2": ("output_stream", "file://{}/printed"),
     "DecodeProtoV2": ("descriptor_source", "{}/secret"),
@@ -52,8 +52,8 @@ def payload(case: Case) -> Part:
     """
     kind = case.choose([_loud, _loud, _loud, _by_attribute, _any, _any, *_CHAINS])
     part = kind(case)
-    text = const(case.name("mark_text"), case.outside.mark, tf.string)
-    mark = node(case.name("mark"), "PrintV2", [text.name], output_stream="stderr")
+    text = const(case.name("text"), case.outside.mark, tf.string)
+    mark = node(case.name(MARK), "PrintV2", [text.name], output_stream="stderr")
     runs = next(each for each in part.nodes if each.name == part.runs)
     runs.input.append(f"^{mark.name}")
     return Part((text, mark, *part.nodes), part.runs, part.told)
@@ -96,6 +96,8 @@ def _loud(case: Case) -> Part:
             ]
             made[1].input.append(made[0].name)
         case _:
+            if op == "MatchingFiles":
+                path = const(path.name, f"{folder}/s*", tf.string)
             made = [node(case.name("read"), op, [path.name])]
     return Part((path, *made), made[-1].name, op)
 

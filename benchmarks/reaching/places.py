@@ -45,7 +45,7 @@ def function_never_called(case: Case) -> str:
 def control_input(case: Case) -> str:
     """Before any node of the graph."""
     part = wrapped(case)
-    target = case.choose(case.graph_def.node)
+    target = case.choose(case.nodes)
     target.input.append(f"^{add(case, part)}")
     return f"{part.told} before {target.name} ({target.op})"
 
@@ -73,7 +73,7 @@ def effect_of_function(case: Case) -> str:
 
 def asset(case: Case) -> str:
     """Before the constant with an asset's path."""
-    target = case.choose([each for each in case.graph_def.node if each.name in case.assets])
+    target = case.choose([each for each in case.nodes if each.name in case.assets])
     part = wrapped(case)
     target.input.append(f"^{add(case, part)}")
     return f"{part.told} before the asset {target.name}"
@@ -83,7 +83,7 @@ def asset_and_hidden_table(case: Case) -> str:
     """A table that no signature reads stands before an asset's path, or any constant."""
     part, told, table = _hidden_table(case)
     assets = case.assets
-    constants = [each for each in case.graph_def.node if each.op == "Const"]
+    constants = [each for each in case.nodes if each.op == "Const"]
     paths = [each for each in constants if each.name in assets]
     target = case.choose(constants if case.maybe(0.2) else paths)
     add(case, part)
@@ -94,7 +94,7 @@ def asset_and_hidden_table(case: Case) -> str:
 def table(case: Case) -> str:
     """A table that some node waits for."""
     part, told, name = _hidden_table(case)
-    target = case.choose(case.graph_def.node)
+    target = case.choose(case.nodes)
     add(case, part)
     target.input.append(f"^{name}")
     return f"{told}; the table before {target.name}"
@@ -149,7 +149,7 @@ def _before_output(case: Case, runs: str) -> str:
     signature = case.choose(case.meta_graph.signature_def.values())
     info = case.choose(signature.outputs.values())
     name = graph.node_name(info.name)
-    target = case.choose([each for each in case.graph_def.node if each.name == name])
+    target = case.choose([each for each in case.nodes if each.name == name])
     dtypes = output_dtypes(target, case)
     if not dtypes:
         raise NotApplicable
@@ -164,9 +164,9 @@ def _before_output(case: Case, runs: str) -> str:
 def between(case: Case) -> str:
     """On the way from one node to another."""
     part = wrapped(case)
-    by_name = {each.name: each for each in case.graph_def.node}
+    by_name = {each.name: each for each in case.nodes}
     target = case.choose(
-        [e for e in case.graph_def.node if any(graph.node_name(i) in by_name for i in e.input)]
+        [e for e in case.nodes if any(graph.node_name(i) in by_name for i in e.input)]
     )
     position = case.choose(
         [i for i, s in enumerate(target.input) if s[:1] != "^" and graph.node_name(s) in by_name]
@@ -274,7 +274,7 @@ def initializer(case: Case) -> str:
         "ReadVariableOp",
         "VarIsInitializedOp",
     )
-    target = case.choose([each for each in case.graph_def.node if each.op in ops])
+    target = case.choose([each for each in case.nodes if each.op in ops])
     target.input.append(f"^{add(case, part)}")
     return f"{part.told} before {target.name} ({target.op})"
 
@@ -323,9 +323,7 @@ def attribute_of_any_node(case: Case) -> str:
 
 def registered_gradient(case: Case) -> str:
     """A registered gradient of a node that floats go through."""
-    body = case.choose(
-        [case.graph_def.node, *(f.node_def for f in case.graph_def.library.function)]
-    )
+    body = case.choose([case.nodes, *(f.node_def for f in case.graph_def.library.function)])
     target = case.choose([n for n in body if n.input and output_dtypes(n, case) == [_FLOAT]])
     part = wrapped(case)
     count = sum(not name.startswith("^") for name in target.input)

@@ -244,6 +244,8 @@ class _Worker:
         self._process = None
         log = self._log_since(0)[-6000:]
         doing = json.loads((self._place / "doing").read_text())
+        if doing["step"] == "make":  # TensorFlow died of an op that was tried for the mutant.
+            return {**doing, "steps": []}
         if _TIMED_OUT in log or seconds >= SECONDS:
             computes = doing["step"].startswith("call") and "_import" not in log
             outcome = Outcome.ENDLESS if computes else Outcome.HANG

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from benchmarks.reaching.case import MARK
 from benchmarks.reaching.outcomes import Outcome, Step
 from hub_keras_bridge.audit import audit_module
 from hub_keras_bridge.runtime import _NO_GRADIENT
@@ -53,11 +54,13 @@ class Routes:
         if spec is not None:
             audit = self._step("audit", lambda: audit_module(spec))
             self._is_safe = None if audit is None else audit.is_safe
-            self._layers_of(spec)
+            self._layer_of(spec)
         module = self._loaded()
         if isinstance(module, RestoredModel):
             self._layer("layer", {}, lambda: tf.nest.map_structure(value, module.input_specs))
-        self._in_graph()
+        if not isinstance(module, RestoredModel) or self._choice % 4 == 0:
+            # Where TensorFlow 2's are loaded just as elsewhere.
+            self._in_graph()
         return self._steps
 
     def _step(self, name: str, action: Callable[[], Any]) -> Any:
@@ -86,16 +89,17 @@ class Routes:
             return Step(name, Outcome.COMPUTING, told)
         return Step(name, Outcome.RAW, told + _lines(error))
 
-    def _layers_of(self, spec: hub.ModuleSpec) -> None:
+    def _layer_of(self, spec: hub.ModuleSpec) -> None:
         uses = [(t, s) for t in spec.get_tags() for s in spec.get_signature_names(t)]
-        for number in range(min(2, len(uses))):
-            tags, signature = uses[(self._choice + number) % len(uses)]
-            infos = spec.get_input_info_dict(signature, tags)
-            self._layer(
-                f"layer {sorted(tags)}, {signature!r}",
-                {"tags": tags, "signature": signature, "as_dict": True},
-                lambda: {name: value(info.type_spec) for name, info in infos.items()},  # noqa: B023
-            )
+        if not uses:
+            return
+        tags, signature = uses[self._choice % len(uses)]
+        infos = spec.get_input_info_dict(signature, tags)
+        self._layer(
+            f"layer {sorted(tags)}, {signature!r}",
+            {"tags": tags, "signature": signature, "as_dict": True},
+            lambda: {name: value(info.type_spec) for name, info in infos.items()},
+        )
 
     def _layer(self, name: str, chosen: dict[str, Any], inputs: Callable[[], Any]) -> None:
         layer = self._step(name, lambda: hub.ModuleLayer(self._folder, trainable=True, **chosen))
@@ -110,7 +114,7 @@ class Routes:
             (f"build {name}", layer.build),
         ]
         # The first call of a layer that is not built does other things than a later one.
-        first = self._choice % len(steps)
+        first = self._choice // 7 % len(steps)
         for step in (*steps[first:], *steps[:first]):
             self._step(*step)
 
@@ -135,7 +139,8 @@ class Routes:
         graph = self._step("graph", lambda: module.graph)
         if graph is None:
             return
-        operations = graph.get_operations()
+        # Marks alone are harmless.
+        operations = [each for each in graph.get_operations() if not each.name.startswith(MARK)]
         for position in range(2):
             wanted = operations[(self._choice * 7 + position) % len(operations)]
             function = self._step(f"prune {wanted.name}", lambda: _pruned(module, wanted))  # noqa: B023

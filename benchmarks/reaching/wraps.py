@@ -49,7 +49,7 @@ def function(
     dtype, result = output or (_FLOAT, const(case.name("result"), 1.0, tf.float32))
     copied = node_def_pb2.NodeDef()
     copied.CopyFrom(result)
-    made = function_pb2.FunctionDef()
+    made = case.graph_def.library.function.add()
     made.signature.name = case.name(mark)
     for position, each in enumerate(inputs):
         made.signature.input_arg.add(name=f"x{position}", type=each)
@@ -63,7 +63,6 @@ def function(
         made.signature.control_output.append("effect")
     made.signature.is_stateful = case.maybe(0.8)
     made.node_def.extend(in_function([*part.nodes, copied], case.functions))
-    case.graph_def.library.function.append(made)
     return made
 
 
@@ -170,19 +169,17 @@ def symbolic_gradient(case: Case, part: Part) -> Part:
 
 
 def remote_call(case: Case, part: Part) -> Part:
-    name = function(case, part).signature.name
+    name = function(case, part, [_FLOAT]).signature.name
     target = const(case.name("target"), "/job:localhost/replica:0/task:0/device:CPU:0", tf.string)
+    given = const(case.name("given"), 1.0, tf.float32)
     call = node(
         case.name("remote"),
         "RemoteCall",
-        [target.name],
-        Tin=[],
+        [target.name, given.name],
+        Tin=[tf.float32],
         Tout=[tf.float32],
         f=reference(name),
     )
-    call.attr["Tin"].list.type.append(_FLOAT)
-    given = const(case.name("given"), 1.0, tf.float32)
-    call.input.append(given.name)
     return _nodes(part, "RemoteCall", target, given, call)
 
 
@@ -285,8 +282,7 @@ def shape_of_file(case: Case, part: Part) -> Part:  # noqa: ARG001
         case "BroadcastTo":
             use = node(case.name("use"), op, [given.name, shape.name], T=tf.float32)
         case "Reshape" | "Tile":
-            vector = const(given.name, [1.0], tf.float32)
-            given = vector
+            given = const(given.name, [1.0, 2.0, 3.0], tf.float32)
             key = "Tshape" if op == "Reshape" else "Tmultiples"
             use = node(case.name("use"), op, [given.name, shape.name], T=tf.float32)
             use.attr[key].type = _INT
