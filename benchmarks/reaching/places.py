@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 from tensorflow.core.framework import types_pb2, variable_pb2
-from tensorflow.core.protobuf import saver_pb2
+from tensorflow.core.protobuf import queue_runner_pb2, saver_pb2
 
 from benchmarks.reaching.case import (
     Case,
@@ -17,7 +17,8 @@ from benchmarks.reaching.case import (
     node,
     output_dtypes,
 )
-from benchmarks.reaching.wraps import function, wrapped
+from benchmarks.reaching.payloads import read_number
+from benchmarks.reaching.wraps import NOTHING, function, reference, shape_of_file, wrapped
 from hub_keras_bridge.graphs import graph
 
 _FLOAT = types_pb2.DT_FLOAT
@@ -296,8 +297,6 @@ def variable_definition(case: Case) -> str:
 
 
 def queue_runner(case: Case) -> str:
-    from tensorflow.core.protobuf import queue_runner_pb2
-
     part = wrapped(case)
     runs = add(case, part)
     made = queue_runner_pb2.QueueRunnerDef(
@@ -311,8 +310,6 @@ def queue_runner(case: Case) -> str:
 
 def attribute_of_any_node(case: Case) -> str:
     """A function in an attribute that the op does not have."""
-    from benchmarks.reaching.wraps import reference
-
     part = wrapped(case)
     made = function(case, part).signature.name
     target = case.node()
@@ -366,8 +363,6 @@ def gradient_of_library_function(case: Case) -> str:
 
 def shape_between(case: Case) -> str:
     """A shape read from a file for an edge of a function or the graph."""
-    from benchmarks.reaching.payloads import read_number
-
     bodies = [(f, f.node_def) for f in case.graph_def.library.function if f.node_def]
     body, nodes = case.choose(bodies) if bodies and case.maybe(0.7) else (None, case.graph_def.node)
     read = read_number(case)
@@ -396,9 +391,7 @@ def shape_between(case: Case) -> str:
 
 
 def shape_in_function_never_called(case: Case) -> str:
-    from benchmarks.reaching.wraps import shape_of_file
-
-    part = shape_of_file(case, Part((), "", ""))
+    part = shape_of_file(case, NOTHING)
     if case.maybe():
         # As what it returns, so that it is looked at with the signature.
         function(case, Part(part.nodes[:-1], part.runs, ""), [], (_FLOAT, part.nodes[-1]))

@@ -93,7 +93,7 @@ SYSCALLS = {
     53: Syscall("socketpair"),
     57: Syscall("fork"),
     58: Syscall("vfork"),
-    56: Syscall("clone"),  # of a process: see is_thread in watch.py
+    56: Syscall("clone"),  # of a process; a thread is let
     59: Syscall("execve"),
     62: Syscall("kill"),
     101: Syscall("ptrace"),
