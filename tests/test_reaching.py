@@ -13,10 +13,10 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
-from benchmarks.reaching import mutants, payloads
+from benchmarks.reaching import mutants, payloads, wraps
 from benchmarks.reaching.bases import bases
 from benchmarks.reaching.canary import Canary, Listener
-from benchmarks.reaching.case import Case, NotApplicable, Outside
+from benchmarks.reaching.case import Case, NotApplicable, Outside, Part, const, node
 from benchmarks.reaching.outcomes import Outcome
 from benchmarks.reaching.pool import Pool
 from benchmarks.reaching.watch import Policy, Watch, can_watch
@@ -52,6 +52,10 @@ KEEPS_IN = {
     "thread": "threading.Thread(target=print).start()",
     "signal to itself": "os.kill(os.getpid(), 0)",
 }
+
+# A function that another's attribute names is run by nobody, and two put other
+# things in place of what they wrap.
+REALLY_RUN = {wrap.__name__ for wrap in wraps.WRAPS} - {"passed_on", "by_placeholder"}
 
 
 class TestWatch:
@@ -153,12 +157,30 @@ class TestCanary:
                 reached.add(part.told)
         assert len(reached) == (6 if kind == "_loud" else 1), reached
 
+    @pytest.mark.parametrize("wrap", sorted(REALLY_RUN))
+    def test_wraps_do_run_what_they_wrap(self, outside, wrap):
+        canary = Canary(outside.folder, Listener())
+        for seed in range(6):  # Of two branches, one is taken.
+            case = Case(_saved_model(), random.Random(seed), outside)
+            path = const("path", f"{outside.folder}/written", tf.string)
+            write = node("write", "WriteFile", ["path", "path"])
+            part = getattr(wraps, wrap)(case, Part((path, write), "write", "WriteFile"))
+            case.graph_def.node.extend(part.nodes)
+            case.graph_def.versions.producer = 1500
+            with tf.Graph().as_default() as graph, tf.compat.v1.Session() as session:
+                tf.import_graph_def(case.graph_def, name="")
+                session.run(graph.get_operation_by_name(part.runs))
+            if canary.breaches():
+                return
+        pytest.fail(f"{wrap} did not run it")
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    return bases(tmp_path_factory.mktemp("bases"))
+
 
 class TestMutants:
-    @pytest.fixture(scope="class")
-    def known(self, tmp_path_factory):
-        return bases(tmp_path_factory.mktemp("bases"))
-
     def test_a_number_makes_the_same_mutant_again(self, known, tmp_path):
         outside = Outside(str(tmp_path), 1, "a mark")
         made = [mutants.make(3, 14, known, tmp_path / name, outside) for name in ("one", "two")]

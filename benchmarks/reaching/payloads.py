@@ -32,6 +32,13 @@ _ATTRIBUTES = {
     "EncodeProto": ("descriptor_source", "{}/secret"),
     "FixedUnigramCandidateSampler": ("vocab_file", "{}/secret"),
 }
+# By these an op finds a file, or what others made.
+_NAMES = {
+    "ImmutableConst": ("memory_region_name", "{}/secret"),
+    "VarHandleOp": ("shared_name", "w"),
+    "HashTableV2": ("shared_name", "hash_table"),
+    "MutableHashTableV2": ("container", "others"),
+}
 
 
 @functools.cache
@@ -109,19 +116,24 @@ def _by_attribute(case: Case) -> Part:
     return _made(case, op, {attribute: value.format(case.outside.folder)})
 
 
-def attribute_of(part: Part) -> tuple[node_def_pb2.NodeDef, str]:
-    """The node that matters and its attribute that sends it outside."""
+def by_attribute(case: Case) -> tuple[Part, node_def_pb2.NodeDef, str]:
+    """An op that an attribute sends outside, or to another's state; its node, the attribute."""
+    attributes = {**_ATTRIBUTES, **_NAMES}
+    op = case.choose(attributes)
+    attribute, value = attributes[op]
+    part = _made(case, op, {attribute: value.format(case.outside.folder)})
     runs = next(each for each in part.nodes if each.name == part.runs)
-    return runs, _ATTRIBUTES[runs.op][0]
-
-
-def by_attribute(case: Case) -> Part:
-    """As :func:`payload`, of the ops that an attribute sends outside alone."""
-    return _by_attribute(case)
+    for key, dtype in ("key_dtype", types_pb2.DT_STRING), ("value_dtype", types_pb2.DT_INT64):
+        if key in runs.attr:  # that a table can have
+            runs.attr[key].type = dtype
+    return part, runs, attribute
 
 
 def _any(case: Case) -> Part:
-    return _made(case, case.choose(refused_ops()), {})
+    """Of each kind as often: few ops read files, very many are unknown."""
+    kind = case.choose(sorted(_REFUSED))
+    ops = [op for op in refused_ops() if reviewed_ops()[op] is kind]
+    return _made(case, case.choose(ops or refused_ops()), {})
 
 
 def _text_lines(case: Case) -> Part:
@@ -185,8 +197,8 @@ def _made(case: Case, op: str, attributes: dict[str, str]) -> Part:
     ranks = _ranks(op)
     nodes = list(_nodes(op, ranks, case.outside, case.name))
     runs = nodes[-1]
-    for name, value in attributes.items():
-        runs.attr[name].s = value.encode()
+    for key, value in attributes.items():
+        runs.attr[key].s = value.encode()
     if NOTHING.signature.name not in case.functions:
         case.graph_def.library.function.append(NOTHING)
     return Part(tuple(nodes), runs.name, op)
@@ -225,13 +237,16 @@ def _nodes(
 ) -> Iterator[node_def_pb2.NodeDef]:
     definition = compat.op_def(op)
     path = f"{outside.folder}/secret" if outside else "/nowhere/secret"
+    address = f"localhost:{outside.port if outside else 1}"
     made = node_def_pb2.NodeDef(name=name(op.strip("_").lower()), op=op)
     for attribute in definition.attr:
         if not attribute.HasField("default_value"):
             made.attr[attribute.name].CopyFrom(_attribute(attribute, path))
     for argument, rank in zip(definition.input_arg, ranks, strict=True):
         for dtype in _dtypes(argument, made, definition):
-            given = list(_given(name, dtype, rank, path, argument.is_ref))
+            is_address = any(word in argument.name for word in ("address", "target", "host"))
+            text = address if is_address else path
+            given = list(_given(name, dtype, rank, text, argument.is_ref))
             yield from given
             made.input.append(given[-1].name)
     yield made
@@ -290,7 +305,7 @@ def _dtypes(
 
 
 def _given(
-    name: Callable[[str], str], dtype: int, rank: int, path: str, is_ref: bool
+    name: Callable[[str], str], dtype: int, rank: int, text: str, is_ref: bool
 ) -> Iterator[node_def_pb2.NodeDef]:
     kind = tf.as_dtype(dtype)
     shape = [1] * rank
@@ -314,6 +329,6 @@ def _given(
         yield sizes
         yield node(name("empty"), "Empty", [sizes.name], dtype=kind)
     elif kind == tf.string:
-        yield const(name("given"), tf.fill(shape, path).numpy() if rank else path, tf.string)
+        yield const(name("given"), tf.fill(shape, text).numpy() if rank else text, tf.string)
     else:
         yield const(name("given"), tf.ones(shape, kind).numpy(), kind)

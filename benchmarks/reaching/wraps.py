@@ -13,7 +13,7 @@ from tensorflow.core.framework import (
 )
 
 from benchmarks.reaching.case import Case, Part, const, in_function, node
-from benchmarks.reaching.payloads import attribute_of, by_attribute, payload, read_number
+from benchmarks.reaching.payloads import by_attribute, payload, read_number
 
 NOTHING = Part((), "", "nothing")
 _FLOAT, _INT, _BOOL = types_pb2.DT_FLOAT, types_pb2.DT_INT32, types_pb2.DT_BOOL
@@ -252,8 +252,7 @@ def passed_on(case: Case, part: Part) -> Part:
 
 def by_placeholder(case: Case, part: Part) -> Part:  # noqa: ARG001
     """An attribute that the caller binds, in place of the part."""
-    inner = by_attribute(case)
-    runs, attribute = attribute_of(inner)
+    inner, runs, attribute = by_attribute(case)
     bound = attr_value_pb2.AttrValue(s=runs.attr[attribute].s)
     runs.attr[attribute].placeholder = "bound"
     made = function(case, inner)
