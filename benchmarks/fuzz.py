@@ -28,6 +28,7 @@ from typing import Any
 _ROOT = Path(__file__).parent.parent
 _GOLDENS = _ROOT / "tests" / "golden" / "zoo"
 _LARGEST = 20_000  # bytes of an input
+_KEPT, _KEPT_BYTES = 40, 2_000  # inputs of a reader in the corpus, bytes of one
 CORPUS = Path(__file__).parent / "fuzz_corpus"
 _PACKAGE = "hub_keras_bridge"
 
@@ -68,14 +69,15 @@ def _fuzz(name: str, seconds: float, seed: int, keep: Path, *, extend: bool) -> 
         kept = CORPUS / name.replace(" ", "_")
         kept.mkdir(parents=True, exist_ok=True)
         before = set(keep.iterdir())
+        # What is found goes to the first of the folders.
+        folders = (str(kept), corpus) if extend else (corpus, str(kept))
         done = _run(
-            *(name, corpus, str(kept)),
+            *(name, *folders),
             *(f"-max_total_time={seconds:.0f}", f"-seed={seed}", f"-max_len={_LARGEST}"),
             *("-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"),
             f"-artifact_prefix={keep.resolve()}/{name}-",
         )
-        if extend:
-            _run(name, "-merge=1", f"-max_len={_LARGEST}", str(kept), corpus)
+        _trim(kept)
     found = sorted(map(str, set(keep.iterdir()) - before))
     ran = re.search(r"number_of_executed_units: (\d+)", done.stderr)
     covered = re.findall(r" cov: (\d+)", done.stderr)
@@ -88,6 +90,14 @@ def _fuzz(name: str, seconds: float, seed: int, keep: Path, *, extend: bool) -> 
         "broke": found,
         "raised": raised,
     }
+
+
+def _trim(folder: Path) -> None:
+    """Keeps the smallest inputs of a corpus: it is to stay small."""
+    files = sorted(folder.iterdir(), key=lambda file: (file.stat().st_size, file.name))
+    for position, file in enumerate(files):
+        if position >= _KEPT or file.stat().st_size > _KEPT_BYTES:
+            file.unlink()
 
 
 def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
