@@ -323,7 +323,8 @@ def registered_gradient(case: Case) -> str:
     body = case.choose([case.nodes, *(f.node_def for f in case.graph_def.library.function)])
     target = case.choose([n for n in body if n.input and output_dtypes(n, case) == [_FLOAT]])
     part = wrapped(case)
-    count = sum(not name.startswith("^") for name in target.input)
+    # None at all is a gradient that is not there, and an effect that is.
+    count = 0 if case.maybe() else sum(not name.startswith("^") for name in target.input)
     made = function(case, part, [_FLOAT], count=count)
     name = case.name("CustomGradient") if case.maybe(0.8) else target.op
     target.attr["_gradient_op_type"].s = name.encode()

@@ -56,7 +56,7 @@ def function(
     for position in range(count):
         made.signature.output_arg.add(name=f"y{position}", type=dtype)
         made.ret[f"y{position}"] = f"{copied.name}:output:0"
-    if part.runs and case.maybe():
+    if part.runs and count and case.maybe():
         copied.input.append(f"^{part.runs}")
     elif part.runs:
         made.control_ret["effect"] = part.runs
