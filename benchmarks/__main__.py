@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import against, compare, fuzz, hostile, memory, reliability
+from benchmarks import against, compare, fuzz, hostile, memory, reaching, reliability
 
 
 class Benchmark(NamedTuple):
@@ -48,6 +48,11 @@ BENCHMARKS = {
         "what a load adds to memory, and what comes back", lambda given: memory.run(given.quick)
     ),
     "mutants": Benchmark("how broken and hostile modules end", hostile.run, hostile.add_arguments),
+    "reaching": Benchmark(
+        "whether modules changed by an attacker reach outside in safe mode",
+        reaching.run,
+        reaching.add_arguments,
+    ),
     "reliability": Benchmark(
         "killed writers, threads, processes, long runs, determinism, mutants",
         reliability.run,

@@ -5,6 +5,10 @@ Needs ``atheris`` (``pip install atheris``; Linux and macOS, Python 3.11 to
 that it is in. What breaks a reader is kept as a file and named in the report;
 ``python -m benchmarks fuzz --reader NAME --only FILE`` gives it to the reader
 again.
+
+``fuzz_corpus`` has what earlier runs found to lead readers along ways of their
+own. Each run begins with it, and ``--extend`` adds what a run finds; the tests
+give all of it to the readers.
 """
 
 from __future__ import annotations
@@ -24,6 +28,8 @@ from typing import Any
 _ROOT = Path(__file__).parent.parent
 _GOLDENS = _ROOT / "tests" / "golden" / "zoo"
 _LARGEST = 20_000  # bytes of an input
+_KEPT, _KEPT_BYTES = 40, 2_000  # inputs of a reader in the corpus, bytes of one
+CORPUS = Path(__file__).parent / "fuzz_corpus"
 _PACKAGE = "hub_keras_bridge"
 
 
@@ -33,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the fuzzer (1)")
     parser.add_argument("--reader", choices=sorted(READERS), nargs="+", default=sorted(READERS))
     parser.add_argument("--only", type=Path, metavar="FILE", help="read this file, and no more")
+    parser.add_argument(
+        "--extend", action="store_true", help=f"keep what leads to new branches in {CORPUS.name}"
+    )
     parser.add_argument("--keep", type=Path, default=Path("fuzz"), help="where files are kept")
 
 
@@ -46,30 +55,29 @@ def run(arguments: argparse.Namespace) -> tuple[str, dict[str, Any]]:
         return "Nothing was fuzzed: atheris is not installed (pip install atheris).", {}
     seconds = min(arguments.seconds, 5.0) if arguments.quick else arguments.seconds
     figures = {
-        name: _fuzz(name, seconds, arguments.seed, arguments.keep) for name in arguments.reader
+        name: _fuzz(name, seconds, arguments.seed, arguments.keep, extend=arguments.extend)
+        for name in arguments.reader
     }
     return "\n".join(_table(figures)), figures
 
 
-def _fuzz(name: str, seconds: float, seed: int, keep: Path) -> dict[str, Any]:
+def _fuzz(name: str, seconds: float, seed: int, keep: Path, *, extend: bool) -> dict[str, Any]:
     keep.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as corpus:
         for number, content in enumerate(SEEDS[name]()):
             (Path(corpus) / str(number)).write_bytes(content[:_LARGEST])
+        kept = CORPUS / name.replace(" ", "_")
+        kept.mkdir(parents=True, exist_ok=True)
         before = set(keep.iterdir())
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "benchmarks.fuzz", name, corpus),
-                *(f"-max_total_time={seconds:.0f}", f"-seed={seed}", f"-max_len={_LARGEST}"),
-                *("-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"),
-                f"-artifact_prefix={keep.resolve()}/{name}-",
-            ],
-            stderr=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            text=True,
-            errors="replace",
-            cwd=_ROOT,
+        # What is found goes to the first of the folders.
+        folders = (str(kept), corpus) if extend else (corpus, str(kept))
+        done = _run(
+            *(name, *folders),
+            *(f"-max_total_time={seconds:.0f}", f"-seed={seed}", f"-max_len={_LARGEST}"),
+            *("-timeout=20", "-rss_limit_mb=4096", "-print_final_stats=1"),
+            f"-artifact_prefix={keep.resolve()}/{name}-",
         )
+        _trim(kept)
     found = sorted(map(str, set(keep.iterdir()) - before))
     ran = re.search(r"number_of_executed_units: (\d+)", done.stderr)
     covered = re.findall(r" cov: (\d+)", done.stderr)
@@ -82,6 +90,25 @@ def _fuzz(name: str, seconds: float, seed: int, keep: Path) -> dict[str, Any]:
         "broke": found,
         "raised": raised,
     }
+
+
+def _trim(folder: Path) -> None:
+    """Keeps the smallest inputs of a corpus: it is to stay small."""
+    files = sorted(folder.iterdir(), key=lambda file: (file.stat().st_size, file.name))
+    for position, file in enumerate(files):
+        if position >= _KEPT or file.stat().st_size > _KEPT_BYTES:
+            file.unlink()
+
+
+def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks.fuzz", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        cwd=_ROOT,
+    )
 
 
 def _table(figures: dict[str, dict[str, Any]]) -> Iterator[str]:
