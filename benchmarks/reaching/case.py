@@ -177,9 +177,9 @@ def in_function(
             if source.startswith("^") or name not in by_name or ":" in index:
                 continue  # a control input, an argument, or as it should be
             try:
-                outputs = facts.outputs(by_name[name], signatures)
-                copy.input[position] = f"{name}:{outputs[int(index or 0)][0]}"
-            except (FormatError, IndexError):
+                output, _ = facts.output(by_name[name], int(index or 0), signatures)
+                copy.input[position] = f"{name}:{output}"
+            except FormatError:
                 copy.input[position] = f"{name}:output:0"
         changed.append(copy)
     return changed
@@ -189,7 +189,7 @@ def output_dtypes(each: node_def_pb2.NodeDef, case: Case) -> list[int]:
     """Dtypes of a node's outputs; none where nobody knows."""
     signatures = {name: function.signature for name, function in case.functions.items()}
     try:
-        return [dtype for _, dtype in facts.outputs(each, signatures)]
+        return facts.output_dtypes(each, signatures)
     except (FormatError, ValueError):
         return []
 

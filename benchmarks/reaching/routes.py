@@ -1,7 +1,4 @@
-"""All ways in which a person may come to run a module in safe mode, taken one by one.
-
-``hub.Module`` is not among them: it has no safe mode, as docs/security.md says.
-"""
+"""All ways in which a person may come to run a module in safe mode, taken one by one."""
 
 from __future__ import annotations
 
@@ -23,6 +20,9 @@ from hub_keras_bridge.runtime import _NO_GRADIENT
 from hub_keras_bridge.saved_models.restored import RestoredModel
 
 v1 = tf.compat.v1
+
+# What TensorFlow says of a gradient that is not to be had; so of native layers, too.
+_NO_GRADIENTS = (_NO_GRADIENT, "No gradient defined for operation")
 
 _ROOT = Path(__file__).parent.parent.parent
 _MOST_ELEMENTS = 1 << 16
@@ -83,9 +83,9 @@ class Routes:
             return Step(name, Outcome.CONTRADICTION if contradicts else Outcome.UNSAFE, told)
         if isinstance(error, hub.HubError):
             return Step(name, Outcome.DAMAGED, told)
-        if isinstance(error, LookupError) and _NO_GRADIENT in str(error):
-            return Step(name, Outcome.DAMAGED, told)
-        if isinstance(error, tf.errors.OpError) and name.startswith("call"):
+        if isinstance(error, LookupError) and any(each in str(error) for each in _NO_GRADIENTS):
+            return Step(name, Outcome.COMPUTING, told)
+        if isinstance(error, tf.errors.OpError) and name.startswith(("call", "hub.Module")):
             return Step(name, Outcome.COMPUTING, told)
         return Step(name, Outcome.RAW, told + _lines(error))
 
@@ -154,6 +154,8 @@ class Routes:
                 return
             for name in list(module.signatures)[:2]:
                 self._step(f"call in a session {name!r}", lambda: _session(module, name))  # noqa: B023
+        with tf.Graph().as_default():
+            self._step("hub.Module", lambda: _applied(self._folder, self._choice))
 
 
 def _read(folder: str) -> hub.ModuleSpec:
@@ -221,6 +223,23 @@ def _pruned(module: Any, wanted: tf.Operation) -> Any:
         return module.prune([], wanted)
     except hub.SignatureError as error:
         raise _NotTried from error  # It needs an input.
+
+
+def _applied(folder: str, choice: int) -> None:
+    if not os.path.exists(os.path.join(folder, "tfhub_module.pb")):
+        raise _NotTried
+    spec = hub.load_module_spec(folder)
+    tags = spec.get_tags()[choice % len(spec.get_tags())]
+    module = hub.Module(spec, trainable=True, tags=tags, safe_mode=True)
+    for name in module.get_signature_names()[:2]:
+        infos = module.get_input_info_dict(name)
+        outputs = module({n: value(i.type_spec) for n, i in infos.items()}, name, as_dict=True)
+        flat = tf.nest.flatten(outputs, expand_composites=True)
+        wanted = [*flat, *v1.get_collection(v1.GraphKeys.UPDATE_OPS)]
+        v1.gradients([each for each in flat if each.dtype.is_floating], v1.trainable_variables())
+        with v1.Session() as session:
+            session.run([v1.global_variables_initializer(), v1.tables_initializer()])
+            session.run(wanted)
 
 
 def _session(module: Any, name: str) -> None:

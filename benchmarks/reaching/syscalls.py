@@ -126,3 +126,9 @@ CLONE = 56
 CLONE_THREAD = 0x10000
 NEWFSTATAT = 262
 AT_EMPTY_PATH = 0x1000
+
+# Calls that make, move or remove a name, and follow no link that stands there.
+NAMES_ALONE = frozenset(
+    {"link", "linkat", "mkdir", "mkdirat", "rename", "renameat", "renameat2", "rmdir"}
+    | {"symlink", "symlinkat", "unlink", "unlinkat"}
+)

@@ -31,6 +31,7 @@ from benchmarks.reaching.syscalls import (
     CLONE,
     CLONE3,
     CLONE_THREAD,
+    NAMES_ALONE,
     NEWFSTATAT,
     SYSCALLS,
 )
@@ -160,14 +161,21 @@ class Policy(NamedTuple):
     written: tuple[str, ...]
     marks: str
 
-    def allows(self, path: str, *, changes: bool, looks: bool) -> bool:
-        """Whether a path is the process's own, as it is named and where links lead."""
+    def allows(self, path: str, *, changes: bool, looks: bool, names: bool = False) -> bool:
+        """Whether a path is the process's own, as it is named and where links lead.
+
+        Args:
+            path: from the root on.
+            changes: whether it is written.
+            looks: whether no more is asked than what is there.
+            names: whether it is about the name alone: a link there is not followed.
+        """
         path = os.path.normpath(path)
         if not changes and _within(path, self.system):
             return True
-        return all(
-            self._has(each, changes=changes, looks=looks) for each in (path, os.path.realpath(path))
-        )
+        folder, name = os.path.split(path)
+        led = os.path.join(os.path.realpath(folder), name) if names else os.path.realpath(path)
+        return all(self._has(each, changes=changes, looks=looks) for each in (path, led))
 
     def _has(self, path: str, *, changes: bool, looks: bool) -> bool:
         if _within(path, self.written) or (not changes and _within(path, self.read)):
@@ -248,7 +256,9 @@ class Watch:
                 continue  # The kernel will find as little there.
             if path.startswith(self._policy.marks):
                 self._during = path.removeprefix(self._policy.marks).strip("/")
-            elif self._during and not self._policy.allows(path, changes=changes, looks=looks):
+            elif self._during and not self._policy.allows(
+                path, changes=changes, looks=looks, names=call.name in NAMES_ALONE
+            ):
                 return self._refuse(call.name, path + (" (to write)" if changes else ""))
         return True
 

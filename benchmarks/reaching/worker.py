@@ -93,7 +93,7 @@ def _try(
 
     steps = Routes(mutant.folder, begin, number).take()
     os.path.exists(f"{place}/marks/")
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # collecting all takes as long as the rest
     if number % 20 == 0:
         gc.collect()
     faulthandler.cancel_dump_traceback_later()
