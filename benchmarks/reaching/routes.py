@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import traceback
 from collections.abc import Callable
@@ -236,7 +237,9 @@ def _applied(folder: str, choice: int) -> None:
         outputs = module({n: value(i.type_spec) for n, i in infos.items()}, name, as_dict=True)
         flat = tf.nest.flatten(outputs, expand_composites=True)
         wanted = [*flat, *v1.get_collection(v1.GraphKeys.UPDATE_OPS)]
-        v1.gradients([each for each in flat if each.dtype.is_floating], v1.trainable_variables())
+        with contextlib.suppress(Exception):  # A program's own call of TensorFlow.
+            floats = [each for each in flat if each.dtype.is_floating]
+            v1.gradients(floats, v1.trainable_variables())
         with v1.Session() as session:
             session.run([v1.global_variables_initializer(), v1.tables_initializer()])
             session.run(wanted)

@@ -119,6 +119,7 @@ class RestoredModel(tf.Module):
         self.variables = list(getattr(restored, "variables", None) or _tracked(restored))
         self.trainable_variables = _trainable(restored, self.variables)
         self.regularization_losses = list(getattr(restored, "regularization_losses", ()))
+        _need_interface(self, subject)
         self.signatures = restored.signatures
         self._subject = subject
         own = None if signature else _own_call(restored)
@@ -346,6 +347,42 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
             advice="fetch it or save it again",
         ) from error
     return saved_model
+
+
+def _need_interface(model: RestoredModel, subject: Subject) -> None:
+    """Checks that what a SavedModel lists is what its lists are for.
+
+    Raises:
+        FormatError: a list has something else.
+    """
+    others = {
+        "variables": [v for v in model.variables if not isinstance(v, tf.Variable)],
+        "trainable_variables": [
+            v for v in model.trainable_variables if not isinstance(v, tf.Variable)
+        ],
+        "regularization_losses": [
+            loss for loss in model.regularization_losses if not _needs_no_argument(loss)
+        ],
+    }
+    for name, found in others.items():
+        if found:
+            raise FormatError(
+                f"Cannot use a TF2 SavedModel: its {name} are none.",
+                subject,
+                expected="functions without arguments"
+                if name == "regularization_losses"
+                else "variables",
+                found=choices(type(each).__name__ for each in found),
+                advice="fetch it or save it again",
+            )
+
+
+def _needs_no_argument(loss: Any) -> bool:
+    traced = getattr(loss, "concrete_functions", None) or [loss]
+    return any(
+        callable(each) and not tf.nest.flatten(getattr(each, "structured_input_signature", [0]))
+        for each in traced
+    )
 
 
 def _tracked(restored: Any) -> list[tf.Variable]:
