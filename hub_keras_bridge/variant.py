@@ -7,6 +7,7 @@ name them (``tf.compat.v1.GraphKeys``). Reading them builds no graph.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -194,7 +195,18 @@ class Variant:
     @cached_property
     def nodes(self) -> dict[str, node_def_pb2.NodeDef]:
         """The nodes of ``meta_graph`` by name."""
-        return graph.nodes_by_name(self.meta_graph.graph_def)
+        found = graph.nodes_by_name(self.meta_graph.graph_def)
+        if len(found) != len(self.meta_graph.graph_def.node):
+            counts = Counter(node.name for node in self.meta_graph.graph_def.node)
+            (name, _) = counts.most_common(1)[0]
+            raise FormatError(
+                "Cannot read the graph of a TF1 Hub module: names of nodes are not unique.",
+                self.subject,
+                expected="a name of its own for each node",
+                found=f"several nodes named {name!r}",
+                advice="fetch the module again; its graph is damaged",
+            )
+        return found
 
     @cached_property
     def order(self) -> dict[str, int]:

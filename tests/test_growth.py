@@ -361,8 +361,10 @@ def table(blocks, order=lambda handles: handles):
     for each in blocks:
         handles.append(varint(len(body)) + varint(len(each)))
         body += each + bytes(5)
+    of_all = len(body)
+    body += block([]) + bytes(5)
     index = block((0, b"%08d" % i, handle) for i, handle in enumerate(order(handles)))
-    footer = bytes(2) + varint(len(body)) + varint(len(index))
+    footer = varint(of_all) + varint(8) + varint(len(body)) + varint(len(index))
     magic = 0xDB4775248B80FB57.to_bytes(8, "little")
     return bytes(body) + index + bytes(5) + footer.ljust(40, b"\0") + magic
 
@@ -372,7 +374,7 @@ def keys(start, count):
 
 
 def read(content):
-    return list(read_entries(content))
+    return list(read_entries(content, checksums=False))
 
 
 class TestIndex:
@@ -388,20 +390,20 @@ class TestIndex:
     def test_one_block_many_times(self):
         content = table([keys(0, 1000)], lambda handles: handles * 1000)
         check_growth(lambda count: table([keys(0, count)], lambda h: h * count), read)
-        with pytest.raises(Damaged, match="a block lies where another one lies"):
+        with pytest.raises(Damaged, match="its blocks lie over each other"):
             read(content)
 
     def test_keys_that_do_not_rise(self):
-        with pytest.raises(Damaged, match="key b'00000000' stands behind b'00000001'"):
+        with pytest.raises(Damaged, match="entry b'00000000' comes after b'00000001'"):
             read(table([keys(1, 1), keys(0, 1)]))
-        with pytest.raises(Damaged, match="key b'00000001' stands behind b'00000001'"):
+        with pytest.raises(Damaged, match="entry b'00000001' comes after b'00000001'"):
             read(table([keys(1, 1), keys(1, 1)]))
 
     def test_keys_that_repeat_the_one_before(self):
         content = table([block((number, b"a", b"") for number in range(30_000))])
         assert len(content) < 300_000
-        with pytest.raises(Damaged, match="its keys have more than 268435456 bytes"):
-            for _ in read_entries(content):
+        with pytest.raises(Damaged, match="its keys have more than 67108864 bytes"):
+            for _ in read_entries(content, checksums=False):
                 pass
 
     def test_packed_blocks(self):

@@ -7,7 +7,6 @@ import shutil
 import sys
 import zlib
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -283,11 +282,10 @@ class TestGraphs:
             meta_graph.graph_def.node.add().CopyFrom(node_of(meta_graph, "matmul"))
 
         folder = changed("small", in_each_graph(change))
-        layer = hub.ModuleLayer(folder)
-        with pytest.raises(hub.FormatError, match="not unique"):
-            layer.compute_output_spec(keras.KerasTensor([None, 2]))
-        with pytest.raises(hub.FormatError, match="not unique"):
-            layer([[1.0, 2.0]])
+        for load in (hub.ModuleLayer, hub.load):
+            with pytest.raises(hub.FormatError, match="names of nodes are not unique") as caught:
+                load(folder)
+            assert caught.value.found == "several nodes named 'matmul'"
         with tf.Graph().as_default(), pytest.raises(hub.FormatError, match="not unique"):
             hub.Module(folder)([[1.0, 2.0]])
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from hub_keras_bridge import initial
 from hub_keras_bridge.checkpoints.checkpoint import Checkpoint
+from hub_keras_bridge.trust import Trust
 
 v1 = tf.compat.v1
 COUNT = 9
@@ -48,14 +49,14 @@ def needed(spec):
 
 
 def test_values_in_order_each_read_once(spec, reads):
-    found = list(initial.first_values(spec, (), needed(spec)))
+    found = list(initial.first_values(spec, (), needed(spec), Trust()))
     assert [facts.name for facts, _ in found] == [f"v{number}" for number in range(COUNT)]
     assert [np.asarray(value).tolist() for _, value in found] == [[float(n)] for n in range(COUNT)]
     assert sorted(reads) == sorted(facts.name for facts, _ in found)
 
 
 def test_only_so_much_is_read_ahead(spec, reads):
-    values = initial.first_values(spec, (), needed(spec))
+    values = initial.first_values(spec, (), needed(spec), Trust())
     for number, (facts, _) in enumerate(values):
         assert facts.name in reads
         # Those taken, and two more; readers may be late, never early.
@@ -63,7 +64,7 @@ def test_only_so_much_is_read_ahead(spec, reads):
 
 
 def test_who_stops_early_waits_for_nothing_more(spec, reads):
-    values = initial.first_values(spec, (), needed(spec))
+    values = initial.first_values(spec, (), needed(spec), Trust())
     next(values)
     values.close()
     assert len(reads) <= 1 + initial._AHEAD
@@ -85,7 +86,7 @@ def unreadable(name):
 
 def test_an_unreadable_value_is_told_when_its_turn_comes(spec, reads):
     with unreadable("v4"):
-        values = initial.first_values(spec, (), needed(spec))
+        values = initial.first_values(spec, (), needed(spec), Trust())
         found = [facts.name for facts, _ in itertools.islice(values, 4)]
         assert found == ["v0", "v1", "v2", "v3"]
         with pytest.raises(hub.CheckpointError, match=r"variable 'v4'[\s\S]*bad checksum"):
@@ -107,7 +108,7 @@ def test_a_layer_that_could_not_be_built_can_be_later(spec, reads, tmp_path):
 def test_a_variable_that_is_absent_and_not_needed_is_left_out(spec, reads, monkeypatch):
     has = Checkpoint.has
     monkeypatch.setattr(Checkpoint, "has", lambda self, f: f.name != "v3" and has(self, f))
-    found = [f.name for f, _ in initial.first_values(spec, (), needed(spec) - {"v3"})]
+    found = [f.name for f, _ in initial.first_values(spec, (), needed(spec) - {"v3"}, Trust())]
     assert found == [f"v{number}" for number in range(COUNT) if number != 3]
 
 
@@ -117,5 +118,5 @@ def test_of_a_spec_in_memory_initializers_run():
         hub.add_signature(inputs=x, outputs=x * v1.get_variable("v", initializer=[2.0, 3.0]))
 
     spec = hub.create_module_spec(module_fn)
-    ((facts, value),) = initial.first_values(spec, (), needed(spec))
+    ((facts, value),) = initial.first_values(spec, (), needed(spec), Trust())
     assert (facts.name, np.asarray(value).tolist()) == ("v", [2.0, 3.0])

@@ -102,6 +102,7 @@ FLOORS = [
         "saved_models.signatures",
         "saved_models.pruned",
         "saved_models.looked_at",
+        "saved_models.objects",
     ],
     ["saved_models.restored", "saved_models.loaded"],
     ["saved_models.source", "saved_models.tflite"],

@@ -26,6 +26,7 @@ from hub_keras_bridge.saved_models.absent import absent
 from hub_keras_bridge.saved_models.pruned import Pruner
 from hub_keras_bridge.saved_models.signatures import Signatures, signature_function
 from hub_keras_bridge.selection import Selection, warn_of_unfed_losses
+from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.spec import ModuleSpec
 from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import DEFAULT_SIGNATURE
@@ -101,7 +102,12 @@ class LoadedModule(tf.Module):
         self.regularization_losses += _loss_functions(self._runtime, self._modes.training)
         # Python calls what the class has, TensorFlow saves what the instance has:
         # a traced function, which takes tensors alone.
-        setattr(self, "__call__", _trace(self._runtime, self._modes))  # noqa: B010
+        with refusing(
+            spec.subject,
+            "Cannot trace the calls of a TF1 Hub module.",
+            "graphs that give what its signatures say",
+        ):
+            setattr(self, "__call__", _trace(self._runtime, self._modes))  # noqa: B010
         self.serve = self.signatures[self._modes.inference.signature]
 
     def __call__(self, inputs: Any = None, training: bool | tf.Tensor = False) -> Any:

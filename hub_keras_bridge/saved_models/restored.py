@@ -35,6 +35,7 @@ from hub_keras_bridge.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PRE
 from hub_keras_bridge.ops.unregistered import need_registered
 from hub_keras_bridge.saved_models.inputs import converted, named, unmixed
 from hub_keras_bridge.saved_models.looked_at import as_looked_at
+from hub_keras_bridge.saved_models.objects import check_captures, check_objects
 from hub_keras_bridge.saved_models.restored_graph import plan_of_calls, what_may_run
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.trust import Trust
@@ -121,6 +122,9 @@ class RestoredModel(tf.Module):
         self.regularization_losses = list(getattr(restored, "regularization_losses", ()))
         _need_interface(self, subject)
         self.signatures = restored.signatures
+        losses = {f"regularization loss {n}": f for n, f in enumerate(self.regularization_losses)}
+        call = {_OWN: getattr(restored, _OWN, None)}
+        check_captures({**self.signatures, **losses, **call})
         self._subject = subject
         own = None if signature else _own_call(restored)
         self.runs: str | None = _OWN
@@ -313,6 +317,7 @@ def restore(
     with refusing(subject, *_DAMAGED):
         if trust.everything:
             return RestoredModel(path, signature, subject, options)
+        check_objects(meta_graph)
         loaded = what_may_run(meta_graph)
         calls = plan_of_calls(loaded, subject)
         audit.require_safe([calls], subject, trust)

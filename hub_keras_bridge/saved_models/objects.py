@@ -1,0 +1,105 @@
+"""Whether the objects of a TF2 SavedModel are what TensorFlow can make objects of.
+
+Of most that is wrong TensorFlow tells in an error of its own; of some it makes
+objects that end the process, or fail when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import node_def_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2
+
+from hub_keras_bridge.errors import FormatError, choices
+from hub_keras_bridge.graphs.graph import nodes_by_name
+
+# Tensors; nothing can be an attribute of them.
+_LEAVES = ("constant", "captured_tensor")
+_WITHOUT_VALUES = (tf.resource.as_datatype_enum, tf.variant.as_datatype_enum)
+
+
+def check_objects(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
+    """Checks the objects before TensorFlow makes them.
+
+    Raises:
+        FormatError: one cannot be what it says it is.
+    """
+    nodes = nodes_by_name(meta_graph.graph_def)
+    found = next(_faults(meta_graph.object_graph_def, nodes), None)
+    if found:
+        raise FormatError(
+            "Cannot load a TF2 SavedModel: its objects are damaged.",
+            expected="a graph of objects as tf.saved_model.save writes it",
+            found=found,
+            advice="fetch it or save it again",
+        )
+
+
+def _faults(
+    objects: saved_object_graph_pb2.SavedObjectGraph, nodes: Mapping[str, node_def_pb2.NodeDef]
+) -> Iterator[str]:
+    root = objects.nodes[0].WhichOneof("kind") if objects.nodes else None
+    if root != "user_object":
+        yield f"a {root} as the object that has all others"
+    for number, each in enumerate(objects.nodes):
+        kind = each.WhichOneof("kind")
+        if kind in _LEAVES and each.children:
+            yield f"object {number}, a {kind} with objects of its own"
+        if kind == "constant":
+            node = nodes.get(each.constant.operation)
+            if node is None or node.op != "Const" or _has_none(node.attr["value"].tensor.dtype):
+                yield f"object {number}, a constant whose value is that of no constant"
+        if kind == "variable" and _has_none(each.variable.dtype):
+            yield f"object {number}, a variable that holds no values"
+        missing = [other for other in _others(each) if not 0 <= other < len(objects.nodes)]
+        if missing:
+            yield f"object {number}, which names object {missing[0]} of {len(objects.nodes)}"
+
+
+def _has_none(dtype: int) -> bool:
+    return dtype == 0 or dtype > 100 or dtype in _WITHOUT_VALUES  # 101 on: references
+
+
+def _others(each: saved_object_graph_pb2.SavedObject) -> Iterator[int]:
+    yield from (child.node_id for child in (*each.children, *each.dependencies))
+    for saveable in each.saveable_objects.values():
+        yield from (saveable.save_function, saveable.restore_function)
+    for slot in each.slot_variables:
+        yield from (slot.original_variable_node_id, slot.slot_variable_node_id)
+
+
+def check_captures(functions: Mapping[str, Any]) -> None:
+    """Checks that restored functions have been given all that they capture.
+
+    Args:
+        functions: name -> function, of TensorFlow's or restored; others are not looked at.
+
+    Raises:
+        FormatError: one has not, and could not be called.
+    """
+    traced = [
+        (name, concrete)
+        for name, function in functions.items()
+        for concrete in getattr(function, "concrete_functions", [function])
+        if hasattr(concrete, "captured_inputs") and hasattr(concrete, "inputs")
+    ]
+    wrong = [name for name, concrete in traced if not _is_complete(concrete)]
+    if wrong:
+        raise FormatError(
+            "Cannot load a TF2 SavedModel: its functions do not fit what they use.",
+            expected="for each function the variables and constants that it reads",
+            found=f"others for {choices(dict.fromkeys(wrong))}",
+            advice="fetch it or save it again",
+        )
+
+
+def _is_complete(concrete: Any) -> bool:
+    flat = tf.nest.flatten(concrete.structured_input_signature, expand_composites=True)
+    given = sum(isinstance(spec, tf.TypeSpec) for spec in flat)
+    wanted = concrete.inputs[given:]
+    return len(wanted) == len(concrete.captured_inputs) and all(
+        a.dtype == b.dtype for a, b in zip(wanted, concrete.captured_inputs, strict=True)
+    )
