@@ -154,10 +154,8 @@ def root_without_attributes(meta_graph):
 
 
 def constant_of_another_op(meta_graph):
-    (constant,) = [
-        n for n in meta_graph.object_graph_def.nodes if n.WhichOneof("kind") == "constant"
-    ]
-    constant.constant.operation = "NoOp"
+    kinds = {node.WhichOneof("kind"): node for node in meta_graph.object_graph_def.nodes}
+    kinds["constant"].constant.operation = "NoOp"
 
 
 def variable_of_handles(meta_graph):
@@ -168,7 +166,8 @@ def variable_of_handles(meta_graph):
 
 def forget_what_is_captured(meta_graph):
     for called in meta_graph.object_graph_def.concrete_functions.values():
-        del called.bound_inputs[1:]
+        if len(called.bound_inputs) > 2:
+            del called.bound_inputs[1:]
 
 
 def bind_what_is_not_there(meta_graph):
