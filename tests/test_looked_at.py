@@ -175,27 +175,25 @@ def bind_what_is_not_there(meta_graph):
         called.bound_inputs.append(9_999)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        name_what_is_not_there,
-        bind_what_is_not_there,
-        root_without_attributes,
-        constant_of_another_op,
-        variable_of_handles,
-        forget_what_is_captured,
-    ],
-)
+DAMAGE = [
+    (name_what_is_not_there, "its objects are damaged", "names object 9999 of"),
+    (bind_what_is_not_there, "Cannot load a TF2 SavedModel.", "IndexError"),
+    (root_without_attributes, "its objects are damaged", "a constant as the object that has all"),
+    (constant_of_another_op, "its objects are damaged", "a constant whose value is that of none"),
+    (variable_of_handles, "its objects are damaged", "a variable that holds no values"),
+    (forget_what_is_captured, "its functions do not fit what they use", "others for "),
+]
+
+
+@pytest.mark.parametrize(("change", "problem", "found"), DAMAGE)
 @pytest.mark.parametrize("load", [hub.load, hub.ModuleLayer])
-def test_damage_is_told_in_words(path, change, load):
+def test_damage_is_told_in_words(path, change, problem, found, load):
     edit(path, change)
     with pytest.raises(hub.FormatError) as caught:
         load(path)
-    assert caught.value.problem.startswith("Cannot load a TF2 SavedModel")
+    assert problem in caught.value.problem
+    assert found in caught.value.found
     assert str(path) in str(caught.value)
-    assert "as tf.saved_model.save writes it" in caught.value.expected or (
-        "objects that this TensorFlow can restore" in caught.value.expected
-    )
 
 
 def test_functions_that_never_end(path):

@@ -51,7 +51,7 @@ def _faults(
         if kind == "constant":
             node = nodes.get(each.constant.operation)
             if node is None or node.op != "Const" or _has_none(node.attr["value"].tensor.dtype):
-                yield f"object {number}, a constant whose value is that of no constant"
+                yield f"object {number}, a constant whose value is that of none"
         if kind == "variable" and _has_none(each.variable.dtype):
             yield f"object {number}, a variable that holds no values"
         missing = [other for other in _others(each) if not 0 <= other < len(objects.nodes)]
