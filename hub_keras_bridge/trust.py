@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -33,14 +33,16 @@ class Trust:
         >>> Trust.of(True, {"ReadFile"}).takes("ReadFile"), Trust.of(True).takes("ReadFile")
         (True, False)
         """
-        if isinstance(trusted_ops, str) or not all(isinstance(op, str) for op in trusted_ops):
+        are_several = isinstance(trusted_ops, Iterable) and not isinstance(trusted_ops, str)
+        ops = list(trusted_ops) if are_several else [None]
+        if not all(isinstance(op, str) for op in ops):
             raise InputError(
                 "Cannot trust these ops of a TF1 Hub module.",
                 expected="a collection of names of ops, such as trusted_ops={'ReadFile'}",
                 found=repr(trusted_ops),
                 advice="pass a set of the names that an audit or an UnsafeModuleError tells",
             )
-        return cls(frozenset(trusted_ops), everything=not safe_mode)
+        return cls(frozenset(map(str, ops)), everything=not safe_mode)
 
     def to_config(self) -> dict[str, Any]:
         """The two arguments again, ready for JSON."""

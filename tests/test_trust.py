@@ -142,7 +142,7 @@ def test_command_line(module, tmp_path, capsys):
     assert np.load(tmp_path / "out.npy").tolist() == [[5.0, 6.0]]
 
 
-@pytest.mark.parametrize("wrong", ["ReadFile", [b"ReadFile"], [1]])
+@pytest.mark.parametrize("wrong", ["ReadFile", [b"ReadFile"], [1], None])
 def test_what_are_no_names(module, wrong):
     for use in (hub.ModuleLayer, hub.load):
         with pytest.raises(hub.InputError) as caught:
