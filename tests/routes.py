@@ -34,7 +34,7 @@ def control_edge(module, put):
 def data_edge(module, put):
     name = put(module.body)
     node = next(each for each in module.graph_def.node if each.name == name)
-    given = [tf.as_dtype(dtype) for _, dtype in facts.outputs(node, {})]
+    given = [tf.as_dtype(dtype) for dtype in facts.output_dtypes(node, {})]
     if not given:
         return module.after(name)
     module.body.add("IdentityN", "passed", *(f"{name}:{n}" for n in range(len(given))), T=given)

@@ -478,3 +478,24 @@ class TestSlices:
     def test_whole_ones_still_load(self, small):
         found = hub.ModuleLayer(small["tour"], output_key="rows")(["a", "b", "c", "unheard"])
         np.testing.assert_array_equal(found, np.ones([4, 3]))
+
+
+@pytest.mark.parametrize("dtype", [tf.variant, tf.resource])
+def test_a_variable_without_values(tmp_path, dtype):
+    def module_fn():
+        x = tf.compat.v1.placeholder(tf.float32, [2])
+        scale = tf.compat.v1.get_variable("scale", [2], use_resource=True)
+        hub.add_signature(inputs=x, outputs=x * scale)
+
+    hub.ModuleLayer(hub.create_module_spec(module_fn)).export_module(tmp_path / "m")
+    file = tmp_path / "m/saved_model.pb"
+    saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for node in saved_model.meta_graphs[0].graph_def.node:
+        if node.name == "scale":
+            node.attr["dtype"].type = dtype.as_datatype_enum
+    file.write_bytes(saved_model.SerializeToString())
+    for load in (hub.ModuleLayer, hub.load, lambda path: hub.load_module_spec(path).variables):
+        with pytest.raises(hub.FormatError, match="'scale' .* it holds no values") as caught:
+            load(tmp_path / "m")
+        assert caught.value.found == dtype.name
+        assert caught.value.expected == "a dtype of numbers, strings or booleans"
