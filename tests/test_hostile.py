@@ -495,7 +495,7 @@ def test_a_variable_without_values(tmp_path, dtype):
             node.attr["dtype"].type = dtype.as_datatype_enum
     file.write_bytes(saved_model.SerializeToString())
     for load in (hub.ModuleLayer, hub.load, lambda path: hub.load_module_spec(path).variables):
-        with pytest.raises(hub.FormatError, match="'scale' .* it holds no values") as caught:
+        with pytest.raises(hub.FormatError, match=r"'scale' .* it holds no values") as caught:
             load(tmp_path / "m")
         assert caught.value.found == dtype.name
         assert caught.value.expected == "a dtype of numbers, strings or booleans"
