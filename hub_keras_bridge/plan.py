@@ -172,9 +172,10 @@ def _plan(
     found = pruned.placeholders
     targets = [found.get(graph.tensor_name(target), target) for target in targets]
     handles = {t: p for t, p in found.items() if t in variant.state and t not in variant.assets}
-    state = frozenset[str]() if cut_state else _stand_by_themselves(variant, pruned, handles)
     _check_ops(pruned.graph_def, variant.subject)
-    rewritten = _as_function(variant, pruned, targets, [] if state else list(handles.values()))
+    rewritten = _as_function(variant, pruned, targets)
+    if not cut_state:
+        _stand_by_themselves(variant, rewritten.graph_def, handles)
     _finish(rewritten.graph_def)
     assets: dict[str, list[str]] = {}
     for tensor in found:
@@ -190,7 +191,7 @@ def _plan(
         resources={node: by_node[node] for node in tables},
         made_here=variant.made_here,
         makers=tuple(variant.nodes[node] for node in tables),
-        state=state,
+        state=frozenset() if cut_state else frozenset(map(graph.node_name, handles.values())),
         assets=assets,
         fetches=tuple(map(graph.tensor_name, targets[: len(fetches)])),
         shapes=tuple(shapes),
@@ -355,20 +356,19 @@ def unfed_placeholders(variant: Variant, targets: Iterable[str], fed: Collection
 
 
 def _stand_by_themselves(
-    variant: Variant, pruned: Pruned, handles: Mapping[str, str]
-) -> frozenset[str]:
+    variant: Variant, graph_def: graph_pb2.GraphDef, handles: Mapping[str, str]
+) -> None:
     """Puts the nodes of state back in place of their placeholders; changes the graph.
 
     What they were to wait for is left out: nothing runs.
     """
     kept = {graph.node_name(p): variant.nodes[graph.node_name(t)] for t, p in handles.items()}
-    for node in pruned.graph_def.node:
+    for node in graph_def.node:
         if node.name in kept:
             name = node.name
             node.CopyFrom(kept[name])
             node.name, node.device = name, ""
             del node.input[:]
-    return frozenset(kept)
 
 
 def _input_placeholders(variant: Variant, tensors: Iterable[str]) -> dict[str, Placeholder]:
@@ -406,9 +406,7 @@ class _Rewritten:
     differentiable: bool = True
 
 
-def _as_function(
-    variant: Variant, pruned: Pruned, targets: Sequence[str], given: Collection[str]
-) -> _Rewritten:
+def _as_function(variant: Variant, pruned: Pruned, targets: Sequence[str]) -> _Rewritten:
     graph_def = pruned.graph_def
     colocation.take_out(graph_def, ())
     known = {t: variant.variable_of[t] for t in pruned.placeholders if t in variant.variable_of}
@@ -417,7 +415,7 @@ def _as_function(
     if not control_flow.has_control_flow(graph_def):
         batch_norm.fold(graph_def, shapes, targets)
         return _Rewritten(graph_def)
-    handles = [pruned.placeholders[t] for t in known if pruned.placeholders[t] in given]
+    handles = [pruned.placeholders[tensor] for tensor in known]
     undifferentiated = contexts.undifferentiated_loops(variant.meta_graph)
     try:
         return _Rewritten(

@@ -125,11 +125,21 @@ def symbolic_outputs(endpoint: Endpoint, specs: Sequence[tf.TensorSpec], compute
                 "that reshapes the output",
             )
         ragged = isinstance(info.type_spec, tf.RaggedTensorSpec)
-        found[key] = keras.KerasTensor(
-            tuple(shape),
-            output_dtype(info.dtype.name, compute_dtype),
-            sparse=info.is_sparse,
-            # Keras before 3.9 does not know the word.
-            **({"ragged": True} if ragged else {}),
-        )
+        try:
+            found[key] = keras.KerasTensor(
+                tuple(shape),
+                output_dtype(info.dtype.name, compute_dtype),
+                sparse=info.is_sparse,
+                # Keras before 3.9 does not know the word.
+                **({"ragged": True} if ragged else {}),
+            )
+        except ValueError as error:
+            raise SignatureError(
+                f"Cannot use output {key!r} of a TF1 Hub module in a functional model: "
+                "Keras does not know its dtype.",
+                endpoint.subject,
+                expected="a dtype of Keras's",
+                found=info.dtype.name,
+                advice="call the layer inside a subclassed model, or choose another output",
+            ) from error
     return found if endpoint.as_dict else found[endpoint.outputs[0]]

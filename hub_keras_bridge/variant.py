@@ -214,6 +214,10 @@ class Variant:
         return {name: place for place, name in enumerate(self.nodes)}
 
     @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.published.signature_def)
+
+    @cached_property
     def signature_names(self) -> list[str]:
         """Names of all signatures, sorted."""
         return sorted(self.published.signature_def)
@@ -225,7 +229,7 @@ class Variant:
             SignatureError: there is none.
         """
         name = name or DEFAULT_SIGNATURE
-        if name not in self.published.signature_def:
+        if name not in self._names:
             raise SignatureError(
                 f"A TF1 Hub module has no signature {name!r}.",
                 self.subject,

@@ -216,8 +216,8 @@ class TestMutants:
 @pytest.mark.slow
 def test_a_slice():
     """``python -m benchmarks reaching`` tries more."""
-    results = list(Pool(2).tried(2026, range(150)))
-    assert sorted(result.number for result in results) == list(range(150))
+    results = list(Pool(2).tried(2026, range(100)))
+    assert sorted(result.number for result in results) == list(range(100))
     assert [result for result in results if result.is_finding] == []
     assert {Outcome.UNSAFE, Outcome.DAMAGED, Outcome.RAN} <= {r.outcome for r in results}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import queue
 import site
 import socket
@@ -202,6 +203,8 @@ class _Worker:
             stderr=self._log,
             text=True,
             cwd=_ROOT,
+            # The same choices each time.
+            env={**os.environ, "PYTHONHASHSEED": "0"},
             pass_fds=[theirs.fileno()],
         )
         theirs.close()

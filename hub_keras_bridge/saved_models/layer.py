@@ -137,7 +137,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
         )
         self._restored = None if handle.folder is None else self._restore(handle)
         if self._restored is not None:
-            facts = facts_of(self._restored)
+            facts = facts_of(self._restored, subject)
         if facts is None:
             raise _not_here(handle.name, "make a layer of")
         check_patterns(self._choice.patterns, facts.variables, subject)
@@ -401,7 +401,7 @@ class SavedModelLayer(xla.JitByOps, compat.OwnLosses, compat.DirectCalls):
         source = kept_copy(inner_path, self._model.source.name)
         is_whole = has_values(source)
         restored = self._restore(source, with_values=is_whole)
-        if facts_of(restored).variables != self._model.facts.variables:
+        if facts_of(restored, self._subject).variables != self._model.facts.variables:
             raise FormatError(
                 "Cannot load a TF2 SavedModel from a Keras archive: config and graphs differ.",
                 Subject(source.name),

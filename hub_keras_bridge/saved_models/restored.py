@@ -354,6 +354,15 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
     return saved_model
 
 
+# List -> what is in it.
+_LISTED = {
+    "signatures": "functions of TensorFlow",
+    "variables": "variables",
+    "trainable_variables": "variables",
+    "regularization_losses": "functions without arguments",
+}
+
+
 def _need_interface(model: RestoredModel, subject: Subject) -> None:
     """Checks that what a SavedModel lists is what its lists are for.
 
@@ -361,6 +370,9 @@ def _need_interface(model: RestoredModel, subject: Subject) -> None:
         FormatError: a list has something else.
     """
     others = {
+        "signatures": [
+            f for f in model.signatures.values() if not hasattr(f, "structured_input_signature")
+        ],
         "variables": [v for v in model.variables if not isinstance(v, tf.Variable)],
         "trainable_variables": [
             v for v in model.trainable_variables if not isinstance(v, tf.Variable)
@@ -374,9 +386,7 @@ def _need_interface(model: RestoredModel, subject: Subject) -> None:
             raise FormatError(
                 f"Cannot use a TF2 SavedModel: its {name} are none.",
                 subject,
-                expected="functions without arguments"
-                if name == "regularization_losses"
-                else "variables",
+                expected=_LISTED[name],
                 found=choices(type(each).__name__ for each in found),
                 advice="fetch it or save it again",
             )

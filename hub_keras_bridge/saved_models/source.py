@@ -18,6 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.layout import SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.saved_models.restored import RestoredModel
 from hub_keras_bridge.variant import VariableFacts
@@ -158,9 +159,13 @@ class Facts:
         return cls(tuple(variables), config["input_dtypes"])
 
 
-def facts_of(model: RestoredModel) -> Facts:
-    """The facts of a SavedModel that is there."""
-    return Facts(tuple(_variables(model)), _dtypes(model.input_specs))
+def facts_of(model: RestoredModel, subject: Subject) -> Facts:
+    """The facts of a SavedModel that is there.
+
+    Raises:
+        FormatError: a variable has no fixed shape, as Keras's have.
+    """
+    return Facts(tuple(_variables(model, subject)), _dtypes(model.input_specs))
 
 
 def _dtypes(specs: Any) -> Any:
@@ -171,7 +176,7 @@ def _dtypes(specs: Any) -> Any:
     return list(map(_dtypes, specs)) if isinstance(specs, list | tuple) else None
 
 
-def _variables(model: RestoredModel) -> Iterator[VariableFacts]:
+def _variables(model: RestoredModel, subject: Subject) -> Iterator[VariableFacts]:
     trainable = {id(variable) for variable in model.trainable_variables}
     counts: dict[str, int] = {}
     for variable in model.variables:
@@ -179,5 +184,13 @@ def _variables(model: RestoredModel) -> Iterator[VariableFacts]:
         counts[name] = number = counts.get(name, 0) + 1
         # Keras 3 names as many variables "kernel" as there are.
         unique = name if number == 1 else f"{name}#{number}"
+        if not variable.shape.is_fully_defined():
+            raise FormatError(
+                f"Cannot make a layer of a TF2 SavedModel: variable {name!r} has no fixed shape.",
+                subject,
+                expected="variables whose shapes are known, as Keras's are",
+                found=str(variable.shape),
+                advice="use hub.load, or save it again with variables of fixed shapes",
+            )
         shape = tuple(variable.shape.as_list())
         yield VariableFacts(unique, unique, shape, variable.dtype, id(variable) in trainable)
