@@ -19,6 +19,7 @@ from hub_keras_bridge.errors import FormatError, HubError, Subject
 # to leave a trace, which are no errors of the graph's.
 _TOLD = (
     ArithmeticError,
+    AssertionError,
     AttributeError,
     DecodeError,
     LookupError,

@@ -278,6 +278,29 @@ class TestRefused:
         read = trusting.prune("x:0", "read:0")
         assert lists(read(tf.constant(f"{path}/tfhub_module.pb"))) == b"\x08\x03"
 
+    def test_within_a_loop(self, publish):
+        """TensorFlow would end the process."""
+
+        def module_fn():
+            x = v1.placeholder(tf.float32, [], name="x")
+            last = tf.while_loop(lambda y: y < 9.0, lambda y: 2.0 * y + 1.0, [x], name="loop")
+            hub.add_signature(inputs=x, outputs=tf.add(last, 0.5, name="y"))
+
+        v1.disable_control_flow_v2()
+        try:
+            module = hub.load(publish(module_fn))
+        finally:
+            v1.enable_control_flow_v2()
+        inside = [op for op in module.graph.get_operations() if op.name.startswith("loop/")]
+        leaving = [op for op in inside if op.type == "Exit"]
+        assert len(inside) > 8
+        for op in set(inside) - set(leaving):
+            with pytest.raises(hub.SignatureError, match="within a loop") as caught:
+                module.prune("x:0", op)
+            assert op.name in caught.value.found
+        assert lists(module.prune("x:0", leaving[0].outputs[0])(tf.constant(1.0))) == 15.0
+        assert lists(module.prune("x:0", "y:0")(tf.constant(1.0))) == [15.5]
+
 
 class TestObject:
     def test_graph(self, module):

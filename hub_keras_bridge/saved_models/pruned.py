@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from hub_keras_bridge import audit
 from hub_keras_bridge.errors import SignatureError, Subject, choices
+from hub_keras_bridge.graphs.graph import within_loops
 from hub_keras_bridge.plan import plan, plan_fillings, unfed_placeholders
 from hub_keras_bridge.runtime import Runtime
 from hub_keras_bridge.soundness import refusing
@@ -64,6 +65,7 @@ class Pruner:
         tensors = [each for each in wanted if isinstance(each, tf.Tensor)]
         _check_values([*fed, *tensors], variant.subject)
         _check_fed(fed, wanted, variant)
+        _check_loops(wanted, variant)
         specs = {each.name: tf.TensorSpec(each.shape, each.dtype, each.op.name) for each in fed}
         chosen = plan(
             variant,
@@ -141,6 +143,18 @@ def _check_fed(
             expected="a feed for each placeholder that the fetches depend on",
             found=f"unfed placeholders {choices(missing)}",
             advice="add them to the feeds",
+        )
+
+
+def _check_loops(wanted: Sequence[tf.Tensor | tf.Operation], variant: Variant) -> None:
+    # TensorFlow would end the process: there is a value for each turn of the loop.
+    if inside := within_loops(variant.nodes, [each.name for each in wanted]):
+        raise SignatureError(
+            "Cannot prune the graph of a TF1 Hub module within a loop.",
+            variant.subject,
+            expected="tensors that have one value in a call",
+            found=choices(inside),
+            advice="name what leaves the loop, such as the output of an Exit",
         )
 
 
