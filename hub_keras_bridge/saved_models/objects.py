@@ -99,7 +99,9 @@ def check_captures(functions: Mapping[str, Any]) -> None:
 def _is_complete(concrete: Any) -> bool:
     flat = tf.nest.flatten(concrete.structured_input_signature, expand_composites=True)
     given = sum(isinstance(spec, tf.TypeSpec) for spec in flat)
-    wanted = concrete.inputs[given:]
-    return len(wanted) == len(concrete.captured_inputs) and all(
-        a.dtype == b.dtype for a, b in zip(wanted, concrete.captured_inputs, strict=True)
-    )
+    wanted = [tensor.dtype for tensor in concrete.inputs[given:]]
+    # Under tf.distribute, variables of several replicas stand where handles do.
+    return wanted == [
+        tf.resource if isinstance(each, tf.Variable) else each.dtype
+        for each in concrete.captured_inputs
+    ]
