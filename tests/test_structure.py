@@ -29,7 +29,7 @@ FLOORS = [
         "durable",
         "locks",
     ],
-    ["trust"],
+    ["trust", "graphs.graph"],
     [
         "tf_errors",
         "compat",
@@ -60,7 +60,7 @@ FLOORS = [
     ["fetch.archived"],
     ["fetch.remote"],
     ["fetch.hosting"],
-    ["resolve", "embedding_file", "format", "graphs.graph", "ops.facts", "graphs.library"],
+    ["resolve", "embedding_file", "format", "ops.facts", "graphs.library"],
     ["targets", "ops.unregistered"],
     [
         "graphs.prune",

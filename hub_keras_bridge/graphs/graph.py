@@ -185,11 +185,20 @@ def downstream(
     for name, node in nodes.items():
         for reference in followed(node, cut):
             readers.setdefault(node_name(reference), []).append(name)
+    return reached_from(sources, readers)
+
+
+def reached_from(sources: Iterable[str], following: Mapping[str, Collection[str]]) -> set[str]:
+    """Some names, and all that follow them, one after another.
+
+    >>> sorted(reached_from(["a"], {"a": ["b"], "b": ["a", "c"], "d": ["e"]}))
+    ['a', 'b', 'c']
+    """
     reached: set[str] = set()
     waiting = list(sources)
     while waiting:
         name = waiting.pop()
         if name not in reached:
             reached.add(name)
-            waiting.extend(readers.get(name, ()))
+            waiting.extend(following.get(name, ()))
     return reached

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import attr_value_pb2, function_pb2, graph_pb2, node_def_pb2
 
+from hub_keras_bridge.graphs.graph import reached_from
+
 # tensorflow/python/framework/ops.py: what Graph.gradient_override_map writes.
 _GRADIENT = "_gradient_op_type"
 # tensorflow/python/ops/custom_gradient.py: generate_name, then a number of the process.
@@ -95,14 +97,7 @@ def leading_to(library: function_pb2.FunctionDefLibrary, functions: Iterable[str
     for name in leads.functions:
         for callee in leads.from_function(name):
             callers.setdefault(callee, []).append(name)
-    reached: set[str] = set()
-    waiting = list(functions)
-    while waiting:
-        name = waiting.pop()
-        if name not in reached:
-            reached.add(name)
-            waiting.extend(callers.get(name, ()))
-    return reached
+    return reached_from(functions, callers)
 
 
 class _Leads:
