@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import queue
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import workers
 from benchmarks.hostile.exercise import FINDINGS, Outcome, stack_is_computing
 
 SECONDS = 30.0  # For one mutant; an unchanged one takes one to three.
@@ -60,42 +59,7 @@ def try_mutants(seed: int, numbers: Iterable[int], processes: int) -> Iterator[R
     Raises:
         RuntimeError: a worker did not start, or stopped for a reason of its own.
     """
-    results: queue.Queue[Result | Exception | None] = queue.Queue()
-    lock = threading.Lock()
-    waiting = iter(numbers)
-
-    def next_number() -> int | None:
-        with lock:
-            return next(waiting, None)
-
-    def serve() -> None:
-        try:
-            with tempfile.TemporaryDirectory() as place:
-                worker = _Worker(Path(place))
-                while (number := next_number()) is not None:
-                    result = worker.attempt(seed, number)
-                    if result.outcome is Outcome.HANG:
-                        # A busy machine is slow, too; what hangs does so again.
-                        result = worker.attempt(seed, number)
-                    results.put(result)
-                worker.stop()
-        except Exception as error:
-            results.put(error)
-        finally:
-            results.put(None)
-
-    threads = [threading.Thread(target=serve, daemon=True) for _ in range(processes)]
-    for thread in threads:
-        thread.start()
-    running = len(threads)
-    while running:
-        result = results.get()
-        if isinstance(result, Exception):
-            raise result
-        if result is None:
-            running -= 1
-        else:
-            yield result
+    return workers.tried(seed, numbers, processes, _Worker)
 
 
 class _Worker:
@@ -107,6 +71,11 @@ class _Worker:
         self._turns = 0
 
     def attempt(self, seed: int, number: int) -> Result:
+        """Tries a mutant; again, should it hang: a busy machine is slow, too."""
+        result = self._attempt(seed, number)
+        return self._attempt(seed, number) if result.outcome is Outcome.HANG else result
+
+    def _attempt(self, seed: int, number: int) -> Result:
         if self._process is None or self._turns >= _TURNS:
             self.stop()
             self._start()

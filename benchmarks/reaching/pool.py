@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import queue
 import site
 import socket
 import subprocess
 import sys
 import sysconfig
-import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks import workers
 from benchmarks.reaching.canary import Canary, Listener
 from benchmarks.reaching.outcomes import FINDINGS, Outcome, Step, worst
 from benchmarks.reaching.watch import Policy, Watch, can_watch
@@ -96,40 +95,9 @@ class Pool:
         Raises:
             RuntimeError: a worker did not start.
         """
-        results: queue.Queue[Result | Exception | None] = queue.Queue()
-        lock = threading.Lock()
-        waiting = iter(numbers)
-
-        def following() -> int | None:
-            with lock:
-                return next(waiting, None)
-
-        def serve() -> None:
-            try:
-                with tempfile.TemporaryDirectory() as place:
-                    worker = _Worker(Path(place).resolve(), watched=self.watched)
-                    try:
-                        while (number := following()) is not None:
-                            results.put(worker.attempt(seed, number))
-                    finally:
-                        worker.stop()
-            except Exception as error:
-                results.put(error)
-            finally:
-                results.put(None)
-
-        threads = [threading.Thread(target=serve, daemon=True) for _ in range(self._processes)]
-        for thread in threads:
-            thread.start()
-        running = len(threads)
-        while running:
-            result = results.get()
-            if isinstance(result, Exception):
-                raise result
-            if result is None:
-                running -= 1
-            else:
-                yield result
+        return workers.tried(
+            seed, numbers, self._processes, lambda place: _Worker(place, watched=self.watched)
+        )
 
 
 class _Worker:
