@@ -10,11 +10,8 @@ import tensorflow as tf
 
 from hub_keras_bridge import input_advice
 from hub_keras_bridge.errors import InputError, SignatureError, choices
-from hub_keras_bridge.plan import plan
-from hub_keras_bridge.runtime import import_plan
 from hub_keras_bridge.soundness import refusing
 from hub_keras_bridge.tensor_info import may_widen, show_shape, to_components
-from hub_keras_bridge.trust import Trust
 from hub_keras_bridge.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 
 
@@ -166,37 +163,6 @@ class Endpoint:
             found=f"{kind} {show_shape(shape)}",
             advice=input_advice.to_begin_a_model(shape, dtype, info.type_spec),
         )
-
-    def infer(
-        self, input_shapes: Mapping[str, tf.TensorShape], trust: Trust
-    ) -> list[tf.TensorSpec]:
-        """Specs of the flat outputs for dense inputs of these shapes.
-
-        Builds a scratch graph, since a signature often leaves open what its
-        graph derives from the input. TensorFlow may run what is constant there.
-
-        Raises:
-            UnsafeModuleError: what is not trusted may reach outside.
-        """
-        specs = [
-            tf.TensorSpec(
-                input_shapes[name].merge_with(spec.shape) if name in input_shapes else spec.shape,
-                spec.dtype,
-            )
-            for name, info in self.facts.inputs.items()
-            for spec in info.component_specs
-        ]
-        tensors = self.facts.input_tensors
-        fetches, shapes = self.facts.fetches(self.outputs)
-        chosen = plan(self.variant, fetches, inputs=tensors, shapes=shapes, cut_state=False)
-        with tf.Graph().as_default():
-            given = {
-                tensor: tf.compat.v1.placeholder(spec.dtype, spec.shape)
-                for tensor, spec in zip(tensors, specs, strict=True)
-            }
-            input_map = {chosen.inputs[t]: given[t] for t in tensors if t in chosen.inputs}
-            found = import_plan(chosen, input_map, trust)
-        return [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in found]
 
     def declared(self) -> list[tf.TensorSpec]:
         """Specs of the flat outputs as the signature states them."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from hub_keras_bridge.endpoint import Endpoint
 from hub_keras_bridge.errors import InputError, SignatureError, Subject
 from hub_keras_bridge.precision import output_dtype
+from hub_keras_bridge.shapes import inferred_outputs
 from hub_keras_bridge.trust import Trust
 
 
@@ -53,7 +54,7 @@ class ShapeMemory:
         if key not in self._known:
             if not has_graph:
                 return declared
-            inferred = [spec.shape for spec in endpoint.infer(shapes, trust)]
+            inferred = [spec.shape for spec in inferred_outputs(endpoint, shapes, trust)]
             self._known[key] = [s.as_list() if s.rank is not None else None for s in inferred]
         found = zip(self._known[key], declared, strict=True)
         return [tf.TensorSpec(shape, spec.dtype) for shape, spec in found]

@@ -96,7 +96,8 @@ FLOORS = [
     ["initial", "endpoint", "portable", "authoring"],
     ["function_call"],
     ["graph_state", "lifted_state"],
-    ["selection", "symbolic", "xla", "saved_models.inputs", "session_values"],
+    ["selection", "shapes"],
+    ["symbolic", "xla", "saved_models.inputs", "session_values"],
     [
         "saved_models.restored_graph",
         "saved_models.signatures",
