@@ -8,7 +8,7 @@ import pathlib
 import sys
 import typing
 
-from hub_keras_bridge import old_names as _old_names
+from hub_keras_bridge.frontends import old_names as _old_names
 from hub_keras_bridge.version import VERSION as __version__
 
 # Keras finds the class of a saved layer only in what is imported, so importing
@@ -17,9 +17,6 @@ from hub_keras_bridge.version import VERSION as __version__
 _IS_COMMAND_LINE = [pathlib.Path(name).stem for name in sys.argv[:1]] == ["hub-keras-bridge"]
 
 if not _IS_COMMAND_LINE:
-    from hub_keras_bridge.apply import apply_to_file
-    from hub_keras_bridge.authoring import add_signature, attach_message, create_module_spec
-    from hub_keras_bridge.common_signatures import check_common_signature
     from hub_keras_bridge.errors import (
         ArchiveError,
         AttachmentError,
@@ -47,28 +44,40 @@ if not _IS_COMMAND_LINE:
         UnsafeModuleError,
         XlaError,
     )
-    from hub_keras_bridge.feature_column import (
+    from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+    from hub_keras_bridge.files import archive
+    from hub_keras_bridge.files.fetch.archived import cached_archive
+    from hub_keras_bridge.files.fetch.resolve import RESOLVERS, Resolver, resolve
+    from hub_keras_bridge.frontends.feature_columns.columns import (
         image_embedding_column,
         sparse_text_embedding_column,
         text_embedding_column,
     )
-    from hub_keras_bridge.feature_column_v2 import text_embedding_column_v2
-    from hub_keras_bridge.fetch.archived import cached_archive
-    from hub_keras_bridge.image_info import (
+    from hub_keras_bridge.frontends.feature_columns.columns_v2 import text_embedding_column_v2
+    from hub_keras_bridge.frontends.keras3.latest_exporter import (
+        LatestModuleExporter,
+        register_module_for_export,
+    )
+    from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+    from hub_keras_bridge.frontends.keras3.saved_model_layer import SavedModelLayer
+    from hub_keras_bridge.frontends.tf1.module import Module, eval_function_for_module
+    from hub_keras_bridge.frontends.tf2.load import load
+    from hub_keras_bridge.publishing.authoring import (
+        add_signature,
+        attach_message,
+        create_module_spec,
+    )
+    from hub_keras_bridge.publishing.common_signatures import check_common_signature
+    from hub_keras_bridge.publishing.from_saved_model import create_module_spec_from_saved_model
+    from hub_keras_bridge.publishing.image_info import (
         ImageModuleInfo,
         attach_image_module_info,
         get_expected_image_size,
         get_num_image_channels,
     )
-    from hub_keras_bridge.latest_exporter import LatestModuleExporter, register_module_for_export
-    from hub_keras_bridge.layer import ModuleLayer
-    from hub_keras_bridge.load import load
-    from hub_keras_bridge.module import Module, eval_function_for_module
-    from hub_keras_bridge.resolve import RESOLVERS, Resolver, resolve
-    from hub_keras_bridge.saved_models.layer import SavedModelLayer
-    from hub_keras_bridge.saved_models.publishing import create_module_spec_from_saved_model
-    from hub_keras_bridge.spec import ModuleSpec, load_module_spec
-    from hub_keras_bridge.text_embedding import publish_text_embedding
+    from hub_keras_bridge.publishing.text_embedding import publish_text_embedding
+    from hub_keras_bridge.tools.apply.apply import apply_to_file
+    from hub_keras_bridge.tools.convert import convert
 
 __all__ = [  # noqa: RUF022, in the order of sorted()
     "ArchiveError",
@@ -107,10 +116,12 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "__version__",
     "add_signature",
     "apply_to_file",
+    "archive",
     "attach_image_module_info",
     "attach_message",
     "cached_archive",
     "check_common_signature",
+    "convert",
     "create_module_spec",
     "create_module_spec_from_saved_model",
     "eval_function_for_module",

@@ -12,8 +12,8 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from hub_keras_bridge.batch_runner import BatchRunner
 from hub_keras_bridge.errors import TableError
+from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
 
 try:
     from apache_beam.ml.inference.base import ModelHandler, PredictionResult

@@ -26,11 +26,11 @@ from typing import Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
-from original import bridge, environment, exchange, subjects
 from original.cases import Call, Case, prepare
 from original.compare import TOLERANCE, Row, is_random
 
 import hub_keras_bridge as hub
+from original import bridge, environment, exchange, subjects
 
 _SCRIPTS = Path(__file__).resolve().parent
 _GOLDEN = _SCRIPTS.parent / "tests" / "golden" / "zoo"

@@ -1,7 +1,7 @@
 """Compares the graphs that this package and the original library build, node by node.
 
 Each golden module, and each that ``--module`` names, is made and applied in five
-positions of a TF1 graph (see ``tests/published_graphs.py``) by both libraries; the
+positions of a TF1 graph (see ``tests/helpers/published_graphs.py``) by both libraries; the
 names, types and inputs of all nodes have to be the same. ``--record`` writes what
 the original library built of the golden modules to ``tests/golden``.
 """
@@ -46,7 +46,7 @@ def main() -> int:
 
 def _built(python: Path, library: str, modules: list[str]) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [python, _ROOT / "tests" / "published_graphs.py", library, *modules],
+        [python, _ROOT / "tests" / "helpers" / "published_graphs.py", library, *modules],
         check=True,
         stdout=subprocess.PIPE,
         text=True,

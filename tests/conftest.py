@@ -1,20 +1,14 @@
 """Shared by all tests: quiet TensorFlow, deterministic seeds, golden data."""
 
-import json
 import os
-import pathlib
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
-import numpy as np
 import pytest
-import tensorflow as tf
 
 import hub_keras_bridge as hub
-
-ZOO = pathlib.Path(__file__).parent / "golden" / "zoo"
-REAL = pathlib.Path(__file__).parent.parent.parent / "shared" / "real"
+from helpers.golden import Golden, scale_fn
 
 
 def forget_session():
@@ -30,66 +24,6 @@ def _seed():
     keras.utils.set_random_seed(0)
     yield
     forget_session()
-
-
-class Golden:
-    """One golden module and what the original library computed with it."""
-
-    def __init__(self, name):
-        self.name = name
-        self.path = str(ZOO / name / "module")
-        self.oracle = json.loads((ZOO / name / "oracle.json").read_text())
-        # Read at once: in Python 3.12 and 3.13 threads cannot share an open zip file.
-        with np.load(ZOO / name / "oracle.npz", allow_pickle=True) as arrays:
-            self.arrays = dict(arrays)
-
-    def calls(self):
-        return range(len(self.oracle["apply"]))
-
-    def inputs(self, call):
-        """The recorded inputs, as they were passed."""
-        entry = self.oracle["apply"][call]
-        if entry["single_input"]:
-            return self.arrays[f"apply{call}.in."]
-        return {key: self.arrays[f"apply{call}.in.{key}"] for key in entry["inputs"]}
-
-    def outputs(self, call):
-        return {
-            key: self.arrays[f"apply{call}.out.{key}"]
-            for key in self.oracle["apply"][call]["outputs"]
-        }
-
-    @property
-    def tune(self):
-        return self.oracle["tune"]
-
-    def batches(self):
-        """Per step: inputs and targets."""
-        for step in range(self.tune["steps"]):
-            if self.tune["dict_input"]:
-                prefix = "tune.x."
-                keys = [key for key in self.arrays if key.startswith(prefix)]
-                inputs = {key.removeprefix(prefix): self.arrays[key][step] for key in keys}
-            else:
-                inputs = self.arrays["tune.x"][step]
-            yield inputs, self.arrays["tune.t"][step]
-
-    def tuned_variables(self):
-        prefix = "tune.var."
-        return {
-            key.removeprefix(prefix).removeprefix("module/").removesuffix(":0"): self.arrays[key]
-            for key in self.arrays
-            if key.startswith(prefix)
-        }
-
-
-def golden_names(having):
-    """Names of the goldens whose oracle has something under this key."""
-    return [
-        folder.name
-        for folder in sorted(ZOO.iterdir())
-        if json.loads((folder / "oracle.json").read_text()).get(having)
-    ]
 
 
 @pytest.fixture
@@ -111,13 +45,6 @@ def publish(tmp_path):
         return str(path)
 
     return publish
-
-
-def scale_fn(value=3.0, size=2):
-    """A module with one weight: inputs times ``scale``."""
-    x = tf.compat.v1.placeholder(tf.float32, [None, size])
-    scale = tf.compat.v1.get_variable("scale", initializer=tf.fill([size], value))
-    hub.add_signature(inputs=x, outputs=x * scale)
 
 
 @pytest.fixture

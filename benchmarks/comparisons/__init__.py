@@ -4,14 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.comparisons import (
-    eager_call,
-    fine_tune,
-    load,
-    peak_memory,
-    predict,
-    size_sweep,
-)
+from benchmarks.comparisons import eager_call, fine_tune, load, peak_memory, predict, size_sweep
 from benchmarks.figures import Result
 
 # Name -> a function that measures, told whether to be quick.

@@ -12,9 +12,9 @@ from rich.console import Console
 from hub_keras_bridge.cli.file_bar import file_bar
 from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe
 from hub_keras_bridge.cli.startup import start_tensorflow
-from hub_keras_bridge.resolve import check_handle
-from hub_keras_bridge.tables.formats import INPUT_FORMATS, OUTPUT_FORMATS, show_ends
-from hub_keras_bridge.tables.preflight import formats_of
+from hub_keras_bridge.files.fetch.resolve import check_handle
+from hub_keras_bridge.tools.apply.formats import INPUT_FORMATS, OUTPUT_FORMATS, show_ends
+from hub_keras_bridge.tools.apply.preflight import formats_of
 
 _ONE_MACHINE = """\
 memory does not grow with the file; the output appears when it is complete.
@@ -96,9 +96,9 @@ def run(args: argparse.Namespace) -> int:
     )
     check_handle(args.handle)
     start_tensorflow()
-    from hub_keras_bridge.apply import apply_to_file
     from hub_keras_bridge.cli.only_signature import only_signature
-    from hub_keras_bridge.spec import load_module_spec
+    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.tools.apply.apply import apply_to_file
 
     spec = load_module_spec(args.handle)
     signature = args.signature or only_signature(spec, args.tags)

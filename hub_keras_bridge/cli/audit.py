@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import show_tags
-from hub_keras_bridge.fetch.urls import redact
-from hub_keras_bridge.legible import legible, set_of
-from hub_keras_bridge.resolve import check_handle
+from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.words import legible, set_of
+from hub_keras_bridge.files.fetch.resolve import check_handle
 
 if TYPE_CHECKING:
-    from hub_keras_bridge.audit import Audit, Finding, MissingOp
+    from hub_keras_bridge.plans.audit import Audit, Finding, MissingOp
 
 _MISSING_HEADINGS = ("op", "package", "variant", "needed by")
 _HEADINGS = ("kind", "op", "node", "in function", "variant", "needed by")
@@ -36,8 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; the status is 0 if safe mode takes the module, else 1."""
     check_handle(args.handle)
     start_tensorflow()
-    from hub_keras_bridge.audit import audit_module
-    from hub_keras_bridge.spec import load_module_spec
+    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.plans.audit import audit_module
 
     audit = audit_module(load_module_spec(args.handle))
     name = redact(args.handle)

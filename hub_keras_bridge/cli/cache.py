@@ -11,8 +11,8 @@ from typing import Any
 from hub_keras_bridge.cli.options import add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import CacheError
-from hub_keras_bridge.fetch import cache, cache_entries
-from hub_keras_bridge.fetch.cache_entries import Entry
+from hub_keras_bridge.files.fetch import cache, cache_entries
+from hub_keras_bridge.files.fetch.cache_entries import Entry
 
 Faults = Mapping[Entry, str | None]
 
@@ -123,7 +123,7 @@ def _faults(entries: Sequence[Entry], deep: bool = False) -> Faults:
     if not deep:
         return {entry: entry.fault for entry in entries}
     start_tensorflow()
-    from hub_keras_bridge.deep_check import deep_fault
+    from hub_keras_bridge.tools.deep_check import deep_fault
 
     return {entry: deep_fault(entry) for entry in entries}
 

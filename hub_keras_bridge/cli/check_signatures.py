@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from hub_keras_bridge.cli.options import add_handle, add_json, add_signature, add_tags
 from hub_keras_bridge.cli.startup import start_tensorflow
-from hub_keras_bridge.fetch.urls import redact
-from hub_keras_bridge.resolve import check_handle
+from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.files.fetch.resolve import check_handle
 
 if TYPE_CHECKING:
-    from hub_keras_bridge.common_signatures import Report
+    from hub_keras_bridge.publishing.common_signatures import Report
 
 # Those of common_signatures, which needs TensorFlow.
 _KINDS = ("text-embedding", "image-feature-vector", "image-classification")
@@ -34,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; the status is 0 if the module follows, else 1."""
     check_handle(args.handle)
     start_tensorflow()
-    from hub_keras_bridge.common_signatures import check_common_signature
-    from hub_keras_bridge.spec import load_module_spec
+    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.publishing.common_signatures import check_common_signature
 
     spec = load_module_spec(args.handle)
     report = check_common_signature(spec, args.kind, signature=args.signature, tags=args.tags or ())

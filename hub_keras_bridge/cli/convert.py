@@ -7,7 +7,7 @@ import os
 
 from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe
 from hub_keras_bridge.cli.startup import start_tensorflow
-from hub_keras_bridge.convert_preflight import check_conversion
+from hub_keras_bridge.tools.convert.preflight import check_conversion
 
 _KINDS = {
     "savedmodel": "a TF2 SavedModel: for TensorFlow Serving, and to be fine-tuned",
@@ -37,8 +37,8 @@ def run(args: argparse.Namespace) -> int:
     check_conversion(args.to, handle, args.out, signature=signature, tags=args.tags)
     start_tensorflow()
     from hub_keras_bridge.cli.only_signature import only_signature
-    from hub_keras_bridge.convert import CONVERSIONS
-    from hub_keras_bridge.spec import load_module_spec
+    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.tools.convert.convert import CONVERSIONS
 
     if args.to != "hub":  # Which keeps them all, and takes Keras models, too.
         handle = load_module_spec(handle)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from hub_keras_bridge.errors import HubError
-from hub_keras_bridge.legible import legible
+from hub_keras_bridge.errors.words import legible
 
 # Arguments whose option has another name.
 _OPTION_NAMES = {"safe_mode": "unsafe", "fixed": "set", "trusted_ops": "trust"}

@@ -12,14 +12,14 @@ import sys
 
 from rich.console import Console
 
-from hub_keras_bridge.cli.inspect_text import format_summary
 from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import ExportError, Subject
-from hub_keras_bridge.module_summary import ModuleSummary
-from hub_keras_bridge.pages.page import render_page
-from hub_keras_bridge.resolve import check_handle
-from hub_keras_bridge.unfinished import whole
+from hub_keras_bridge.files.fetch.resolve import check_handle
+from hub_keras_bridge.files.unfinished import whole
+from hub_keras_bridge.tools.inspect.page import render_page
+from hub_keras_bridge.tools.inspect.summary import ModuleSummary
+from hub_keras_bridge.tools.inspect.text import format_summary
 
 # Columns, more than any line needs.
 _UNBOUNDED = 2**16
@@ -41,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     check_handle(args.handle)
     start_tensorflow()
-    from hub_keras_bridge.inspection import inspect_module
-    from hub_keras_bridge.spec import load_module_spec
+    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.tools.inspect.inspection import inspect_module
 
     module = inspect_module(load_module_spec(args.handle))
     if args.html:

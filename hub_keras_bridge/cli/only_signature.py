@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 
-from hub_keras_bridge.legible import legible
-from hub_keras_bridge.spec import ModuleSpec
-from hub_keras_bridge.variant import DEFAULT_SIGNATURE
+from hub_keras_bridge.errors.words import legible
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.facts.variant import DEFAULT_SIGNATURE
 
 
 def only_signature(spec: ModuleSpec, tags: Collection[str] | None) -> str | None:

@@ -6,9 +6,9 @@ import argparse
 import json
 import os
 
-from hub_keras_bridge.archive import pack
 from hub_keras_bridge.cli.options import add_json
-from hub_keras_bridge.fetch.archived import sha256_of
+from hub_keras_bridge.files.archive import pack
+from hub_keras_bridge.files.fetch.archived import sha256_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     start_tensorflow()
-    from hub_keras_bridge.text_embedding import publish_text_embedding
+    from hub_keras_bridge.publishing.text_embedding import publish_text_embedding
 
     with file_bar(
         "Checking and publishing", args.embedding_file, Console(stderr=True), times=2

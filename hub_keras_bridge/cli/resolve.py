@@ -8,8 +8,8 @@ import os
 import sys
 
 from hub_keras_bridge.cli.options import add_handle, add_json
-from hub_keras_bridge.fetch.urls import redact
-from hub_keras_bridge.resolve import resolve
+from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.files.fetch.resolve import resolve
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

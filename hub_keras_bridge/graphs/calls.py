@@ -14,7 +14,7 @@ from tensorflow.core.framework import function_pb2, graph_pb2, op_def_pb2
 from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.graphs.graph import is_control
 from hub_keras_bridge.graphs.library import calls
-from hub_keras_bridge.ops import facts as op_facts
+from hub_keras_bridge.graphs.ops import definitions as op_facts
 
 # TensorFlow 2.21 survives 10,000 calls (a function that calls another a hundred
 # times, and so on), and runs out of stack at 16,000 (twice, 14 deep).

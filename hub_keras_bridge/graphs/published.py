@@ -17,10 +17,10 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge import compat
+from hub_keras_bridge.compat import private
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.graphs.graph import node_name, nodes_by_name
-from hub_keras_bridge.ops import facts as op_facts
+from hub_keras_bridge.graphs.ops import definitions as op_facts
 
 MetaGraph: TypeAlias = meta_graph_pb2.MetaGraphDef
 
@@ -116,7 +116,7 @@ def state_nodes(graph_def: graph_pb2.GraphDef) -> set[str]:
     These hand out what they hold and depend on nothing; an op that is stateful
     for its effects, such as a print, or for its randomness has inputs.
     """
-    definitions = {op: compat.op_def(op) for op in {node.op for node in graph_def.node}}
+    definitions = {op: private.op_def(op) for op in {node.op for node in graph_def.node}}
     return {
         node.name
         for node in graph_def.node

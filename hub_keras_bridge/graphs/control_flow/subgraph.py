@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.framework import function_pb2, node_def_pb2
 
 from hub_keras_bridge.graphs.graph import is_control, node_name, tensor_name, upstream
-from hub_keras_bridge.ops import facts as op_facts
+from hub_keras_bridge.graphs.ops import definitions as op_facts
 
 
 class Irregular(Exception):

@@ -1,1 +1,0 @@
-"""Values of variables on disk, and what must hold of the files."""

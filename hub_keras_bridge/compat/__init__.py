@@ -1,0 +1,1 @@
+"""Private names of TensorFlow and Keras, and where their versions differ: nowhere else."""

@@ -1,0 +1,1 @@
+"""What a module is: its spec, variants, signatures, variables and their values."""

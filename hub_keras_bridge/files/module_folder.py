@@ -1,0 +1,332 @@
+"""The bytes of a TF1 Hub module on disk, as protos, and back.
+
+What lies where, and the two messages that only modules have, is in ``layout``.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.framework import graph_pb2
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+from hub_keras_bridge.compat import tf_errors
+from hub_keras_bridge.errors import FormatError, HandleError, Subject
+from hub_keras_bridge.files.layout import (
+    ASSETS_COLLECTION,
+    ASSETS_FOLDER,
+    ATTACHMENTS_COLLECTION,
+    FORMAT_V3,
+    MODULE_FILE,
+    SAVED_MODEL_FILE,
+    VARIABLES_PREFIX,
+    ModuleAttachment,
+    ModuleDef,
+    modules_in,
+    safe_asset_name,
+)
+from hub_keras_bridge.files.paths import is_file
+
+_LOOK_ELSEWHERE = "point to the folder that holds the module's own files"
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleFiles:
+    """All that a module is made of, wherever its parts lie.
+
+    Attributes:
+        name: the module as error messages call it.
+        saved_model: the graphs, one MetaGraphDef per variant.
+        checkpoint: prefix of the variables' checkpoint; None without one.
+        assets: name below ``assets/`` -> path of the file with its content.
+        keepalive: owner of temporary files that ``assets`` names, if any.
+        facts_only: whether the graphs were left out, so that signatures and
+            variables can be read but nothing run.
+        made_here: whether this program made the graphs, so that their
+            initializers are its own.
+    """
+
+    name: str
+    saved_model: saved_model_pb2.SavedModel
+    checkpoint: str | None = None
+    assets: Mapping[str, str] = field(default_factory=dict)
+    keepalive: object = None
+    facts_only: bool = False
+    made_here: bool = False
+
+
+def read_module(path: str, name: str | None = None) -> ModuleFiles:
+    """Reads a module directory. Builds no graph and reads no weights.
+
+    Args:
+        path: the directory, on any file system that TensorFlow knows.
+        name: what messages call the module; by default, ``path``.
+
+    Raises:
+        HandleError: there is no such directory.
+        FormatError: it is no TF1 Hub module, or one that needs what this
+            package does not have.
+    """
+    subject = Subject(name or path)
+    if not tf.io.gfile.isdir(path):
+        raise HandleError(
+            "Cannot read a TF1 Hub module: there is no such directory.",
+            subject,
+            expected=f"a directory with {MODULE_FILE} and {SAVED_MODEL_FILE}",
+            found=_kind_of_file(path),
+            advice="check the path; an unpacked module is the folder that has these two files",
+        )
+    _check_module_def(path, subject)
+    saved_model = saved_model_pb2.SavedModel()
+    _parse(os.path.join(path, SAVED_MODEL_FILE), saved_model, subject)
+    if not saved_model.meta_graphs:
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {SAVED_MODEL_FILE} has no graph in it.",
+            subject,
+            expected="one MetaGraphDef per variant",
+            found="none",
+            advice="fetch the module again; the file is cut short or empty",
+        )
+    assets = asset_files(path, saved_model, subject)
+    prefix = os.path.join(path, VARIABLES_PREFIX)
+    return ModuleFiles(
+        name=name or path,
+        saved_model=saved_model,
+        checkpoint=prefix if tf.io.gfile.exists(prefix + ".index") else None,
+        assets=assets,
+    )
+
+
+def has_checkpoint(files: ModuleFiles) -> bool:
+    """Whether the checkpoint is where it was, or there never was one."""
+    return files.checkpoint is None or tf.io.gfile.exists(files.checkpoint + ".index")
+
+
+def asset_files(
+    path: str, saved_model: saved_model_pb2.SavedModel, subject: Subject
+) -> dict[str, str]:
+    """Name below ``assets/`` -> file, of all assets that a SavedModel lists.
+
+    Args:
+        path: the folder that ``assets/`` is in.
+        saved_model: what was read from there.
+        subject: for messages.
+
+    Raises:
+        FormatError: one leads outside, or is missing.
+    """
+    names = {
+        name: None
+        for meta_graph in saved_model.meta_graphs
+        for _, name in asset_entries(meta_graph, subject)
+    }
+    return {name: own_file(path, name, subject) for name in names}
+
+
+def own_file(path: str, name: str, subject: Subject, of: str = "TF1 Hub module") -> str:
+    """The file below ``assets/`` that has a name which is known to lead nowhere else.
+
+    Args:
+        path: the folder that ``assets/`` is in.
+        name: the file's path from there on.
+        subject: for messages.
+        of: what has the asset.
+
+    Raises:
+        FormatError: it is missing, or a link that leads outside.
+    """
+    file = os.path.join(path, ASSETS_FOLDER, *name.split("/"))
+    if not is_file(file):
+        raise FormatError(
+            f"Cannot read a {of}: its asset {name!r} is missing.",
+            subject,
+            expected=f"a file {file}",
+            found=_instead_of_file(file),
+            advice="fetch the module again; the copy is incomplete",
+        )
+    if not _is_within(file, path):
+        raise FormatError(
+            f"Refused a {of}: its asset {name!r} is a link that leads outside.",
+            subject,
+            expected=f"a file inside {path}",
+            found=os.path.realpath(file),
+            advice="put a copy of the file in its place, if you trust who made the link",
+        )
+    return file
+
+
+def asset_entries(
+    meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject
+) -> Iterator[tuple[str, str]]:
+    """Pairs (name of the string tensor, file name below ``assets/``).
+
+    Raises:
+        FormatError: a file name leads outside ``assets/``.
+    """
+    if ASSETS_COLLECTION not in meta_graph.collection_def:
+        return
+    for packed in meta_graph.collection_def[ASSETS_COLLECTION].any_list.value:
+        entry = meta_graph_pb2.AssetFileDef()
+        try:
+            is_asset = packed.Unpack(entry)
+        except DecodeError:
+            is_asset = False
+        if not is_asset:
+            raise FormatError(
+                f"Cannot read collection {ASSETS_COLLECTION!r} of a TF1 Hub module.",
+                subject,
+                expected="tensorflow.AssetFileDef messages",
+                found=packed.type_url or "an untyped message",
+                advice="fetch the module again; the file is damaged",
+            )
+        yield entry.tensor_info.name, safe_asset_name(entry.filename, subject)
+
+
+def attachments(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> dict[str, bytes]:
+    """Key -> serialized message of all that is attached to a variant.
+
+    Raises:
+        FormatError: the collection is damaged.
+    """
+    if ATTACHMENTS_COLLECTION not in meta_graph.collection_def:
+        return {}
+    values = meta_graph.collection_def[ATTACHMENTS_COLLECTION].bytes_list.value
+    try:
+        messages = [ModuleAttachment.FromString(value) for value in values]
+    except DecodeError as error:
+        raise FormatError(
+            f"Cannot read collection {ATTACHMENTS_COLLECTION!r} of a TF1 Hub module.",
+            subject,
+            expected="pairs of a key and a message",
+            found=str(error),
+            advice="fetch the module again; its graph is damaged",
+        ) from error
+    return {message.key: message.value for message in messages}
+
+
+def _instead_of_file(path: str) -> str:
+    return "something that is no regular file" if tf.io.gfile.exists(path) else "no such file"
+
+
+def _is_within(file: str, folder: str) -> bool:
+    """Whether a file's content lies in a folder, links followed."""
+    if "://" in folder:
+        return True  # No links on the file systems that TensorFlow adds.
+    parts = pathlib.Path(os.path.realpath(file)).parts
+    inside = pathlib.Path(os.path.realpath(folder)).parts
+    return parts[: len(inside)] == inside
+
+
+def _check_module_def(path: str, subject: Subject) -> None:
+    file = os.path.join(path, MODULE_FILE)
+    if not tf.io.gfile.exists(file):
+        found, advice = _diagnose(path)
+        raise tf_errors.FormatError(
+            f"Cannot read a TF1 Hub module: {MODULE_FILE} is missing.",
+            subject,
+            expected=f"{MODULE_FILE} and {SAVED_MODEL_FILE}",
+            found=found,
+            advice=advice,
+        )
+    module_def = ModuleDef()
+    _parse(file, module_def, subject)
+    if module_def.format != FORMAT_V3:
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {MODULE_FILE} names an unknown format.",
+            subject,
+            expected=f"format {FORMAT_V3}",
+            found=f"format {module_def.format}",
+            advice="fetch the module again, or look for a newer release of hub_keras_bridge",
+        )
+    if module_def.required_features:
+        raise FormatError(
+            "Cannot read a TF1 Hub module: it requires features that no reader knows.",
+            subject,
+            expected="no required features",
+            found=", ".join(map(repr, module_def.required_features)),
+            advice="look for a newer release of hub_keras_bridge, or another version of the module",
+        )
+
+
+def _parse(file: str, message: Any, subject: Subject) -> None:
+    if not is_file(file):
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {os.path.basename(file)} is missing.",
+            subject,
+            expected=f"a file {file}",
+            found=_instead_of_file(file),
+            advice="fetch the module again; the copy is incomplete",
+        )
+    try:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            message.ParseFromString(stream.read())
+    except (DecodeError, tf.errors.OpError) as error:
+        raise FormatError(
+            f"Cannot read a TF1 Hub module: {os.path.basename(file)} is damaged.",
+            subject,
+            expected=f"a serialized {message.DESCRIPTOR.name} message",
+            found=str(error),
+            advice="fetch the module again",
+        ) from error
+
+
+def _diagnose(path: str) -> tuple[str, str]:
+    """What a folder that is no module is, and what to do with it."""
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
+    if SAVED_MODEL_FILE in names:
+        kind, advice = _diagnose_saved_model(path)
+        return f"{kind} (a {SAVED_MODEL_FILE} alone)", advice
+    frozen = [name for name in names if _is_frozen_graph(os.path.join(path, name))]
+    if frozen:
+        return (
+            f"a frozen graph ({frozen[0]})",
+            "import it with tf.compat.v1.wrap_function; it has neither signatures nor variables",
+        )
+    there = ", ".join(sorted(names)[:10]) or "an empty directory"
+    below = modules_in(path)
+    if below:
+        return there, f"did you mean {' or '.join(map(os.path.abspath, below[:3]))}?"
+    return there, _LOOK_ELSEWHERE
+
+
+def _diagnose_saved_model(path: str) -> tuple[str, str]:
+    saved_model = saved_model_pb2.SavedModel()
+    try:
+        with tf.io.gfile.GFile(os.path.join(path, SAVED_MODEL_FILE), "rb") as stream:
+            saved_model.ParseFromString(stream.read())
+    except DecodeError:
+        return "a damaged SavedModel", _LOOK_ELSEWHERE
+    if any(m.HasField("object_graph_def") for m in saved_model.meta_graphs):
+        return (
+            "a TF2 SavedModel",
+            "load it with hub.load or hub.ModuleLayer",
+        )
+    return (
+        "a TF1 SavedModel",
+        "load it with hub.load, or make a module of it with "
+        "hub.create_module_spec_from_saved_model",
+    )
+
+
+def _kind_of_file(path: str) -> str:
+    if not tf.io.gfile.exists(path):
+        return "nothing at this path"
+    return "a frozen graph" if _is_frozen_graph(path) else "a file"
+
+
+def _is_frozen_graph(file: str) -> bool:
+    if not file.endswith(".pb") or tf.io.gfile.isdir(file):
+        return False
+    graph_def = graph_pb2.GraphDef()
+    try:
+        with tf.io.gfile.GFile(file, "rb") as stream:
+            graph_def.ParseFromString(stream.read())
+    except DecodeError:
+        return False
+    return bool(graph_def.node)

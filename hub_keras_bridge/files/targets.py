@@ -1,0 +1,94 @@
+"""Where a module may be written: on a local disk, where no module is yet. No TensorFlow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+from hub_keras_bridge.errors import ExportError, Subject, choices
+from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.files.fetch.resolve import local_path
+from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PREFIX
+
+
+def require_free_target(
+    path: str | os.PathLike[str], subject: Subject, kind: type[ExportError] = ExportError
+) -> None:
+    """Checks that nothing is at a path, or an empty folder.
+
+    Args:
+        path: where something is to be written.
+        subject: the module, for messages.
+        kind: what to raise; where there is TensorFlow, one that is its error, too.
+
+    Raises:
+        ExportError: something is.
+    """
+    path = local_target(path, subject)
+    if os.path.exists(path) and not (os.path.isdir(path) and not os.listdir(path)):
+        raise kind(
+            "Cannot write a TF1 Hub module: the target exists.",
+            subject,
+            expected=f"no file or non-empty folder at {os.path.abspath(path)}",
+            found="one that is there already",
+            advice="choose another path; an export never overwrites",
+        )
+
+
+def require_no_module(
+    path: str | os.PathLike[str],
+    subject: Subject,
+    files: Iterable[str] = (),
+    kind: type[ExportError] = ExportError,
+) -> None:
+    """Checks that nothing is at a path, or a folder with none of a module's files.
+
+    Args:
+        path: where a module is to be written.
+        subject: the module, for messages.
+        files: the paths that its files will have in the folder, as far as they are
+            known. What every module has is looked for in any case.
+        kind: as in :func:`require_free_target`.
+
+    Raises:
+        ExportError: something is.
+    """
+    path = local_target(path, subject)
+    if not os.path.isdir(path):
+        return require_free_target(path, subject, kind)
+    variables = os.path.join(path, os.path.dirname(VARIABLES_PREFIX))
+    taken = [
+        name
+        for name in {MODULE_FILE, SAVED_MODEL_FILE, f"{SAVED_MODEL_FILE}txt", *files}
+        if os.path.lexists(os.path.join(path, name))
+    ]
+    if os.path.isdir(variables):
+        # A shard of another checkpoint would pass for one of this.
+        prefix = f"{os.path.basename(VARIABLES_PREFIX)}."
+        taken += [f"variables/{name}" for name in os.listdir(variables) if name.startswith(prefix)]
+    if taken:
+        raise kind(
+            "Cannot write a TF1 Hub module: the target exists.",
+            subject,
+            expected=f"no file of a module in {os.path.abspath(path)}",
+            found=choices(taken),
+            advice="choose another path; an export never overwrites",
+        )
+
+
+def local_target(path: str | os.PathLike[str], subject: Subject) -> str:
+    """The path, or that of a file:// URL.
+
+    Raises:
+        ExportError: it is on no local disk.
+    """
+    local = local_path(path)
+    if local is not None:
+        return local
+    raise ExportError(
+        "Cannot write a TF1 Hub module: the target is on no local disk.",
+        subject,
+        expected="a path or a file:// URL",
+        found=repr(redact(os.fspath(path))),
+        advice="export to a local folder and copy it; only there is an export all or nothing",
+    )

@@ -1,0 +1,1 @@
+"""What users hold: a Keras layer, hub.Module, what load returns, feature columns."""

@@ -1,0 +1,1 @@
+"""The module as feature columns: text, texts of many tokens, and images."""

@@ -1,0 +1,1 @@
+"""The module as a Keras layer, and a callback that publishes while a model trains."""

@@ -1,0 +1,420 @@
+"""LatestModuleExporter: a Keras callback that publishes while a model trains.
+
+An export is a folder ``<path>/<export name>/<timestamp>``, where the timestamp
+is the Unix time in seconds, as TensorFlow Serving and others expect of
+versions: of two exports the greater number is the newer one. The original
+library has the two the other way round, and so can this.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import keras
+import tensorflow as tf
+
+from hub_keras_bridge.compat import private
+from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choices
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.files import durable
+from hub_keras_bridge.files.module_writing import new_directory
+from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+
+# TensorFlow keeps collections whose key is a tuple to the process: they are not
+# written with the graph, and nothing warns that a module cannot be.
+_REGISTERED = ("hub_keras_bridge_modules_for_export",)
+
+# The attribute of a registered layer.
+_EXPORT_NAME = "export_name"
+
+# Seconds since 1970 have ten digits from 2001 to 2286.
+_TIMESTAMP = re.compile(r"[0-9]{10}")
+_REMOVED = re.compile(rf"\.{_TIMESTAMP.pattern}\.removed")
+
+When = Literal["epoch_end", "train_end"]
+Layout = Literal["name/timestamp", "timestamp/name"]
+
+
+@runtime_checkable
+class GraphModule(Protocol):
+    """What the exporter needs of a module in a TF1 graph."""
+
+    @property
+    def spec(self) -> ModuleSpec:
+        """What the module is."""
+
+    @property
+    def variable_map(self) -> Mapping[str, Any]:
+        """TF1 name -> variable, or the list of a partitioned one's slices."""
+
+    def export(self, path: str, session: tf.compat.v1.Session) -> None:
+        """Writes the module with the values of a session."""
+
+
+def register_module_for_export(module: ModuleLayer | GraphModule, export_name: str) -> None:
+    """Names a module for :class:`LatestModuleExporter`.
+
+    A :class:`ModuleLayer` is exported in any case, under the layer's own name
+    unless it is registered under another one. A graph-mode :class:`Module` is
+    exported only if it is registered, which is remembered in the graph.
+
+    Args:
+        module: a layer, or a module of the current default graph.
+        export_name: name of the folder below the exporter's path.
+
+    Raises:
+        PublishError: the graph has a module of this name already, the name
+            cannot be a folder's, or this is no module.
+
+    Example:
+
+    >>> import tempfile, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     factor = tf.compat.v1.get_variable("factor", initializer=2.0)
+    ...     hub.add_signature(inputs=x, outputs=x * factor)
+    >>> with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+    ...     module = hub.Module(hub.create_module_spec(module_fn))
+    ...     hub.register_module_for_export(module, "double")
+    ...     session.run(tf.compat.v1.global_variables_initializer())
+    ...     exports = hub.LatestModuleExporter(tempfile.mkdtemp()).export()
+    >>> print(hub.ModuleLayer(exports["double"])([3.0]).numpy())
+    [6.]
+    """
+    if not _is_folder_name(export_name):
+        raise PublishError(
+            "Cannot register a TF1 Hub module for export: its name cannot be a folder's.",
+            expected="a name without slashes",
+            found=repr(export_name),
+            advice="choose a name like 'encoder'",
+        )
+    if isinstance(module, ModuleLayer):
+        setattr(module, _EXPORT_NAME, export_name)
+        return
+    if not isinstance(module, GraphModule):
+        raise PublishError(
+            "Cannot register for export what is no TF1 Hub module.",
+            expected="a hub.ModuleLayer or a hub.Module",
+            found=f"{type(module).__name__}: {module!r}",
+            advice="register the module itself, not its outputs or its path",
+        )
+    current = tf.compat.v1.get_default_graph()
+    if export_name in _registered_in(current):
+        raise _taken(export_name)
+    current.add_to_collection(_REGISTERED, (export_name, module))
+
+
+def _is_folder_name(name: Any) -> bool:
+    return isinstance(name, str) and os.path.basename(name) == name and name not in ("", ".", "..")
+
+
+class LatestModuleExporter(keras.callbacks.Callback):
+    """Exports a model's modules while it trains, and keeps the newest exports.
+
+    Every :class:`ModuleLayer` of the model, those of nested models included, is
+    written to ``path/<export name>/<timestamp>``: a TF1 Hub module with the
+    weights of that moment. All exports of one moment have the same timestamp,
+    which is greater than any there before. An export is there as a whole or not
+    at all; older ones are removed when all new ones are there. What a killed
+    process left unfinished is removed by the next export.
+
+    Modules that :func:`register_module_for_export` put into a TF1 graph are
+    exported too. A TF1 training loop has no callbacks: it calls :meth:`export`.
+
+    With ``layout="timestamp/name"`` a module is written to
+    ``path/<timestamp>/<export name>``, where the original library wrote it: one
+    folder for all exports of one moment, which is there with all of them.
+
+    Example:
+
+    >>> import numpy as np, os, tempfile, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+    ...     scale = tf.compat.v1.get_variable("scale", initializer=[3.0, 5.0])
+    ...     hub.add_signature(inputs=x, outputs=x * scale)
+    >>> layer = hub.ModuleLayer(hub.create_module_spec(module_fn), trainable=True, name="scaler")
+    >>> model = keras.Sequential([layer, keras.layers.Dense(1)])
+    >>> model.compile("sgd", "mse")
+    >>> path = tempfile.mkdtemp()
+    >>> exporter = LatestModuleExporter(path, exports_to_keep=2)
+    >>> history = model.fit(
+    ...     np.ones([4, 2]), np.ones([4, 1]), epochs=3, callbacks=[exporter], verbose=0
+    ... )
+    >>> exports = sorted(os.listdir(os.path.join(path, "scaler")))
+    >>> len(exports)
+    2
+    >>> newest = hub.ModuleLayer(os.path.join(path, "scaler", exports[-1]))
+    >>> np.array_equal(newest(np.ones([1, 2])), layer(np.ones([1, 2])))
+    True
+
+    Args:
+        path: the folder above all exports; made if need be.
+        serving_input_fn: refused: the original's exporter needed it, and an
+            estimator, which TensorFlow has no longer.
+        exports_to_keep: how many exports of each module to keep; None for all.
+        when: ``"epoch_end"`` to export after each epoch, ``"train_end"`` once,
+            when ``fit`` is done.
+        checkpoint_dir: where a TF1 training loop saves its checkpoints. Modules
+            in the graph then take their values from the latest one there, not
+            from the default session; a ModuleLayer's are always its own.
+        graph: the graph whose registered modules are exported; by default the
+            default graph of the moment when the exporter is made.
+        layout: ``"name/timestamp"``, or ``"timestamp/name"`` for programs that
+            read what the original library exported.
+
+    Raises:
+        PublishError: an argument is none of the above; when training begins,
+            two modules have one export name, or there is no module at all.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        serving_input_fn: None = None,
+        *,
+        exports_to_keep: int | None = 5,
+        when: When = "epoch_end",
+        checkpoint_dir: str | os.PathLike[str] | None = None,
+        graph: tf.Graph | None = None,
+        layout: Layout = "name/timestamp",
+    ) -> None:
+        super().__init__()
+        if serving_input_fn is not None:
+            raise _for_estimators(path)
+        _check_choice("when", when, when in ("epoch_end", "train_end"), "'epoch_end', 'train_end'")
+        _check_choice(
+            "exports_to_keep",
+            exports_to_keep,
+            exports_to_keep is None or (isinstance(exports_to_keep, int) and exports_to_keep >= 1),
+            "None, or a number from 1 on",
+        )
+        _check_choice(
+            "layout",
+            layout,
+            layout in ("name/timestamp", "timestamp/name"),
+            "'name/timestamp', 'timestamp/name'",
+        )
+        self._path = os.fspath(path)
+        self._exports_to_keep = exports_to_keep
+        self._when = when
+        self._timestamp_first = layout == "timestamp/name"
+        self._checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
+        self._graph = graph or tf.compat.v1.get_default_graph()
+
+    def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Refuses a model that could not be exported before it is trained."""
+        self._modules()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        """Exports, if asked to after each epoch."""
+        if self._when == "epoch_end":
+            self.export()
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        """Exports, if asked to at the end."""
+        if self._when == "train_end":
+            self.export()
+
+    def export(self) -> dict[str, str]:
+        """Exports all modules now.
+
+        Without ``checkpoint_dir``, modules in a TF1 graph take their values from
+        the default session.
+
+        Returns:
+            Export name -> folder of the new export.
+
+        Raises:
+            PublishError: there is no module, or two have one name.
+            CheckpointError: there is no checkpoint where one is needed, or it
+                lacks a variable.
+            ExportError: a folder could not be written.
+        """
+        modules = self._modules()
+        parents = [self._path]
+        if not self._timestamp_first:
+            parents = [os.path.join(self._path, name) for name in modules]
+        for parent in parents:
+            _remove_removed(parent)
+        timestamp = _next_timestamp(parents)
+        write = self._writer(modules.values())
+        if self._timestamp_first:
+            version = os.path.join(self._path, timestamp)
+            exports = {name: os.path.join(version, name) for name in modules}
+            with new_directory(version, Subject()) as folder:
+                for name, module in modules.items():
+                    write(module, os.path.join(folder, name))
+        else:
+            exports = {name: os.path.join(self._path, name, timestamp) for name in modules}
+            for name, module in modules.items():
+                write(module, exports[name])
+        for parent in parents:
+            self._remove_old_exports(parent)
+        return exports
+
+    def _modules(self) -> dict[str, ModuleLayer | GraphModule]:
+        """All modules by export name."""
+        found: dict[str, ModuleLayer | GraphModule] = dict(_registered_in(self._graph))
+        for layer in _layers_of(self.model):
+            name = str(getattr(layer, _EXPORT_NAME, layer.name))
+            if name in found:
+                raise _taken(name)
+            found[name] = layer
+        if not found:
+            raise PublishError(
+                "Cannot export the TF1 Hub modules of a model: there is none.",
+                expected="a hub.ModuleLayer in the model, or a registered hub.Module in the graph",
+                found="neither",
+                advice="give the exporter to the model that has the layer, or call "
+                "hub.register_module_for_export(module, name) in the exporter's graph",
+            )
+        return found
+
+    def _writer(
+        self, modules: Iterable[ModuleLayer | GraphModule]
+    ) -> Callable[[ModuleLayer | GraphModule, str], None]:
+        # Decided once, so that all take their values from one checkpoint.
+        write_graph_module = self._writer_of_graph_modules(modules)
+
+        def write(module: ModuleLayer | GraphModule, path: str) -> None:
+            if isinstance(module, ModuleLayer):
+                module.export_module(path)
+            else:
+                write_graph_module(module, path)
+
+        return write
+
+    def _writer_of_graph_modules(
+        self, modules: Iterable[ModuleLayer | GraphModule]
+    ) -> Callable[[GraphModule, str], None]:
+        if all(isinstance(module, ModuleLayer) for module in modules):
+            return _refuse_without_session
+        if self._checkpoint_dir is not None:
+            checkpoint = tf.train.latest_checkpoint(self._checkpoint_dir)
+            if checkpoint is None:
+                raise CheckpointError(
+                    "Cannot export a TF1 Hub module: nothing was saved yet.",
+                    expected=f"a checkpoint in {self._checkpoint_dir}",
+                    found="none",
+                    advice="save one with tf.compat.v1.train.Saver before exporting",
+                )
+            return partial(_write_from_checkpoint, graph=self._graph, checkpoint=checkpoint)
+        session = tf.compat.v1.get_default_session()
+        return _refuse_without_session if session is None else partial(_write, session=session)
+
+    def _remove_old_exports(self, parent: str) -> None:
+        if self._exports_to_keep is None:
+            return
+        for timestamp in _timestamps(parent)[: -self._exports_to_keep]:
+            # Renamed first: what is called by a timestamp is always whole.
+            durable.rename(
+                os.path.join(parent, timestamp), os.path.join(parent, f".{timestamp}.removed")
+            )
+        _remove_removed(parent)
+
+
+def _layers_of(model: Any) -> list[ModuleLayer]:
+    """The layers of a model, at any depth, each once."""
+    if model is None:
+        return []
+    return [layer for layer in private.all_layers(model) if isinstance(layer, ModuleLayer)]
+
+
+def _registered_in(graph: tf.Graph) -> dict[str, GraphModule]:
+    return dict(graph.get_collection(_REGISTERED))
+
+
+def _write(module: GraphModule, path: str, session: tf.compat.v1.Session) -> None:
+    module.export(path, session)
+
+
+def _write_from_checkpoint(
+    module: GraphModule, path: str, graph: tf.Graph, checkpoint: str
+) -> None:
+    saved_as = _names_in_checkpoints(module, graph)
+    module.spec.export(path, checkpoint, lambda name: saved_as.get(name, name))
+
+
+def _names_in_checkpoints(module: GraphModule, graph: tf.Graph) -> dict[str, str]:
+    """The module's own name of each variable -> the name that a Saver gives it."""
+    names = {}
+    for name, variable in module.variable_map.items():
+        with graph.as_default():
+            definition = (variable[0] if isinstance(variable, list) else variable).to_proto()
+        # Slices are saved together, under the name of the whole.
+        saved_as = definition.save_slice_info_def.full_name or definition.variable_name
+        names[name] = saved_as.removesuffix(":0")
+    return names
+
+
+def _refuse_without_session(module: GraphModule, path: str) -> None:
+    raise PublishError(
+        "Cannot export a TF1 Hub module of a graph: its variables' values are unknown.",
+        module.spec.subject,
+        expected="a default session, or an exporter with checkpoint_dir=...",
+        found="neither",
+        advice=f"call export() within `with session.as_default():` to write {path}",
+    )
+
+
+def _next_timestamp(parents: Iterable[str]) -> str:
+    """The time now, or a later one if that is taken."""
+    taken = [int(timestamp) for parent in parents for timestamp in _timestamps(parent)]
+    return str(max([int(time.time()), *(last + 1 for last in taken)]))
+
+
+def _remove_removed(parent: str) -> None:
+    """Removes exports whose removal was begun, by whichever process."""
+    for entry in os.listdir(parent) if os.path.isdir(parent) else []:
+        if _REMOVED.fullmatch(entry):
+            shutil.rmtree(os.path.join(parent, entry), ignore_errors=True)
+
+
+def _timestamps(parent: str) -> list[str]:
+    """Names of all exports below a folder, oldest first."""
+    if not os.path.isdir(parent):
+        return []
+    with os.scandir(parent) as entries:
+        return sorted(
+            entry.name
+            for entry in entries
+            if _TIMESTAMP.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        )
+
+
+def _check_choice(argument: str, given: Any, is_one: bool, expected: str) -> None:
+    if not is_one:
+        raise PublishError(
+            f"Cannot make a LatestModuleExporter with {argument}={given!r}.",
+            expected=expected,
+            found=repr(given),
+            advice="see help(LatestModuleExporter)",
+        )
+
+
+def _for_estimators(name: Any) -> PublishError:
+    return PublishError(
+        "Cannot make a LatestModuleExporter that exports from a tf.estimator.Estimator.",
+        expected="the path of a folder, and no serving_input_fn",
+        found=f"LatestModuleExporter({name!r}, serving_input_fn)",
+        advice="TensorFlow has estimators no longer; in the graph that the training loop is in, "
+        "call hub.register_module_for_export(module, name), then each time "
+        "hub.LatestModuleExporter(export_path, checkpoint_dir=..., "
+        'layout="timestamp/name").export()',
+    )
+
+
+def _taken(export_name: str) -> PublishError:
+    return PublishError(
+        f"Cannot export two TF1 Hub modules under the name {export_name!r}.",
+        expected="a name of its own for each",
+        found=f"{choices([export_name])} twice",
+        advice="call hub.register_module_for_export(module, name) with another name, "
+        "or name the layers differently",
+    )

@@ -1,0 +1,177 @@
+"""A module inside a Keras config (its facts), weight file and archive (all of it).
+
+Keras restores a model from its config first, then the weights, then the
+assets. So the config carries the module's facts, signatures and variables,
+without the graphs; these and the vocabularies lie among the assets.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import tempfile
+import weakref
+import zlib
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from hub_keras_bridge.errors import CheckpointError, FormatError, HubError, Subject, choices
+from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.facts.variant import VariableFacts
+from hub_keras_bridge.files import module_folder, module_writing
+
+# Specs in use, so that a clone shares its original's; one made in memory has no
+# other way into a clone.
+_LIVE: weakref.WeakValueDictionary[str, ModuleSpec] = weakref.WeakValueDictionary()
+
+# Facts have no graphs: what is known takes some hundred kilobytes.
+_MOST_BYTES = 1 << 26
+
+_COLLECTIONS = ("variables", "trainable_variables", "model_variables")
+
+
+def describe(spec: ModuleSpec) -> dict[str, str]:
+    """What a Keras config needs to know of a module, ready for JSON."""
+    facts = _facts(spec).SerializeToString(deterministic=True)
+    whole = spec.files.saved_model.SerializeToString(deterministic=True)
+    identity = hashlib.sha256(whole + b"\0" + spec.files.name.encode()).hexdigest()
+    if not spec.files.facts_only:
+        _LIVE[identity] = spec
+    return {"identity": identity, "facts": base64.b64encode(zlib.compress(facts, 9)).decode()}
+
+
+def revive(description: dict[str, str], handle: str) -> ModuleSpec:
+    """The spec that a config describes.
+
+    That is the very one if it is still in use and its weights still there,
+    else the module behind the handle if it is a folder and still the same, else
+    the facts alone.
+    """
+    live = _LIVE.get(description["identity"])
+    if live is not None and module_folder.has_checkpoint(live.files):
+        return live
+    facts = _decode(description["facts"], Subject(handle))
+    described = ModuleSpec(
+        module_folder.ModuleFiles(name=handle, saved_model=facts, facts_only=True)
+    )
+    if not os.path.isdir(handle):
+        return described
+    try:
+        on_disk = load_module_spec(handle)
+    except HubError:
+        return described
+    return on_disk if same_facts(on_disk, described) else described
+
+
+def _decode(facts: str, subject: Subject) -> saved_model_pb2.SavedModel:
+    """The facts in a config, which may come from anyone."""
+    try:
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(base64.b64decode(facts), _MOST_BYTES)
+        if not unpacker.eof:
+            raise ValueError(f"cut short, or more than {_MOST_BYTES} bytes")
+        return saved_model_pb2.SavedModel.FromString(content)
+    except (ValueError, zlib.error, DecodeError) as error:
+        raise FormatError(
+            "Cannot read what a Keras config says of a TF1 Hub module.",
+            subject,
+            expected="a packed SavedModel message with the module's signatures and variables",
+            found=str(error),
+            advice="save the model again; its config is damaged",
+        ) from error
+
+
+def same_facts(one: ModuleSpec, other: ModuleSpec) -> bool:
+    """Whether two specs have the same variants, signatures and variables."""
+    return _facts(one) == _facts(other)
+
+
+def save_graphs(spec: ModuleSpec, folder: str) -> None:
+    """Writes graphs and assets, not the variables, into a folder."""
+    module_writing.write_graphs(folder, spec.files)
+
+
+def load_graphs(folder: str, name: str) -> ModuleSpec:
+    """The inverse of :func:`save_graphs`; the folder may go afterwards.
+
+    Args:
+        folder: where :func:`save_graphs` wrote.
+        name: the module as messages call it.
+    """
+    files = module_folder.read_module(folder, name)
+    if not files.assets:
+        return ModuleSpec(files)
+    # Tables read their files when they are filled, exports copy them later.
+    keepalive = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
+    module_writing.copy_assets(files.assets, keepalive.name)
+    return ModuleSpec(
+        module_folder.ModuleFiles(
+            name=name,
+            saved_model=files.saved_model,
+            assets={a: os.path.join(keepalive.name, *a.split("/")) for a in files.assets},
+            keepalive=keepalive,
+        )
+    )
+
+
+def save_weights(store: Any, weights: Iterable[tuple[VariableFacts, keras.Variable]]) -> None:
+    """Writes weights by TF1 name into a store of Keras's."""
+    for facts, variable in weights:
+        store[_store_key(facts)] = variable
+
+
+def load_weights(
+    store: Any, weights: Iterable[tuple[VariableFacts, keras.Variable]], subject: Subject
+) -> None:
+    """Reads weights by TF1 name from a store of Keras's.
+
+    Raises:
+        CheckpointError: names or shapes differ.
+    """
+    wanted = {_store_key(facts): (facts, variable) for facts, variable in weights}
+    if set(store.keys()) != set(wanted):
+        raise CheckpointError(
+            "Cannot load the weights of a TF1 Hub module: other variables were saved.",
+            subject,
+            expected=choices(facts.node for facts, _ in wanted.values()),
+            found=choices(key.replace("|", "/") for key in set(store.keys())),
+            advice="load weights that were saved from a layer of the same module",
+        )
+    for key, (facts, variable) in wanted.items():
+        value = store[key]
+        if tuple(value.shape) != facts.shape:
+            raise CheckpointError(
+                f"Cannot load weight {facts.node!r} of a TF1 Hub module.",
+                subject,
+                expected=f"shape {list(facts.shape)}",
+                found=f"shape {list(value.shape)}",
+                advice="load weights that were saved from a layer of the same module",
+            )
+        variable.assign(value)
+
+
+def _store_key(facts: VariableFacts) -> str:
+    # A slash would make groups in an HDF5 file; TF1 names have no bar.
+    return facts.node.replace("/", "|")
+
+
+def _facts(spec: ModuleSpec) -> saved_model_pb2.SavedModel:
+    facts = saved_model_pb2.SavedModel()
+    for tags in spec.get_tags():
+        variant = spec.variant(tags)
+        meta_graph = facts.meta_graphs.add()
+        meta_graph.meta_info_def.tags.extend(sorted(tags))
+        for name in variant.signature_names:
+            meta_graph.signature_def[name].CopyFrom(variant.meta_graph.signature_def[name])
+        for collection in _COLLECTIONS:
+            if collection in variant.published.collection_def:
+                meta_graph.collection_def[collection].CopyFrom(
+                    variant.published.collection_def[collection]
+                )
+        meta_graph.graph_def.node.extend(variant.nodes[v.node] for v in variant.variables)
+    return facts

@@ -1,0 +1,1 @@
+"""The module in graphs of TensorFlow 1 and their sessions."""

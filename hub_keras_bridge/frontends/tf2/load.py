@@ -1,0 +1,163 @@
+"""load: a TF1 Hub module or a SavedModel as an object that TensorFlow 2 can reuse."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection
+
+import tensorflow as tf
+
+from hub_keras_bridge.errors import HandleError, Subject
+from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.facts.spec import ModuleSpec, read_module_spec
+from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
+from hub_keras_bridge.files.fetch.resolve import resolve
+from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule
+from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
+from hub_keras_bridge.frontends.tf2.restored_model import (
+    RestoredModel,
+    is_saved_model,
+    is_tf2_saved_model,
+    no_variants,
+    restore,
+)
+from hub_keras_bridge.plans.selection import select
+from hub_keras_bridge.plans.trust import Trust
+from hub_keras_bridge.publishing.from_saved_model import create_module_spec_from_saved_model
+
+
+def load(
+    handle: str | os.PathLike[str] | ModuleSpec,
+    tags: str | Collection[str] | None = None,
+    options: tf.saved_model.LoadOptions | None = None,
+    *,
+    signature: str | None = None,
+    training_tags: Collection[str] | None = None,
+    safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
+) -> LoadedModule | RestoredModel | GraphModule:
+    """Loads a TF1 Hub module as a reusable object of TensorFlow 2.
+
+    ``tf.saved_model.save(load(handle), path)`` converts the module to TF2: the
+    SavedModel stands alone and can be fine-tuned, for example in
+    ``tensorflow_hub.KerasLayer(path, trainable=True)``. Of the signatures it
+    has one, for serving; ``signatures=module.signatures`` saves them all.
+
+    SavedModels load, too. What one of TensorFlow 2 lacks of the interface is
+    added: a call that runs a signature, lists of what there is.
+
+    Example:
+
+    >>> import tempfile, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+    ...     scale = tf.compat.v1.get_variable("scale", initializer=[[3.0, 5.0]])
+    ...     hub.add_signature(inputs=x, outputs=x * scale)
+    >>> module = load(hub.create_module_spec(module_fn))
+    >>> path = tempfile.mkdtemp()
+    >>> tf.saved_model.save(module, path)
+    >>> converted = tf.saved_model.load(path)
+    >>> converted(tf.constant([[1.0, 1.0]]), training=False).numpy().tolist()
+    [[3.0, 5.0]]
+    >>> [variable.name for variable in converted.trainable_variables]
+    ['scale:0']
+
+    Args:
+        handle: what :func:`resolve` takes, of a TF1 Hub module or a SavedModel; or
+            a :class:`ModuleSpec`.
+        tags: which variant runs, a collection of tags or its only one; the empty
+            set if None, of a SavedModel ``{"serve"}``.
+        options: TensorFlow's, of how it loads a TF2 SavedModel. Without effect on
+            what TensorFlow does not load: a TF1 Hub module or TF1 SavedModel.
+        signature: what ``__call__`` runs; ``"default"`` if None, of a TF1
+            SavedModel ``"serving_default"``, of a TF2 SavedModel its own
+            ``__call__``, if it has one. Without any of these there is nothing to
+            call, only ``signatures``.
+        training_tags: which variant runs in a call with ``training=True``;
+            ``tags | {"train"}`` if None and there is such a variant, else
+            ``tags``.
+        safe_mode: whether to refuse a module that reaches outside its own
+            graph (files, network, Python).
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
+
+    Returns:
+        A ``tf.Module`` with ``__call__(inputs, training=False)``, ``variables``,
+        ``trainable_variables``, ``regularization_losses`` and ``signatures``
+        (name -> function). Dtypes and shapes are those of the signatures. While a
+        TF1 graph is being built, what belongs to it: of a TF1 Hub module a
+        ``GraphModule``, which has ``signatures`` and ``variables`` alone.
+
+    Raises:
+        HandleError: the handle leads nowhere.
+        DownloadError, ArchiveError, CacheError: the module could not be fetched.
+        FormatError: what it leads to is neither a TF1 Hub module nor a SavedModel.
+        TagsError: no variant has these tags.
+        SignatureError: no such signature.
+        CheckpointError: a variable has no value.
+        UnsafeModuleError: safe mode refuses an op.
+        UnknownOpError: TensorFlow lacks an op of the module.
+    """
+    trust = Trust.of(safe_mode, trusted_ops)
+    tags = {tags} if isinstance(tags, str) else tags
+    if isinstance(handle, ModuleSpec):
+        spec, published = handle, True
+    else:
+        path, name = resolve(handle), redact(str(handle))
+        subject = Subject(name)
+        if is_tf2_saved_model(path, subject):
+            if training_tags is not None:
+                raise no_variants(subject, training_tags)
+            with tf.init_scope():
+                return restore(
+                    path,
+                    tags,
+                    signature=signature,
+                    trust=trust,
+                    subject=subject,
+                    options=options,
+                )
+        if published := not is_saved_model(path):
+            spec = read_module_spec(path, name)
+        else:
+            spec = create_module_spec_from_saved_model(path)
+            tags = {tf.saved_model.SERVING} if tags is None else tags
+            signature = signature or _served(spec, tags)
+    _need_graphs(spec)
+    selection = select(
+        spec,
+        signature=signature,
+        output_key=None,
+        as_dict=not _has_default_output(spec.variant(tags), signature),
+        trainable_patterns=None,
+        tags=tags,
+        training_tags=training_tags,
+    )
+    with tf.init_scope():
+        in_graph = not tf.executing_eagerly()
+        module = (GraphModule if in_graph else LoadedModule)(spec, selection, trust)
+    module._is_hub_module_v1 = published  # noqa: SLF001
+    return module
+
+
+def _served(spec: ModuleSpec, tags: Collection[str]) -> str | None:
+    """The signature that TensorFlow serves of a TF1 SavedModel, if it has that."""
+    name = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+    return name if name in spec.get_signature_names(tags) else None
+
+
+def _has_default_output(variant: Variant, signature: str | None) -> bool:
+    if signature is None and DEFAULT_SIGNATURE not in variant.signature_names:
+        return False
+    return DEFAULT_KEY in variant.signature(signature).outputs
+
+
+def _need_graphs(spec: ModuleSpec) -> None:
+    if spec.files.facts_only:
+        raise HandleError(
+            "Cannot load a TF1 Hub module: its graphs are not here.",
+            spec.subject,
+            expected="the module's folder, or a spec that was read from one",
+            found="the spec of a layer that was made from a config alone",
+            advice="pass the path of the module's folder",
+        )

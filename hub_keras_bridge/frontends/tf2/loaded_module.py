@@ -1,0 +1,285 @@
+"""LoadedModule: a TF1 Hub module as TensorFlow 2 reuses and saves objects.
+
+TensorFlow 2 has a convention for objects that are to be built into larger
+models and fine-tuned there, its reusable SavedModel interface: a function
+``__call__(inputs, training=False)``, the lists ``variables``,
+``trainable_variables`` and ``regularization_losses``. What has it can be saved
+with ``tf.saved_model.save``, and what is saved needs nothing of this package.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from hub_keras_bridge.errors import SignatureError, choices
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.facts.variant import DEFAULT_SIGNATURE
+from hub_keras_bridge.frontends.tf2.absent import absent
+from hub_keras_bridge.frontends.tf2.pruned import Pruner
+from hub_keras_bridge.frontends.tf2.signatures import Signatures, signature_function
+from hub_keras_bridge.graphs.refusing import refusing
+from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.plan import losses_fed_by
+from hub_keras_bridge.plans.selection import Selection, warn_of_unfed_losses
+from hub_keras_bridge.plans.trust import Trust
+from hub_keras_bridge.running.first_values import first_values
+from hub_keras_bridge.running.runtime import Runtime
+
+# What objects of tf.saved_model.load have for TF1 SavedModels, and this has not.
+_INSTEAD = {
+    "initializer": "its tables fill themselves",
+    "restore": "assign to its variables what tf.train.load_variable(prefix, name) reads",
+}
+
+
+class LoadedModule(tf.Module):
+    """A TF1 Hub module with the reusable SavedModel interface; made by :func:`load`.
+
+    Called, it returns the signature's output ``"default"``, or all outputs by
+    name where there is none of this name. It takes a bare value where the
+    signature has one input, else a dict by input name. Where no signature was
+    asked for and none is called ``"default"``, there is nothing to call; its
+    signatures work.
+
+    Attributes:
+        spec: what the module is.
+        variables: all variables, under their TF1 names; a partitioned one's
+            slices each.
+        trainable_variables: those in TRAINABLE_VARIABLES of the training variant.
+        regularization_losses: functions without arguments, one per entry of
+            REGULARIZATION_LOSSES that depends on variables alone; none where there
+            is nothing to call.
+        signatures: name -> function from keyword inputs to a dict of outputs,
+            of the variant for inference. Of a keyword, what is neither a letter
+            nor a digit is an underscore. A sparse input ``x`` is ``x``, or
+            ``x_indices``, ``x_values`` and ``x_dense_shape``; another one of
+            several tensors ``x``, or ``x_component_0`` and so on.
+        serve: the signature in use, if there is one; ``tf.saved_model.save`` saves
+            it as ``serving_default`` if it is told of no others.
+        graph: the variant's graph, each node under its published name; made when
+            it is asked for. In safe mode, placeholders stand for what may reach
+            outside of it.
+        asset_paths: its files, each a ``tf.saved_model.Asset``.
+        tensorflow_version: which TensorFlow published it.
+        tensorflow_git_version: of what revision.
+    """
+
+    # Plain attributes where tf.Module has properties: SavedModels keep no properties.
+    variables: Sequence[tf.Variable] = ()
+    trainable_variables: Sequence[tf.Variable] = ()
+
+    graph: tf.Graph
+
+    # As the original library names it; false of a TF1 SavedModel.
+    _is_hub_module_v1 = True
+
+    def __init__(self, spec: ModuleSpec, selection: Selection, trust: Trust) -> None:
+        super().__init__(name="hub_module")
+        self.spec = spec
+        variant = spec.variant(selection.tags)
+        publisher = variant.published.meta_info_def
+        self.tensorflow_version = publisher.tensorflow_version
+        self.tensorflow_git_version = publisher.tensorflow_git_version
+        self._modes = _Modes.of(spec, selection, trust)
+        by_node = _create_variables(spec, selection, trust)
+        trained = selection.trained(spec)
+        self.variables = list(by_node.values())
+        self.trainable_variables = [v for node, v in by_node.items() if node in trained]
+        self._runtime = Runtime(by_node, spec.files.assets, trust)
+        self._pruner = Pruner(self._runtime, variant, spec.files.assets, trust)
+        self._files = [spec.files.assets[name] for name in dict.fromkeys(variant.assets.values())]
+        self.regularization_losses: list[Callable[[], tf.Tensor]] = []
+        make = functools.partial(signature_function, self._runtime)
+        self.signatures = Signatures(spec, selection, trust, make)
+        if self._modes is None:
+            return
+        self.regularization_losses += _loss_functions(self._runtime, self._modes.training)
+        # Python calls what the class has, TensorFlow saves what the instance has:
+        # a traced function, which takes tensors alone.
+        with refusing(
+            spec.subject,
+            "Cannot trace the calls of a TF1 Hub module.",
+            "graphs that give what its signatures say",
+        ):
+            setattr(self, "__call__", _trace(self._runtime, self._modes))  # noqa: B010
+        self.serve = self.signatures[self._modes.inference.signature]
+
+    def __call__(self, inputs: Any = None, training: bool | tf.Tensor = False) -> Any:
+        """Runs the signature.
+
+        Args:
+            inputs: a value, or a dict by input name.
+            training: whether the variant for training and the update ops run.
+
+        Returns:
+            One output, or all by name.
+
+        Raises:
+            InputError: the inputs do not fit the signature.
+            SignatureError: there is no signature to run.
+        """
+        if self._modes is None:
+            raise SignatureError(
+                f"Cannot call a TF1 Hub module without a signature {DEFAULT_SIGNATURE!r}.",
+                self.spec.subject,
+                expected=f"one of its signatures, {choices(self.signatures)}",
+                found="none named",
+                advice="call module.signatures[...] with a name from this list, or load the "
+                "module with signature=...",
+            )
+        mode = training if tf.is_tensor(training) else bool(training)
+        endpoint = self._modes.training if mode is True else self._modes.inference
+        values = _structured(endpoint, endpoint.bind(inputs))
+        return vars(self)["__call__"](values, training=mode)
+
+    def prune(self, feeds: Any, fetches: Any) -> Any:
+        """A function from some tensors of the graph to others, on the module's variables.
+
+        Example:
+
+        >>> import hub_keras_bridge as hub
+        >>> def module_fn():
+        ...     x = tf.compat.v1.placeholder(tf.float32, [None], name="x")
+        ...     hidden = tf.multiply(x, 3.0, name="hidden")
+        ...     hub.add_signature(inputs=x, outputs=hidden + 1.0)
+        >>> module = hub.load(hub.create_module_spec(module_fn))
+        >>> hidden = module.prune("x:0", "hidden:0")
+        >>> hidden(tf.constant([1.0, 2.0])).numpy().tolist()
+        [3.0, 6.0]
+
+        Args:
+            feeds: tensors of ``graph``, or their names, in any nest.
+            fetches: tensors, ops or their names, in the nest that the function is
+                to return; in place of an op, which it runs, there is None.
+
+        Returns:
+            A ``tf.types.experimental.ConcreteFunction``, whose arguments are the
+            feeds, flat.
+
+        Raises:
+            SignatureError: there are no such tensors, or they need one that is not
+                fed.
+            UnsafeModuleError: safe mode refuses an op.
+        """
+        return self._pruner.prune(feeds, fetches)
+
+    def __getattr__(self, name: str) -> Any:
+        # Made when asked for. As properties, they would be whenever the module is
+        # saved: TensorFlow looks at all that the class lists.
+        if name == "graph":
+            return self._pruner.graph
+        if name == "asset_paths":
+            return list(map(tf.saved_model.Asset, self._files))
+        raise AttributeError(absent(self, name, _INSTEAD))
+
+    def hold_vocabularies(self) -> None:
+        """Lets what is saved from now on fill its tables without files.
+
+        Their entries become constants, for readers such as TensorFlow Lite
+        that know no asset files.
+        """
+        self._runtime.hold_vocabularies()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Modes:
+    """What ordinary calls run, and what training calls run."""
+
+    inference: Endpoint
+    training: Endpoint
+
+    @classmethod
+    def of(cls, spec: ModuleSpec, selection: Selection, trust: Trust) -> _Modes | None:
+        """Those of the signature in use, if there is one."""
+        names = spec.get_signature_names(selection.tags)
+        if selection.signature is None and DEFAULT_SIGNATURE not in names:
+            return None
+        return cls(*selection.endpoints(spec, trust, trainable=True))
+
+    @property
+    def alike(self) -> bool:
+        """Whether a graph can hold both, to choose between them as it runs."""
+        return _interface(self.inference) == _interface(self.training)
+
+
+def _interface(endpoint: Endpoint) -> tuple[Any, Any]:
+    outputs = {key: endpoint.facts.outputs[key].dtype for key in endpoint.outputs}
+    return _input_specs(endpoint), outputs
+
+
+def _create_variables(
+    spec: ModuleSpec, selection: Selection, trust: Trust
+) -> dict[str, tf.Variable]:
+    """Node -> variable with its value, for all that calls may use."""
+    trained = selection.trained(spec)
+    needed = selection.needed(spec, trainable=True)
+    values = first_values(spec, selection.tags, needed, trust)
+    with tf.name_scope(""):
+        return {
+            facts.node: tf.Variable(
+                value, trainable=facts.node in trained, name=facts.node, dtype=facts.dtype
+            )
+            for facts, value in values
+        }
+
+
+def _loss_functions(runtime: Runtime, endpoint: Endpoint) -> list[Callable[[], tf.Tensor]]:
+    """One function per regularization loss that needs no input."""
+    warn_of_unfed_losses(endpoint)
+    variant = endpoint.variant
+    if fed := losses_fed_by(variant, endpoint.facts):
+        logging.warning(
+            "Left out %d regularization loss(es) that depend on inputs; the reusable SavedModel "
+            "interface has none such, ModuleLayer has (%s): %s",
+            len(fed),
+            endpoint.subject,
+            choices(fed),
+        )
+
+    def loss(number: int) -> Callable[[], tf.Tensor]:
+        return tf.function(
+            lambda: runtime.standing_losses(variant)[number], input_signature=[], autograph=False
+        )
+
+    return [loss(number) for number in range(len(runtime.standing_losses(variant)))]
+
+
+def _trace(runtime: Runtime, modes: _Modes) -> Callable[..., Any]:
+    """The function of both modes, traced for all that it takes."""
+
+    def run(inputs: Any, training: bool | tf.Tensor = False) -> Any:
+        if tf.is_tensor(training):
+            return tf.cond(training, lambda: run(inputs, True), lambda: run(inputs, False))
+        endpoint = modes.training if training else modes.inference
+        return _run(runtime, endpoint, inputs, training=bool(training))
+
+    function = tf.function(run, autograph=False)
+    function.get_concrete_function(_input_specs(modes.inference), training=False)
+    function.get_concrete_function(_input_specs(modes.training), training=True)
+    if modes.alike:
+        flag = tf.TensorSpec([], tf.bool)
+        function.get_concrete_function(_input_specs(modes.inference), training=flag)
+    return function
+
+
+def _run(runtime: Runtime, endpoint: Endpoint, inputs: Any, *, training: bool) -> Any:
+    function = runtime.call_function(
+        endpoint.variant, endpoint.signature, endpoint.outputs, training=training
+    )
+    return endpoint.pack(function(*endpoint.bind(inputs)))
+
+
+def _input_specs(endpoint: Endpoint) -> Any:
+    specs = {name: info.type_spec for name, info in endpoint.facts.inputs.items()}
+    return next(iter(specs.values())) if len(specs) == 1 else specs
+
+
+def _structured(endpoint: Endpoint, flat: Sequence[tf.Tensor]) -> Any:
+    """Flat tensors as a call has them: a bare value, or a dict by name."""
+    return tf.nest.pack_sequence_as(_input_specs(endpoint), flat, expand_composites=True)

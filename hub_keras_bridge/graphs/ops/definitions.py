@@ -1,0 +1,114 @@
+"""What a node is and returns, read from its op's definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tensorflow.core.framework import attr_value_pb2, node_def_pb2, op_def_pb2
+
+from hub_keras_bridge.compat import private
+from hub_keras_bridge.errors import FormatError
+
+Signatures = Mapping[str, op_def_pb2.OpDef]
+
+
+# Real nodes have hundreds at most.
+MOST_OUTPUTS = 10_000
+
+
+def definition(node: node_def_pb2.NodeDef, functions: Signatures) -> op_def_pb2.OpDef:
+    """The op's definition, of the registry or of the graph's own functions.
+
+    Raises:
+        FormatError: there is none.
+    """
+    found = functions.get(node.op) or private.op_def(node.op)
+    if found is None:
+        raise FormatError(f"Node {node.name!r} has an op that is not registered: {node.op}.")
+    return found
+
+
+def output(node: node_def_pb2.NodeDef, index: int, functions: Signatures) -> tuple[str, int]:
+    """One output as (``argument:index``, dtype enum).
+
+    Inside a function an output is named by its argument, in a GraphDef by its
+    position alone (tensorflow/core/framework/function.proto).
+
+    Raises:
+        FormatError: there is none at this position.
+    """
+    op = definition(node, functions)
+    position = index
+    for argument in op.output_arg:
+        count, dtypes = _given_by(node, op, argument)
+        if 0 <= position < count:
+            return f"{argument.name}:{position}", dtypes[position % len(dtypes)]
+        position -= max(count, 0)
+    raise FormatError(f"Node {node.name!r} of type {node.op} has no output {index}.")
+
+
+def output_dtypes(node: node_def_pb2.NodeDef, functions: Signatures) -> list[int]:
+    """The dtypes' enums of all outputs, in order.
+
+    Raises:
+        FormatError: it claims more of them than any node has.
+    """
+    op = definition(node, functions)
+    given = [_given_by(node, op, argument) for argument in op.output_arg]
+    if (total := sum(max(count, 0) for count, _ in given)) > MOST_OUTPUTS:
+        raise FormatError(
+            f"Node {node.name!r} of type {node.op} claims too many outputs.",
+            expected=f"at most {MOST_OUTPUTS:,}",
+            found=f"{total:,}",
+            advice="fetch the module again; its graph is damaged",
+        )
+    return [dtypes[i % len(dtypes)] for count, dtypes in given for i in range(count)]
+
+
+def _given_by(
+    node: node_def_pb2.NodeDef, op: op_def_pb2.OpDef, argument: op_def_pb2.OpDef.ArgDef
+) -> tuple[int, Sequence[int]]:
+    """How many outputs an argument is, and their dtypes, or the one that all have.
+
+    Counted, not listed: a node may claim more of them than there is memory.
+    """
+    if argument.type_list_attr:
+        dtypes = attribute(node, op, argument.type_list_attr).list.type
+        return len(dtypes), dtypes
+    dtype = argument.type or attribute(node, op, argument.type_attr).type
+    return attribute(node, op, argument.number_attr).i if argument.number_attr else 1, [dtype]
+
+
+def input_count(node: node_def_pb2.NodeDef, functions: Signatures) -> int:
+    """How many tensors a node reads.
+
+    Raises:
+        FormatError: its op or an attribute that says so is missing.
+    """
+    op = definition(node, functions)
+    count = 0
+    for argument in op.input_arg:
+        if argument.type_list_attr:
+            count += len(attribute(node, op, argument.type_list_attr).list.type)
+        elif argument.number_attr:
+            count += attribute(node, op, argument.number_attr).i
+        else:
+            count += 1
+    return count
+
+
+def attribute(
+    node: node_def_pb2.NodeDef, op: op_def_pb2.OpDef, name: str
+) -> attr_value_pb2.AttrValue:
+    """An attribute's value, or its default, which publishing strips."""
+    if name in node.attr:
+        return node.attr[name]
+    for declared in op.attr:
+        if declared.name == name:
+            return declared.default_value
+    raise FormatError(f"Node {node.name!r} of type {node.op} lacks its attribute {name!r}.")
+
+
+def is_stateful(node: node_def_pb2.NodeDef, functions: Signatures) -> bool:
+    """Whether running the node may have an effect or give another result twice."""
+    return definition(node, functions).is_stateful

@@ -1,1 +1,0 @@
-"""A module shown in HTML: a page, and a notebook's table."""

@@ -1,0 +1,174 @@
+"""One signature of one variant with the outputs wanted: values in, values out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hub_keras_bridge.errors import InputError, SignatureError, choices
+from hub_keras_bridge.facts import input_advice
+from hub_keras_bridge.facts.tensor_info import may_widen, show_shape, to_components
+from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
+from hub_keras_bridge.graphs.refusing import refusing
+
+
+class Endpoint:
+    """Binds a call's inputs to a signature and shapes its outputs.
+
+    Args:
+        variant: which graph.
+        signature: name of the signature; None for ``"default"``.
+        output_key: the one output to return; None for ``"default"``.
+        as_dict: whether to return all outputs by name instead.
+
+    Raises:
+        SignatureError: no such signature or output; the choices are listed.
+    """
+
+    def __init__(
+        self, variant: Variant, signature: str | None, output_key: str | None, as_dict: bool
+    ) -> None:
+        self.variant = variant
+        self.signature = signature or DEFAULT_SIGNATURE
+        self.facts = variant.signature(self.signature)
+        self.as_dict = as_dict
+        self.subject = variant.subject.with_signature(self.signature)
+        one = self._one_output(output_key) if output_key or not as_dict else None
+        self.outputs = tuple(self.facts.outputs) if as_dict or one is None else (one,)
+        self._input_names = frozenset(self.facts.inputs)
+
+    def _one_output(self, output_key: str | None) -> str:
+        key = output_key or DEFAULT_KEY
+        if key not in self.facts.outputs:
+            raise SignatureError(
+                f"A signature of a TF1 Hub module has no output {key!r}.",
+                self.subject,
+                expected=f"one of {choices(self.facts.outputs)}",
+                found=repr(key),
+                advice="ask for an output of this list (a layer's output_key), or for all of them "
+                "with as_dict=True",
+            )
+        return key
+
+    def bind(self, inputs: Any) -> list[tf.Tensor]:
+        """Converts a call's inputs to the signature's flat tensors.
+
+        Raises:
+            InputError: names, kinds, dtypes or shapes do not fit.
+        """
+        values = self.by_name(inputs)
+        flat: list[tf.Tensor] = []
+        for name, info in self.facts.inputs.items():
+            flat.extend(to_components(values[name], name, info, self.subject))
+        return flat
+
+    def by_name(self, inputs: Any) -> Mapping[str, Any]:
+        """The inputs as a dict; a bare value names the only input."""
+        if isinstance(inputs, Mapping):
+            if self._input_names != inputs.keys():
+                raise self._wrong_names(inputs)
+            return inputs
+        if len(self.facts.inputs) == 1:
+            (name,) = self.facts.inputs
+            return {name: inputs}
+        if not self.facts.inputs and inputs is None:
+            return {}
+        raise InputError(
+            "Cannot call a TF1 Hub module with a bare value.",
+            self.subject,
+            expected=f"a dict with the keys {choices(self.facts.inputs)}"
+            if self.facts.inputs
+            else "no input, or an empty dict",
+            found=type(inputs).__name__,
+            advice="pass a dict from input name to value"
+            if self.facts.inputs
+            else "call the layer without arguments",
+        )
+
+    def unmixed(self, inputs: Any) -> Any:
+        """The inputs; in a dict with some tensors, the other values made tensors too.
+
+        Keras, unless it converts inputs by itself, takes no dict of both.
+
+        Raises:
+            InputError: names do not fit, or a value that is no tensor yet does not.
+        """
+        if not isinstance(inputs, Mapping):
+            return inputs
+        tensors = {n for n, v in inputs.items() if is_tensor(v)}
+        if len(tensors) in (0, len(inputs)):
+            return inputs
+        return {
+            name: value if name in tensors else self._tensor(name, value)
+            for name, value in self.by_name(inputs).items()
+        }
+
+    def _tensor(self, name: str, value: Any) -> Any:
+        info = self.facts.inputs[name]
+        return info.pack(to_components(value, name, info, self.subject))
+
+    def _wrong_names(self, inputs: Mapping[str, Any]) -> InputError:
+        missing = self._input_names - inputs.keys()
+        unknown = inputs.keys() - self._input_names
+        return InputError(
+            "Cannot call a TF1 Hub module: its inputs have other names.",
+            self.subject,
+            expected=f"the keys {choices(self.facts.inputs)}",
+            found=f"missing {choices(missing)}; unknown {choices(map(str, unknown))}",
+            advice="pass a dict with exactly the expected keys",
+        )
+
+    def pack(self, tensors: Sequence[tf.Tensor]) -> Any:
+        """Shapes flat outputs into what a call returns."""
+        if not self.as_dict and len(tensors) == 1:
+            return tensors[0]
+        remaining = iter(tensors)
+        packed = {}
+        for key in self.outputs:
+            count = len(self.facts.outputs[key].tensor_names)
+            packed[key] = self._pack_one(key, [next(remaining) for _ in range(count)])
+        return packed if self.as_dict else packed[self.outputs[0]]
+
+    def _pack_one(self, key: str, tensors: Sequence[tf.Tensor]) -> Any:
+        info = self.facts.outputs[key]
+        if isinstance(info.type_spec, tf.TensorSpec):
+            return tensors[0]
+        with refusing(
+            self.subject,
+            f"Cannot put together output {key!r} of a TF1 Hub module.",
+            f"the tensors of a {info}",
+        ):
+            return info.pack(tensors)
+
+    def check_shape(self, name: str, shape: Sequence[int | None], dtype: tf.DType) -> None:
+        """Checks what is known of an input before there is a value.
+
+        Raises:
+            InputError: it can never fit.
+        """
+        info = self.facts.inputs[name]
+        shape = tf.TensorShape(shape)
+        fits = dtype == info.dtype or may_widen(dtype, info.dtype)
+        if fits and info.get_shape().is_compatible_with(shape):
+            return
+        # Of data that it makes an input for, Keras tells the layer's dtype, not the data's.
+        kind = "shape" if fits else dtype.name
+        raise InputError(
+            f"Cannot feed input {name!r} of a TF1 Hub module.",
+            self.subject,
+            expected=str(info),
+            found=f"{kind} {show_shape(shape)}",
+            advice=input_advice.to_begin_a_model(shape, dtype, info.type_spec),
+        )
+
+    def declared(self) -> list[tf.TensorSpec]:
+        """Specs of the flat outputs as the signature states them."""
+        return [s for key in self.outputs for s in self.facts.outputs[key].component_specs]
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether Keras takes a value for a tensor: one of TensorFlow's, or a symbol."""
+    return tf.is_tensor(value) or isinstance(value, keras.KerasTensor)

@@ -1,0 +1,1 @@
+"""Effects: plans become functions, with variables and lookup tables."""

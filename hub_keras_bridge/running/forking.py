@@ -1,0 +1,40 @@
+"""TensorFlow does not run in a forked process once it has run in its parent.
+
+Its threads stay behind: a function called in the child waits for them for ever.
+A fork before the parent's first op does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hub_keras_bridge.compat import private
+from hub_keras_bridge.errors import ForkError, Subject
+
+_left_behind = False
+
+
+def need_threads(subject: Subject) -> None:
+    """Checks that this process has the threads that TensorFlow counts on.
+
+    Raises:
+        ForkError: they are in the process that this one was forked from.
+    """
+    if _left_behind:
+        raise ForkError(
+            "Cannot run a TF1 Hub module in a forked process: it would wait for ever.",
+            subject,
+            expected="a process of its own, or one forked before TensorFlow ran its first op",
+            found="a fork of a process that TensorFlow had run in",
+            advice="start processes with multiprocessing.get_context('spawn'), or fork before "
+            "a layer is called, a model is built or a tensor is made",
+        )
+
+
+def _note() -> None:
+    global _left_behind
+    _left_behind = private.runs_eagerly()
+
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork.
+    os.register_at_fork(after_in_child=_note)

@@ -1,0 +1,1 @@
+"""Whole jobs over a module: apply it to a file, convert it, inspect it."""

@@ -1,0 +1,1 @@
+"""Files of examples and files of results, batch by batch."""

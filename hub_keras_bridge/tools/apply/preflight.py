@@ -1,0 +1,74 @@
+"""What can be told of two files before a module is loaded, which may take long."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+
+from hub_keras_bridge.errors import TableError
+from hub_keras_bridge.tools.apply.files import require_free
+from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT, input_format, output_format
+
+
+def formats_of(
+    source: str,
+    target: str,
+    *,
+    reads: str | None = None,
+    writes: str | None = None,
+    overwrite: bool = False,
+) -> tuple[str, str]:
+    """The formats of a file to read and of one to write, if both can be. No TensorFlow.
+
+    Args:
+        source: the file of examples, or ``"-"``.
+        target: the file to make.
+        reads: the format of the source; by its name if None.
+        writes: likewise of the target.
+        overwrite: whether the target may exist.
+
+    Raises:
+        TableError: a name does not tell its format, there is nothing to read,
+            the target is there already, or a library is missing.
+
+    >>> formats_of("-", "/tmp/no_such_vectors.npz", reads="jsonl")
+    ('jsonl', 'npz')
+    """
+    reads = reads or input_format(source)
+    writes = writes or output_format(target)
+    require_readable(source)
+    require_free(target, overwrite)
+    require_library(writes)
+    return reads, writes
+
+
+def require_readable(path: str) -> None:
+    """Checks that there is something to read.
+
+    Raises:
+        TableError: nothing is there, or a folder.
+    """
+    if path == STANDARD_INPUT or (os.path.exists(path) and not os.path.isdir(path)):
+        return
+    full = os.path.abspath(path)
+    raise TableError(
+        f"Cannot read {path!r}.",
+        expected="a file",
+        found=f"the folder {full}" if os.path.isdir(path) else f"nothing at {full}",
+        advice="check the path",
+    )
+
+
+def require_library(format: str) -> None:
+    """Checks that what writes a format is installed.
+
+    Raises:
+        TableError: it is not.
+    """
+    if format == "parquet" and importlib.util.find_spec("pyarrow") is None:
+        raise TableError(
+            "Cannot write Parquet: pyarrow is not installed.",
+            expected="the package pyarrow",
+            found="no such package",
+            advice="python -m pip install 'hub_keras_bridge[parquet]', or write another format",
+        )

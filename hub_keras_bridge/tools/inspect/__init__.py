@@ -1,0 +1,1 @@
+"""What a module holds, as facts, as text and as a page."""

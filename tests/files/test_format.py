@@ -1,0 +1,176 @@
+"""Bytes on disk: what is a module, and what is said of what is none."""
+
+import os
+import shutil
+
+import pytest
+import tensorflow as tf
+from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+
+import hub_keras_bridge as hub
+from helpers.places import ZOO
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.files import layout, module_folder
+
+
+@pytest.fixture
+def module(tmp_path):
+    path = tmp_path / "module"
+    shutil.copytree(ZOO / "text_embed" / "module", path)
+    return path
+
+
+def message_of(path):
+    with pytest.raises(hub.HubError) as caught:
+        hub.ModuleLayer(path)
+    text = str(caught.value)
+    assert str(path) in text
+    assert "What to do: " in text
+    return type(caught.value), text
+
+
+def test_reads_all_parts(module):
+    files = module_folder.read_module(str(module))
+    assert len(files.saved_model.meta_graphs) == 1
+    assert files.checkpoint == str(module / "variables" / "variables")
+    assert files.assets == {"zoo_vocab_1.txt": str(module / "assets" / "zoo_vocab_1.txt")}
+
+
+def test_no_such_directory(tmp_path):
+    kind, text = message_of(tmp_path / "absent")
+    assert kind is hub.HandleError
+    assert "there is no such directory" in text
+    assert f"Found: nothing at {tmp_path}/absent" in text
+
+
+def test_a_file_is_no_directory(tmp_path):
+    (tmp_path / "file").write_text("x")
+    assert "Found: a file" in message_of(tmp_path / "file")[1]
+
+
+def test_files_that_are_something_else(tmp_path):
+    with tf.Graph().as_default() as graph:
+        tf.constant(1.0)
+    (tmp_path / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    assert "Found: a frozen graph" in message_of(tmp_path / "frozen.pb")[1]
+    (tmp_path / "notes.txt").write_bytes(b"x")
+    assert "Found: a file" in message_of(tmp_path / "notes.txt")[1]
+
+
+@pytest.mark.parametrize("handle", [None, 3, ["path"]])
+def test_handle_of_another_type(handle):
+    with pytest.raises(hub.HandleError, match=f"Found: {type(handle).__name__}"):
+        hub.ModuleLayer(handle)
+
+
+def test_module_without_its_variables(module):
+    shutil.rmtree(module / "variables")
+    kind, text = message_of(module)
+    assert issubclass(kind, hub.CheckpointError)
+    assert "the values of its variables are missing" in text
+    assert "'emb/embeddings'" in text
+
+
+def test_asset_that_is_a_link(module, tmp_path):
+    asset = module / "assets" / "zoo_vocab_1.txt"
+    asset.rename(tmp_path / "elsewhere.txt")
+    asset.symlink_to(tmp_path / "elsewhere.txt")
+    _, text = message_of(module)
+    assert "is a link that leads outside" in text
+    assert str(tmp_path / "elsewhere.txt") in text
+    # A link to the whole module, or inside it, is as good as the module.
+    (tmp_path / "elsewhere.txt").rename(module / "kept.txt")
+    asset.unlink()
+    asset.symlink_to(module / "kept.txt")
+    (tmp_path / "link").symlink_to(module)
+    assert hub.ModuleLayer(tmp_path / "link")(["a"]).shape == (1, 16)
+
+
+def test_tf2_saved_model(tmp_path):
+    """It has no spec; a layer and hub.load take it."""
+    tf.saved_model.save(tf.Module(), str(tmp_path))
+    with pytest.raises(hub.FormatError) as caught:
+        hub.load_module_spec(tmp_path)
+    assert "a TF2 SavedModel" in str(caught.value)
+    assert "hub.load or hub.ModuleLayer" in str(caught.value)
+
+
+def test_tf1_saved_model(tmp_path, module):
+    (module / "tfhub_module.pb").unlink()
+    assert "a TF1 SavedModel" in message_of(module)[1]
+
+
+def test_frozen_graph(tmp_path):
+    with tf.Graph().as_default() as graph:
+        tf.constant(1.0)
+    (tmp_path / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    assert "a frozen graph (frozen.pb)" in message_of(tmp_path)[1]
+
+
+def test_some_other_folder(tmp_path):
+    (tmp_path / "notes.txt").write_text("x")
+    assert "Found: notes.txt" in message_of(tmp_path)[1]
+
+
+def test_other_format_number(module):
+    (module / "tfhub_module.pb").write_bytes(module_folder.ModuleDef(format=4).SerializeToString())
+    _, text = message_of(module)
+    assert "Expected: format 3" in text
+    assert "Found: format 4" in text
+
+
+def test_required_feature(module):
+    definition = module_folder.ModuleDef(format=3, required_features=["time-travel"])
+    (module / "tfhub_module.pb").write_bytes(definition.SerializeToString())
+    assert "Found: 'time-travel'" in message_of(module)[1]
+
+
+@pytest.mark.parametrize("name", ["tfhub_module.pb", "saved_model.pb"])
+def test_damaged_file(module, name):
+    (module / name).write_bytes(b"\xff\xff\xff garbage")
+    assert f"{name} is damaged" in message_of(module)[1]
+
+
+def test_missing_saved_model(module):
+    (module / "saved_model.pb").unlink()
+    assert "saved_model.pb is missing" in message_of(module)[1]
+
+
+def test_empty_saved_model(module):
+    (module / "saved_model.pb").write_bytes(b"")
+    assert "has no graph in it" in message_of(module)[1]
+
+
+def test_missing_asset(module):
+    (module / "assets" / "zoo_vocab_1.txt").unlink()
+    assert "its asset 'zoo_vocab_1.txt' is missing" in message_of(module)[1]
+
+
+HOSTILE = ["../secret", "/etc/passwd", "a/../../b", "..", ".", "", "a//b", "a\\b", "C:x", "a\0b"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_asset_outside_its_folder(module, name):
+    saved_model = saved_model_pb2.SavedModel.FromString((module / "saved_model.pb").read_bytes())
+    (packed,) = (
+        saved_model.meta_graphs[0].collection_def[module_folder.ASSETS_COLLECTION].any_list.value
+    )
+    packed.Pack(meta_graph_pb2.AssetFileDef(filename=name))
+    (module / "saved_model.pb").write_bytes(saved_model.SerializeToString())
+    _, text = message_of(module)
+    assert "leads outside its folder" in text
+    assert repr(name) in text
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "sub/vocab.txt", "..vocab", "a b"])
+def test_harmless_asset_names(name):
+    assert module_folder.safe_asset_name(name, Subject()) == name
+
+
+def test_module_def_is_what_the_original_writes():
+    assert layout.module_def_bytes() == (ZOO / "mlp_bn" / "module" / "tfhub_module.pb").read_bytes()
+
+
+def test_own_proto_package():
+    assert module_folder.ModuleDef.DESCRIPTOR.full_name == "hub_keras_bridge.ModuleDef"
+    assert os.path.basename(module_folder.ModuleDef.DESCRIPTOR.file.name) == "module.proto"
