@@ -157,8 +157,6 @@ class Variant:
         self.subject = Subject(module, self.tags)
         self.published = meta_graph
         self._signatures: dict[str, SignatureFacts] = {}
-        # Plans that were made to be looked at, until they are run (see plan.py).
-        self.unused_plans: dict[object, object] = {}
 
     @cached_property
     def meta_graph(self) -> meta_graph_pb2.MetaGraphDef:

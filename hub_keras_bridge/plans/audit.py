@@ -24,7 +24,8 @@ from hub_keras_bridge.graphs.asset_paths import OwnPaths, own_paths
 from hub_keras_bridge.graphs.ops.packages import package_of
 from hub_keras_bridge.graphs.ops.reach import Reach, reach_of, reach_of_op
 from hub_keras_bridge.graphs.ops.unregistered import unregistered
-from hub_keras_bridge.plans.plan import Plan, uses
+from hub_keras_bridge.plans.calls import questions
+from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
 
 # Ops that do no more than read a file, and which input is its path.
@@ -346,13 +347,13 @@ def _runs(spec: ModuleSpec, variant: Variant) -> dict[str, _Run]:
 
 def _run_by(variant: Variant, signature_name: str) -> set[str]:
     signature = variant.signature(signature_name)
-    asked = list(uses(variant, signature_name, list(signature.outputs)))
-    walks = [use.walk(variant) for use in asked]
+    asked = list(questions(variant, signature_name, list(signature.outputs)))
+    walks = [question.walk(variant) for question in asked]
     walks += [each for filling in variant.filled(walks).values() for each in filling]
     nodes = {name for each in walks for name in each.nodes}
     # Those of tables and variables make them.
     nodes |= {graph.node_name(tensor) for each in walks for tensor in each.given}
-    targets = [target for use in asked for target in (*use.fetches, *use.updates)]
+    targets = [target for question in asked for target in question.targets]
     return nodes | _in_session(variant, targets, signature.input_tensors)
 
 

@@ -11,15 +11,17 @@ import tensorflow as tf
 from hub_keras_bridge.errors import InputError, SignatureError, choices
 from hub_keras_bridge.facts import input_advice
 from hub_keras_bridge.facts.tensor_info import may_widen, show_shape, to_components
-from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
+from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.graphs.refusing import refusing
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.plans.program import Program
 
 
 class Endpoint:
     """Binds a call's inputs to a signature and shapes its outputs.
 
     Args:
-        variant: which graph.
+        program: the plans of the variant that runs.
         signature: name of the signature; None for ``"default"``.
         output_key: the one output to return; None for ``"default"``.
         as_dict: whether to return all outputs by name instead.
@@ -29,13 +31,14 @@ class Endpoint:
     """
 
     def __init__(
-        self, variant: Variant, signature: str | None, output_key: str | None, as_dict: bool
+        self, program: Program, signature: str | None, output_key: str | None, as_dict: bool
     ) -> None:
-        self.variant = variant
+        self.program = program
+        self.variant = program.variant
         self.signature = signature or DEFAULT_SIGNATURE
-        self.facts = variant.signature(self.signature)
+        self.facts = self.variant.signature(self.signature)
         self.as_dict = as_dict
-        self.subject = variant.subject.with_signature(self.signature)
+        self.subject = self.variant.subject.with_signature(self.signature)
         one = self._one_output(output_key) if output_key or not as_dict else None
         self.outputs = tuple(self.facts.outputs) if as_dict or one is None else (one,)
         self._input_names = frozenset(self.facts.inputs)
@@ -163,6 +166,15 @@ class Endpoint:
             found=f"{kind} {show_shape(shape)}",
             advice=input_advice.to_begin_a_model(shape, dtype, info.type_spec),
         )
+
+    def call(self, *, training: bool) -> Plan:
+        """What a call runs; see :meth:`Program.call`."""
+        return self.program.call(self.signature, self.outputs, training=training)
+
+    @property
+    def fed_losses(self) -> Plan | None:
+        """The regularization losses that the inputs feed, if there are any."""
+        return self.program.fed_losses(self.facts)
 
     def declared(self) -> list[tf.TensorSpec]:
         """Specs of the flat outputs as the signature states them."""

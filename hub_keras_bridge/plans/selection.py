@@ -12,9 +12,9 @@ from absl import logging
 from hub_keras_bridge.errors import Subject, TrainingError, choices
 from hub_keras_bridge.facts.spec import ModuleSpec, as_tags
 from hub_keras_bridge.facts.variant import VariableFacts
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import audit, calls
 from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import keep_plans, losses_fed_by, plan_all, standing_losses
+from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.trust import Trust
 
 _TRAIN_TAG = "train"
@@ -53,7 +53,7 @@ class Selection:
         }
 
     def endpoints(
-        self, spec: ModuleSpec, trust: Trust, trainable: bool = False
+        self, programs: Programs, trust: Trust, trainable: bool = False
     ) -> tuple[Endpoint, Endpoint]:
         """Where ordinary calls go, and where training calls go.
 
@@ -61,7 +61,7 @@ class Selection:
         spec without graphs there is nothing to check.
 
         Args:
-            spec: of the module.
+            programs: of the module's variants.
             trust: what of its graphs may reach outside the module.
             trainable: whether there are training calls now. Both ways all is
                 checked; only what is soon to run is kept, since it holds a copy of
@@ -75,15 +75,20 @@ class Selection:
         """
         wanted = self.signature, self.output_key, self.as_dict
         inference, training = (
-            Endpoint(spec.variant(tags), *wanted) for tags in (self.tags, self.training_tags)
+            Endpoint(programs.of(tags), *wanted) for tags in (self.tags, self.training_tags)
         )
-        if not spec.files.facts_only:
+        if not programs.spec.files.facts_only:
             # Once, where both calls run the same variant.
-            for each in {e.variant.tags: e for e in (inference, training)}.values():
-                plans = plan_all(each.variant, each.signature, each.outputs)
+            for each in {e.program: e for e in (inference, training)}.values():
+                runs = trainable or each.program is inference.program
+                asked = each.program.questions(each.signature, each.outputs)
+                plans = [
+                    each.program.plan(question)
+                    if runs and (trainable or not calls.only_trains(each.variant, question))
+                    else each.program.look(question)
+                    for question in asked
+                ]
                 audit.require_safe(plans, each.subject, trust)
-                if trainable or each.variant is inference.variant:
-                    keep_plans(each.variant, plans, training=trainable)
         return inference, training
 
     def trained(self, spec: ModuleSpec) -> set[str]:
@@ -180,7 +185,7 @@ def trained_nodes(patterns: Collection[str] | None, variables: Iterable[Variable
 def warn_of_unfed_losses(endpoint: Endpoint) -> None:
     """Says which regularization losses a signature leaves out."""
     variant = endpoint.variant
-    used = {*standing_losses(variant), *losses_fed_by(variant, endpoint.facts)}
+    used = {*calls.standing_losses(variant), *calls.losses_fed_by(variant, endpoint.facts)}
     if left_out := [loss for loss in variant.losses if loss not in used]:
         logging.warning(
             "Left out %d regularization loss(es) that depend on inputs which are not in the "

@@ -17,9 +17,9 @@ from hub_keras_bridge.compat import private
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.plans import audit
 from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import Plan, plan_call
+from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
-from hub_keras_bridge.running.runtime import import_graph
+from hub_keras_bridge.running.importing import import_graph
 
 
 def add_call(
@@ -44,7 +44,7 @@ def add_call(
     Returns:
         The outputs, flat.
     """
-    chosen = plan_call(endpoint.variant, endpoint.signature, endpoint.outputs, training=training)
+    chosen = endpoint.call(training=training)
     with tf.name_scope(name) as scope:
         pass  # What is captured does not belong in it.
     outputs, updates = add_plan(chosen, given, scope, outside, trust)

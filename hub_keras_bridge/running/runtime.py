@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,32 +15,23 @@ from typing import Any, TypeAlias
 
 import keras
 import tensorflow as tf
-from tensorflow.core.framework import node_def_pb2
 
 from hub_keras_bridge.compat import private
-from hub_keras_bridge.errors import FormatError, Subject
-from hub_keras_bridge.facts.variant import Variant
-from hub_keras_bridge.graphs import library
+from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
-from hub_keras_bridge.plans.plan import (
-    Plan,
-    losses_fed_by,
-    plan,
-    plan_call,
-    plan_initialization,
-    standing_losses,
-    tables_read,
-)
+from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import replicas
 from hub_keras_bridge.running.forking import need_threads
-from hub_keras_bridge.running.lookup_tables import Function, ModuleFile, ReadFile, Table
+from hub_keras_bridge.running.importing import import_plan
+from hub_keras_bridge.running.lookup_tables import Function, ReadFile, Table
 from hub_keras_bridge.running.seeds import following_global_seed
+from hub_keras_bridge.running.tables import Tables
 
 Variable: TypeAlias = keras.Variable | tf.Variable
 
-_SCOPE = "module/"
 _NO_GRADIENT = (
     "This TF1 Hub module runs, but its gradient cannot be trusted: it has control flow that could "
     "not be turned into functions, or functions with gradients of their own. Use the layer with "
@@ -50,7 +40,7 @@ _NO_GRADIENT = (
 
 
 class Runtime(tf.Module):
-    """The running side of a module.
+    """The running side of a module: it is given plans, and makes none.
 
     Functions and tables are made when first needed and kept.
 
@@ -70,56 +60,45 @@ class Runtime(tf.Module):
         # Tracked, so that tf.saved_model.save finds what functions capture.
         self.tables: list[Table] = []
         self.files: list[ReadFile] = []
+        filling = functools.partial(self._body, inputs=[], watch=False)
+        tables = Tables(assets, trust, filling, made=self.tables, read=self.files)
         # Not tracked: dicts with keys that are no strings break an export.
-        self._kept = _Kept(variables, dict(assets))
+        self._kept = _Kept(variables, tables)
         self._trust = trust
 
     def hold_vocabularies(self) -> None:
         """Lets what is saved from now on fill its tables with constants, not from files."""
         with self._kept.lock:
-            self._kept.holds_vocabularies = True
-            for table in self.tables:
-                table.hold_entries()
+            self._kept.tables.hold_vocabularies()
 
     @contextlib.contextmanager
-    def filling_tables(
-        self, variant: Variant, signature: str, outputs: Sequence[str]
-    ) -> Iterator[None]:
+    def filling_tables(self, endpoint: Endpoint) -> Iterator[None]:
         """Fills the tables of a kind of call beside what is done meanwhile.
 
         A large vocabulary takes about as long as large weights do to be read. What
         fails here is tried again by the call, which says why.
         """
-        needed = tables_read(variant, signature, outputs)
+        program = endpoint.program
+        needed = program.tables_read(endpoint.signature, endpoint.outputs)
         if not needed:
             yield
             return
 
         def fill() -> None:
-            need_threads(variant.subject)
+            need_threads(program.variant.subject)
             with self._kept.lock:
                 for node in needed:
-                    self._table(variant, node)
+                    self._kept.tables.table(program, node)
 
         with ThreadPoolExecutor(1) as beside:
             beside.submit(fill)
             yield
 
-    def call_function(
-        self,
-        variant: Variant,
-        signature: str,
-        outputs: Sequence[str],
-        *,
-        training: bool,
-        watch: bool = True,
-    ) -> Function:
+    def call_function(self, endpoint: Endpoint, *, training: bool, watch: bool = True) -> Function:
         """The function of one kind of call.
 
         Args:
-            variant: which graph.
-            signature: name of the signature.
-            outputs: names of the outputs wanted.
+            endpoint: which outputs of which signature.
             training: whether update ops run too.
             watch: whether a gradient tape sees the variables; a frozen layer
                 needs none of what a tape would keep.
@@ -127,54 +106,53 @@ class Runtime(tf.Module):
         Returns:
             A function from the signature's flat inputs to its flat outputs.
         """
-
-        need_threads(variant.subject)
+        program = endpoint.program
+        need_threads(endpoint.subject)
 
         def build(replica: int | None) -> Function:
-            chosen = plan_call(variant, signature, outputs, training=training)
-            run = self._import(chosen, replica, variant, _inputs(variant, signature), watch)
+            chosen = endpoint.call(training=training)
+            run = self._import(program, chosen, replica, _inputs(endpoint), watch)
             run = run if watch else self._mentioning(run, chosen, replica)
             return run if replica is None else self._averaging(run, chosen)
 
-        return self._once(("call", variant.tags, signature, tuple(outputs), training, watch), build)
+        use = ("call", program, endpoint.signature, endpoint.outputs, training, watch)
+        return self._once(use, build)
 
-    def standing_losses(self, variant: Variant) -> list[tf.Tensor]:
+    def standing_losses(self, program: Program) -> list[tf.Tensor]:
         """The regularization losses that need no input, of current weights."""
-        need_threads(variant.subject)
+        need_threads(program.variant.subject)
 
         def build(replica: int | None) -> Function:
-            losses = standing_losses(variant)
-            return self._import(plan(variant, losses), replica, variant) if losses else _no_losses
+            chosen = program.standing_losses
+            return self._import(program, chosen, replica) if chosen else _no_losses
 
-        return self._once(("standing losses", variant.tags), build)()
+        return self._once(("standing losses", program), build)()
 
-    def losses_function(self, variant: Variant, signature: str) -> Function:
+    def losses_function(self, endpoint: Endpoint) -> Function:
         """From a signature's flat inputs to the losses that depend on them."""
-        need_threads(variant.subject)
+        need_threads(endpoint.subject)
 
         def build(replica: int | None) -> Function:
-            facts = variant.signature(signature)
-            losses = losses_fed_by(variant, facts)
-            if not losses:
+            chosen = endpoint.fed_losses
+            if chosen is None:
                 return _no_losses
-            chosen = plan(variant, losses, inputs=facts.input_tensors)
-            return self._import(chosen, replica, variant, _inputs(variant, signature))
+            return self._import(endpoint.program, chosen, replica, _inputs(endpoint))
 
-        return self._once(("fed losses", variant.tags, signature), build)
+        return self._once(("fed losses", endpoint.program, endpoint.signature), build)
 
     def plan_function(
-        self, variant: Variant, chosen: Plan, inputs: Mapping[str, tf.TensorSpec]
+        self, program: Program, chosen: Plan, inputs: Mapping[str, tf.TensorSpec]
     ) -> Function:
         """The function of a plan of the caller's own, who keeps it.
 
         Args:
-            variant: which graph.
+            program: of the plan's variant.
             chosen: the plan.
             inputs: tensors that it has as inputs, in the order of the arguments.
         """
-        need_threads(variant.subject)
+        need_threads(chosen.subject)
         with self._kept.lock, tf.init_scope():
-            return self._import(chosen, None, variant, list(inputs.items()))
+            return self._import(program, chosen, None, list(inputs.items()))
 
     def _once(self, use: tuple[Any, ...], build: Callable[[int | None], Function]) -> Function:
         # The function that a replica calls is bound to its copies of the variables.
@@ -219,16 +197,16 @@ class Runtime(tf.Module):
 
     def _import(
         self,
+        program: Program,
         chosen: Plan,
         replica: int | None,
-        variant: Variant,
         inputs: Sequence[tuple[str, tf.TensorSpec]] = (),
         watch: bool = True,
     ) -> Function:
-        handles = self._handles(variant, chosen)
+        handles = self._kept.tables.handles(program, chosen)
         tensors, specs = [tensor for tensor, _ in inputs], [spec for _, spec in inputs]
         for name in chosen.assets:
-            self._keep(self._file(name, chosen.subject))
+            self._kept.tables.keep(name, chosen.subject)
 
         def build(seeded: Plan) -> Function:
             body = self._body(seeded, handles, tensors, watch, replica)
@@ -238,17 +216,11 @@ class Runtime(tf.Module):
 
         return following_global_seed(chosen, build)
 
-    def outside(self, variant: Variant, chosen: Plan) -> dict[str, tf.Tensor]:
+    def outside(self, program: Program, chosen: Plan) -> dict[str, tf.Tensor]:
         """What a plan's placeholders stand for, captured in the function being built."""
         with self._kept.lock, tf.init_scope():
-            handles = self._handles(variant, chosen)
+            handles = self._kept.tables.handles(program, chosen)
         return self._captured(chosen, handles, watch=True)
-
-    def _handles(self, variant: Variant, chosen: Plan) -> dict[str, tf.Tensor]:
-        return {
-            placeholder: self._table(variant, node).resource_handle
-            for node, placeholder in chosen.resources.items()
-        }
 
     def _captured(
         self,
@@ -258,7 +230,7 @@ class Runtime(tf.Module):
         replica: int | None = None,
     ) -> dict[str, tf.Tensor]:
         paths = {
-            placeholder: self._file(name, chosen.subject).asset.asset_path
+            placeholder: self._kept.tables.file(name, chosen.subject).asset.asset_path
             for name, placeholders in chosen.assets.items()
             for placeholder in placeholders
         }
@@ -302,121 +274,15 @@ class Runtime(tf.Module):
         # Asked for late: Keras may make a variable before it has a value.
         return held if isinstance(held, tf.Variable) else private.raw_variable(held)
 
-    def _file(self, name: str, subject: Subject) -> ModuleFile:
-        if name not in self._kept.files:
-            self._kept.files[name] = ModuleFile(self._kept.asset_paths[name], subject)
-        return self._kept.files[name]
-
-    def _keep(self, file: ModuleFile) -> None:
-        if id(file) not in self._kept.read_files:  # which keeps them all
-            self._kept.read_files.add(id(file))
-            self.files.append(ReadFile(file))
-
-    def _table(self, variant: Variant, node: str) -> Table:
-        """The table behind a node; variants with the same table share it."""
-        filling = plan_initialization(variant, node)
-        key = _table_identity(variant.nodes[node], filling)
-        if key not in self._kept.tables:
-            with refusing(
-                variant.subject,
-                f"Cannot make and fill table {node!r} of a TF1 Hub module.",
-                "a table, and entries for it, that this TensorFlow accepts",
-            ):
-                table = self._filled_table(variant, node, filling)
-            if self._kept.holds_vocabularies:
-                table.hold_entries()
-            self._kept.tables[key] = table
-            self.tables.append(table)
-        return self._kept.tables[key]
-
-    def _filled_table(self, variant: Variant, node: str, filling: Plan | None) -> Table:
-        maker = variant.nodes[node]
-        audit.require_safe_makers([maker], variant.subject, self._trust)
-        table = Table(maker)
-        if filling is not None:
-            # The makers of other tables that it fills or reads are looked at here.
-            audit.require_safe([filling], variant.subject, self._trust)
-            handles = {
-                # An initializer may fill several tables at once.
-                placeholder: table.resource_handle
-                if other == node
-                else self._table(variant, other).resource_handle
-                for other, placeholder in filling.resources.items()
-            }
-            files = [self._file(name, filling.subject) for name in sorted(filling.assets)]
-            table.fill_from(self._body(filling, handles, [], watch=False), files)
-        return table
-
 
 class _Kept:
     """What a Runtime holds that TensorFlow is not to track."""
 
-    def __init__(self, variables: Mapping[str, Variable], asset_paths: dict[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, Variable], tables: Tables) -> None:
         self.variables = variables
-        self.asset_paths = asset_paths
-        self.files: dict[str, ModuleFile] = {}
-        self.read_files: set[int] = set()
-        self.tables: dict[str, Table] = {}
-        self.holds_vocabularies = False
+        self.tables = tables
         self.functions: dict[tuple[Any, ...], Function] = {}
         self.lock = threading.RLock()
-
-
-def import_graph(
-    chosen: Plan, input_map: Mapping[str, tf.Tensor], trust: Trust, scope: str = _SCOPE
-) -> tuple[list[tf.Tensor], list[tf.Operation]]:
-    """Imports a plan into the current graph.
-
-    Args:
-        chosen: the plan.
-        input_map: placeholder -> tensor of the current graph; an output may be
-            one of them.
-        trust: what may reach outside the module.
-        scope: absolute name scope to import into, with its slash.
-
-    Returns:
-        The tensors that the plan fetches and the ops that are its updates.
-
-    Raises:
-        FormatError: TensorFlow does not accept the graph.
-        UnsafeModuleError: something else may reach outside.
-    """
-    audit.require_safe([chosen], chosen.subject, trust)
-    with refusing(chosen.subject):
-        return _import_graph(chosen, input_map, trust, scope)
-
-
-def _import_graph(
-    chosen: Plan, input_map: Mapping[str, tf.Tensor], trust: Trust, scope: str
-) -> tuple[list[tf.Tensor], list[tf.Operation]]:
-    current = tf.compat.v1.get_default_graph()
-    if chosen.graph_def.node:
-        is_trusted = trust.everything or chosen.made_here
-        tf.graph_util.import_graph_def(
-            chosen.graph_def if is_trusted else library.with_own_gradients(chosen.graph_def),
-            name=scope,
-            input_map=dict(input_map),
-            producer_op_list=chosen.producer_ops,
-        )
-    fetched = [
-        input_map[tensor] if tensor in input_map else current.get_tensor_by_name(scope + tensor)
-        for tensor in chosen.fetches
-    ]
-    for tensor, shape in zip(fetched, chosen.shapes, strict=False):
-        # The graph may not tell what the publisher knew; never trust a clash.
-        if tensor.shape.is_compatible_with(shape):
-            tensor.set_shape(shape)
-    return fetched, [current.get_operation_by_name(f"{scope}{op}") for op in chosen.updates]
-
-
-def import_plan(chosen: Plan, input_map: Mapping[str, tf.Tensor], trust: Trust) -> list[tf.Tensor]:
-    """As :func:`import_graph`, with outputs that wait for the updates."""
-    fetched, updates = import_graph(chosen, input_map, trust)
-    if not updates:
-        return fetched
-    with tf.control_dependencies(updates):
-        # Without fetches there must be something for the updates to hang on.
-        return [tf.identity(tensor) for tensor in fetched] or [tf.constant(True)]
 
 
 def _without_gradient(run: Function, specs: list[tf.TensorSpec]) -> Function:
@@ -432,18 +298,10 @@ def _without_gradient(run: Function, specs: list[tf.TensorSpec]) -> Function:
     return private.wrap_function(blocked, specs)
 
 
-def _inputs(variant: Variant, signature: str) -> list[tuple[str, tf.TensorSpec]]:
-    facts = variant.signature(signature)
+def _inputs(endpoint: Endpoint) -> list[tuple[str, tf.TensorSpec]]:
+    facts = endpoint.facts
     return list(zip(facts.input_tensors, facts.input_specs, strict=True))
 
 
 def _no_losses(*_: tf.Tensor) -> list[tf.Tensor]:
     return []
-
-
-def _table_identity(node: node_def_pb2.NodeDef, filling: Plan | None) -> str:
-    parts = [node.SerializeToString(deterministic=True)]
-    if filling is not None:
-        parts.append(filling.graph_def.SerializeToString(deterministic=True))
-        parts.append(repr(sorted(filling.assets.items())).encode())
-    return hashlib.sha256(b"\0".join(parts)).hexdigest()

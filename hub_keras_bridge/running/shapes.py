@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import plan
+from hub_keras_bridge.plans.plan import Question
 from hub_keras_bridge.plans.trust import Trust
-from hub_keras_bridge.running.runtime import import_plan
+from hub_keras_bridge.running.importing import import_plan
 
 
 def inferred_outputs(
@@ -34,7 +34,8 @@ def inferred_outputs(
     ]
     tensors = facts.input_tensors
     fetches, shapes = facts.fetches(endpoint.outputs)
-    chosen = plan(endpoint.variant, fetches, inputs=tensors, shapes=shapes, cut_state=False)
+    question = Question(tuple(fetches), tuple(tensors), shapes=tuple(shapes), cut_state=False)
+    chosen = endpoint.program.plan(question)
     with tf.Graph().as_default():
         given = {
             tensor: tf.compat.v1.placeholder(spec.dtype, spec.shape)

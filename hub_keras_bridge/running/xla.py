@@ -19,7 +19,7 @@ from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import Subject, XlaError, choices
 from hub_keras_bridge.graphs.ops import definitions as op_facts
 from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import Plan, losses_fed_by, plan, plan_call, standing_losses
+from hub_keras_bridge.plans.plan import Plan
 
 
 def accelerator_is_hidden() -> bool:
@@ -155,11 +155,9 @@ def show(missing: Mapping[str, str]) -> str:
 
 
 def _plans(endpoint: Endpoint, training: bool) -> Iterator[Plan]:
-    variant = endpoint.variant
-    yield plan_call(variant, endpoint.signature, endpoint.outputs, training=training)
-    losses = [*standing_losses(variant), *losses_fed_by(variant, endpoint.facts)]
-    if training and losses:
-        yield plan(variant, losses, inputs=endpoint.facts.input_tensors)
+    yield endpoint.call(training=training)
+    losses = [endpoint.program.standing_losses, endpoint.fed_losses] if training else []
+    yield from filter(None, losses)
 
 
 def _nodes(chosen: Plan) -> Iterator[node_def_pb2.NodeDef]:

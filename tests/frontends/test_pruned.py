@@ -15,6 +15,7 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.golden import Golden, golden_names
 from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.program import Program
 
 v1 = tf.compat.v1
 
@@ -180,7 +181,7 @@ def test_inner_tensors(name):
     entry = golden.oracle["apply"][0]
     module = hub.load(golden.path, tags=entry["tags"], signature=entry["signature"])
     variant = module.spec.variant(entry["tags"])
-    endpoint = Endpoint(variant, entry["signature"], None, True)
+    endpoint = Endpoint(Program(variant), entry["signature"], None, True)
     feeds = variant.published_signature(endpoint.signature).input_tensors
     values = [value.numpy() for value in endpoint.bind(golden.inputs(0))]
     outputs, _ = variant.published_signature(endpoint.signature).fetches(endpoint.outputs)

@@ -9,7 +9,7 @@ from tensorflow.core.framework import graph_pb2
 import hub_keras_bridge as hub
 from hub_keras_bridge.graphs import batch_norm
 from hub_keras_bridge.graphs.graph import nodes_by_name
-from hub_keras_bridge.plans import plan
+from hub_keras_bridge.plans.program import Program
 
 v1 = tf.compat.v1
 SIDE, CHANNELS = 6, 4
@@ -55,7 +55,7 @@ def made(body, shape=(None, SIDE, SIDE, 3), **arguments):
 def ops_of(layer):
     """Types of the ops that a call runs."""
     variant = layer.spec.variant(())
-    chosen = plan.plan_call(variant, "default", ["default"], training=False)
+    chosen = Program(variant).call("default", ["default"], training=False)
     return [node.op for node in chosen.graph_def.node]
 
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.tf1_reference import X, in_session, publish, v1, weights
-from hub_keras_bridge.plans.plan import plan_call
+from hub_keras_bridge.plans.program import Program
 
 
 def positive(x):
@@ -88,7 +88,7 @@ def test_runs_as_it_is_with_a_warning(build, caplog):
     with caplog.at_level(logging.WARNING, "absl"):
         layer = hub.ModuleLayer(spec)
     assert "left as it is, without gradients" in caplog.text
-    assert not plan_call(spec.variant(()), "default", ["default"], training=False).differentiable
+    assert not Program(spec.variant(())).call("default", ["default"], training=False).differentiable
     np.testing.assert_allclose(layer(X), _forward_in_session(spec), 1e-6)
 
 
@@ -130,7 +130,7 @@ def test_update_op_within_a_loop_is_named(caplog):
 
     spec = publish(build, {"x": X})
     with caplog.at_level(logging.WARNING, "absl"):
-        training = plan_call(spec.variant(()), "default", ["default"], training=True)
+        training = Program(spec.variant(())).call("default", ["default"], training=True)
     assert not training.differentiable
     assert "'while/AssignAddVariableOp' is wanted from within loop" in caplog.text
     # A call that runs no updates is not affected.

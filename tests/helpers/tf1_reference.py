@@ -16,7 +16,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.graphs import control_flow
-from hub_keras_bridge.plans.plan import plan_call
+from hub_keras_bridge.plans.program import Program
 
 v1 = tf.compat.v1
 
@@ -180,7 +180,7 @@ def check(
     """
     spec = publish(build, {"x": X}, use_resource)
     assert control_flow.has_control_flow(spec.variant(()).published.graph_def)
-    chosen = plan_call(spec.variant(()), "default", ["default"], training=True)
+    chosen = Program(spec.variant(())).call("default", ["default"], training=True)
     assert not control_flow.has_control_flow(chosen.graph_def)
     calls = [{"x": value} for value in values or (X,)]
     runs = zip(in_layer(spec, *calls, how=how), in_session(spec, *calls), strict=True)

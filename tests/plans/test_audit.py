@@ -9,10 +9,10 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden, golden_names
+from helpers.plans import all_plans
 from hub_keras_bridge.graphs.ops.reach import Reach
 from hub_keras_bridge.plans import audit
 from hub_keras_bridge.plans.audit import Finding, MissingOp, audit_module
-from hub_keras_bridge.plans.plan import plan_all
 from hub_keras_bridge.plans.trust import Trust
 
 v1 = tf.compat.v1
@@ -303,10 +303,10 @@ def test_makers_of_tables_are_looked_at_too():
         return tf.strings.join([x, tf.as_string(used)])
 
     variant = module_with(op).variant(())
-    plans = plan_all(variant, "default", ["default"])
+    plans = all_plans(variant, ["default"])
     with pytest.raises(hub.UnsafeModuleError, match=r"SummaryWriter \(SummaryWriter: writes files"):
         audit.require_safe(plans, variant.subject, Trust())
-    plain = plan_all(variant, "default", ["plain"])
+    plain = all_plans(variant, ["plain"])
     audit.require_safe(plain, variant.subject, Trust())
 
 

@@ -9,11 +9,12 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.handmade import Handmade, all_nodes
+from helpers.plans import all_plans
 from helpers.routes import IN_SESSIONS, ROUTES
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.graphs.ops.reach import Reach, reviewed_ops
 from hub_keras_bridge.plans.audit import audit_module
-from hub_keras_bridge.plans.plan import plan_all
+from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import EVERYTHING, Trust
 
@@ -52,13 +53,13 @@ def endpoints(spec, trust):
         tags=None,
         training_tags=None,
     )
-    return selection.endpoints(spec, trust, trainable=True)
+    return selection.endpoints(Programs(spec), trust, trainable=True)
 
 
 def ops_imported(spec):
     """The ops of all that calls of the signature import and make."""
     variant = spec.variant(())
-    plans = plan_all(variant, "default", ["default"])
+    plans = all_plans(variant, ["default"])
     made = {maker.op for plan in plans for maker in plan.makers}
     return made | {node.op for plan in plans for node in all_nodes(plan.graph_def)}
 

@@ -33,6 +33,7 @@ from hub_keras_bridge.frontends.keras3.symbolic import (
 )
 from hub_keras_bridge.frontends.tf2.restored_model import is_tf2_saved_model
 from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
 from hub_keras_bridge.plans.trust import Trust, granted
 from hub_keras_bridge.running import call_checks, replicas, xla
@@ -171,7 +172,9 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
         self._runtime = self._make_runtime()
 
     def _read(self, spec: ModuleSpec) -> _Module:
-        return _Module(spec, *self._selection.endpoints(spec, self._trust, self.trainable))
+        return _Module(
+            spec, *self._selection.endpoints(Programs(spec), self._trust, self.trainable)
+        )
 
     def _make_runtime(self) -> Runtime:
         return Runtime(self._module.variables, self.spec.files.assets, self._trust)
@@ -301,8 +304,7 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
         """In a first call, fills the tables beside the reading of the weights."""
         if self.built or self.spec.files.facts_only:
             return contextlib.nullcontext()
-        endpoint = self._module.endpoint
-        return self._runtime.filling_tables(endpoint.variant, endpoint.signature, endpoint.outputs)
+        return self._runtime.filling_tables(self._module.endpoint)
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -344,18 +346,12 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
         flat = endpoint.bind(inputs)
         if learning:
             call_checks.need_own_strategy(self, self.spec.subject)
-        run = self._runtime.call_function(
-            endpoint.variant,
-            endpoint.signature,
-            endpoint.outputs,
-            training=learning,
-            watch=self.trainable,
-        )
+        run = self._runtime.call_function(endpoint, training=learning, watch=self.trainable)
         if self.trainable:
             private.announce_variables(run)
         outputs = run(*flat)
         if self.trainable and endpoint.variant.losses:
-            for loss in self._runtime.losses_function(endpoint.variant, endpoint.signature)(*flat):
+            for loss in self._runtime.losses_function(endpoint)(*flat):
                 self.add_loss(loss)
         return precision.to_output_dtypes(endpoint.pack(outputs), super().compute_dtype)
 
@@ -364,7 +360,7 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
         module = self._module
         if not module.has_weights or not self.trainable or module.spec.files.facts_only:
             return []
-        return self._runtime.standing_losses(module.training_endpoint.variant)
+        return self._runtime.standing_losses(module.training_endpoint.program)
 
     # --- Keras: XLA ---
 

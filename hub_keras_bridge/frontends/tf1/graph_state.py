@@ -16,8 +16,9 @@ from hub_keras_bridge.facts.variant import VariableFacts, Variant, by_name
 from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans.calls import call_of, losses_fed_by, standing_losses
 from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import Plan, call_of, losses_fed_by, standing_losses
+from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.function_call import add_call
 

@@ -11,9 +11,9 @@ import tensorflow as tf
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import GraphModeError, HubError
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import Plan, plan, standing_losses
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.first_values import first_values
 from hub_keras_bridge.running.function_call import add_call, add_plan
@@ -33,7 +33,7 @@ class LiftedState:
 
     Args:
         spec: the module.
-        variant: whose state.
+        program: of the variant whose state this is.
         scope: of the variables' names, with its slash.
         trainable: whether variables, losses and update ops join the collections
             that training reads.
@@ -45,22 +45,23 @@ class LiftedState:
     """
 
     def __init__(
-        self, spec: ModuleSpec, variant: Variant, scope: str, trainable: bool, trust: Trust
+        self, spec: ModuleSpec, program: Program, scope: str, trainable: bool, trust: Trust
     ) -> None:
         self.scope = scope
-        self._variant = variant
+        self._program = program
+        self._variant = program.variant
         self._trainable = trainable
         self._trust = trust
         made = self._made_variables(spec)
         self._runtime = Runtime(made, spec.files.assets, trust)
-        self.variables = [(facts, made[facts.node]) for facts in variant.variables]
+        self.variables = [(facts, made[facts.node]) for facts in self._variant.variables]
         # A function does not keep what it captures.
         tf.compat.v1.add_to_collection(_KEPT, self)
         if _has_own_collections(tf.compat.v1.get_default_graph()):
             self._join_collections()
-        if trainable and (losses := standing_losses(variant)):
+        if trainable and (losses := program.standing_losses):
             with tf.name_scope(scope) as own:
-                found, _ = add_plan(plan(variant, losses), {}, own, self._outside, trust)
+                found, _ = add_plan(losses, {}, own, self._outside, trust)
             for loss in found:
                 tf.compat.v1.add_to_collection(_KEYS.REGULARIZATION_LOSSES, loss)
 
@@ -128,7 +129,7 @@ class LiftedState:
                     tf.compat.v1.add_to_collection(key, variable)
 
     def _outside(self, chosen: Plan) -> dict[str, tf.Tensor]:
-        return self._runtime.outside(self._variant, chosen)
+        return self._runtime.outside(self._program, chosen)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from hub_keras_bridge.frontends.tf1.module import Module
 from hub_keras_bridge.frontends.tf2.absent import absent
 from hub_keras_bridge.frontends.tf2.signatures import Keywords, SignatureFunction, Signatures
 from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import Selection
 from hub_keras_bridge.plans.trust import Trust
 
@@ -64,7 +65,7 @@ class GraphModule:
         module = Module(spec, name=_SCOPE, tags=selection.tags, **arguments)
         self.variables: Sequence[tf.Variable] = module.variables
         make = functools.partial(GraphSignature, module)
-        self.signatures = Signatures(spec, selection, trust, make)
+        self.signatures = Signatures(Programs(spec), selection, trust, make)
         self._serve = selection.signature or DEFAULT_SIGNATURE
 
     def __getattr__(self, name: str) -> Any:

@@ -20,6 +20,7 @@ from hub_keras_bridge.frontends.tf1.graph_state import GraphState
 from hub_keras_bridge.frontends.tf1.lifted_state import LiftedState
 from hub_keras_bridge.frontends.tf1.session_values import from_session
 from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
 
 # What TensorFlow takes for the name of an outermost scope.
@@ -97,6 +98,7 @@ class Module:
         self._spec = load_module_spec(spec)
         self._trainable = bool(trainable)
         self._variant = self._spec.variant(tags)
+        self._program = Program(self._variant)
         self._tags = set(self._variant.tags)
         # State lies outside whatever loop, branch or function the module is made in.
         with tf.init_scope():
@@ -115,7 +117,7 @@ class Module:
         self._name = scope.split("/")[-2]
         self._state: GraphState | LiftedState
         if lifted:
-            self._state = LiftedState(self._spec, self._variant, scope, self._trainable, trust)
+            self._state = LiftedState(self._spec, self._program, scope, self._trainable, trust)
         else:
             with tf.init_scope(), tf.name_scope(scope.removesuffix(f"{self._name}/")):
                 self._state = GraphState(self._spec, self._variant, scope, self._trainable, trust)
@@ -147,7 +149,7 @@ class Module:
             GraphModeError: another graph is being built than the module is in, or
                 an input is a tensor of another graph.
         """
-        endpoint = Endpoint(self._variant, signature, None, bool(as_dict))
+        endpoint = Endpoint(self._program, signature, None, bool(as_dict))
         _require_tensors_of(tf.compat.v1.get_default_graph(), endpoint.by_name(inputs), endpoint)
         given = dict(zip(endpoint.facts.input_tensors, endpoint.bind(inputs), strict=True))
         name = re.sub(r"[^A-Za-z0-9_.>-]", "_", f"{self._name}_apply_{endpoint.signature}")
@@ -260,7 +262,7 @@ def eval_function_for_module(
     def evaluate(
         inputs: Any = None, signature: str | None = None, as_dict: bool | None = None
     ) -> Any:
-        endpoint = Endpoint(module._variant, signature, None, bool(as_dict))  # noqa: SLF001
+        endpoint = Endpoint(module._program, signature, None, bool(as_dict))  # noqa: SLF001
         with private.eager_mode():
             values = {
                 name: from_session(value, name, endpoint.facts.inputs[name], endpoint.subject)

@@ -24,8 +24,9 @@ from hub_keras_bridge.frontends.tf2.absent import absent
 from hub_keras_bridge.frontends.tf2.pruned import Pruner
 from hub_keras_bridge.frontends.tf2.signatures import Signatures, signature_function
 from hub_keras_bridge.graphs.refusing import refusing
+from hub_keras_bridge.plans.calls import losses_fed_by
 from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import losses_fed_by
+from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import Selection, warn_of_unfed_losses
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.first_values import first_values
@@ -82,21 +83,23 @@ class LoadedModule(tf.Module):
     def __init__(self, spec: ModuleSpec, selection: Selection, trust: Trust) -> None:
         super().__init__(name="hub_module")
         self.spec = spec
-        variant = spec.variant(selection.tags)
+        programs = Programs(spec)
+        program = programs.of(selection.tags)
+        variant = program.variant
         publisher = variant.published.meta_info_def
         self.tensorflow_version = publisher.tensorflow_version
         self.tensorflow_git_version = publisher.tensorflow_git_version
-        self._modes = _Modes.of(spec, selection, trust)
+        self._modes = _Modes.of(programs, selection, trust)
         by_node = _create_variables(spec, selection, trust)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
         self.trainable_variables = [v for node, v in by_node.items() if node in trained]
         self._runtime = Runtime(by_node, spec.files.assets, trust)
-        self._pruner = Pruner(self._runtime, variant, spec.files.assets, trust)
+        self._pruner = Pruner(self._runtime, program, spec.files.assets, trust)
         self._files = [spec.files.assets[name] for name in dict.fromkeys(variant.assets.values())]
         self.regularization_losses: list[Callable[[], tf.Tensor]] = []
         make = functools.partial(signature_function, self._runtime)
-        self.signatures = Signatures(spec, selection, trust, make)
+        self.signatures = Signatures(programs, selection, trust, make)
         if self._modes is None:
             return
         self.regularization_losses += _loss_functions(self._runtime, self._modes.training)
@@ -195,12 +198,12 @@ class _Modes:
     training: Endpoint
 
     @classmethod
-    def of(cls, spec: ModuleSpec, selection: Selection, trust: Trust) -> _Modes | None:
+    def of(cls, programs: Programs, selection: Selection, trust: Trust) -> _Modes | None:
         """Those of the signature in use, if there is one."""
-        names = spec.get_signature_names(selection.tags)
+        names = programs.spec.get_signature_names(selection.tags)
         if selection.signature is None and DEFAULT_SIGNATURE not in names:
             return None
-        return cls(*selection.endpoints(spec, trust, trainable=True))
+        return cls(*selection.endpoints(programs, trust, trainable=True))
 
     @property
     def alike(self) -> bool:
@@ -232,8 +235,8 @@ def _create_variables(
 def _loss_functions(runtime: Runtime, endpoint: Endpoint) -> list[Callable[[], tf.Tensor]]:
     """One function per regularization loss that needs no input."""
     warn_of_unfed_losses(endpoint)
-    variant = endpoint.variant
-    if fed := losses_fed_by(variant, endpoint.facts):
+    program = endpoint.program
+    if fed := losses_fed_by(program.variant, endpoint.facts):
         logging.warning(
             "Left out %d regularization loss(es) that depend on inputs; the reusable SavedModel "
             "interface has none such, ModuleLayer has (%s): %s",
@@ -244,10 +247,10 @@ def _loss_functions(runtime: Runtime, endpoint: Endpoint) -> list[Callable[[], t
 
     def loss(number: int) -> Callable[[], tf.Tensor]:
         return tf.function(
-            lambda: runtime.standing_losses(variant)[number], input_signature=[], autograph=False
+            lambda: runtime.standing_losses(program)[number], input_signature=[], autograph=False
         )
 
-    return [loss(number) for number in range(len(runtime.standing_losses(variant)))]
+    return [loss(number) for number in range(len(runtime.standing_losses(program)))]
 
 
 def _trace(runtime: Runtime, modes: _Modes) -> Callable[..., Any]:
@@ -269,9 +272,7 @@ def _trace(runtime: Runtime, modes: _Modes) -> Callable[..., Any]:
 
 
 def _run(runtime: Runtime, endpoint: Endpoint, inputs: Any, *, training: bool) -> Any:
-    function = runtime.call_function(
-        endpoint.variant, endpoint.signature, endpoint.outputs, training=training
-    )
+    function = runtime.call_function(endpoint, training=training)
     return endpoint.pack(function(*endpoint.bind(inputs)))
 
 

@@ -16,7 +16,9 @@ from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs.graph import within_loops
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans import audit
-from hub_keras_bridge.plans.plan import plan, plan_fillings, unfed_placeholders
+from hub_keras_bridge.plans.calls import unfed_placeholders
+from hub_keras_bridge.plans.plan import Question
+from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.runtime import Runtime
 
@@ -26,16 +28,17 @@ class Pruner:
 
     Args:
         runtime: has them.
-        variant: whose graph.
+        program: of the variant whose graph it is.
         assets: file name below ``assets/`` -> path of the file.
         trust: what may reach outside the module.
     """
 
     def __init__(
-        self, runtime: Runtime, variant: Variant, assets: Mapping[str, str], trust: Trust
+        self, runtime: Runtime, program: Program, assets: Mapping[str, str], trust: Trust
     ) -> None:
         self._runtime = runtime
-        self._variant = variant
+        self._program = program
+        self._variant = program.variant
         self._assets = assets
         self._trust = trust
 
@@ -67,17 +70,17 @@ class Pruner:
         _check_fed(fed, wanted, variant)
         _check_loops(wanted, variant)
         specs = {each.name: tf.TensorSpec(each.shape, each.dtype, each.op.name) for each in fed}
-        chosen = plan(
-            variant,
-            [each.name for each in tensors],
-            fed=specs,
-            shapes=[each.shape for each in tensors],
-            updates=_effects(fed, wanted, variant),
+        question = Question(
+            tuple(each.name for each in tensors),
+            fed=tuple(specs.items()),
+            shapes=tuple(each.shape for each in tensors),
+            updates=tuple(_effects(fed, wanted, variant)),
         )
+        chosen = self._program.plan(question)
         walked = variant.walk([each.name for each in wanted], specs)
-        plans = [chosen, *plan_fillings(variant, [walked])]
+        plans = [chosen, *map(self._program.plan, self._program.fillings([walked]))]
         audit.require_safe(plans, variant.subject, self._trust)
-        run = self._runtime.plan_function(variant, chosen, specs)
+        run = self._runtime.plan_function(self._program, chosen, specs)
 
         def pruned(*values: tf.Tensor) -> Any:
             found = iter(run(*values))

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from hub_keras_bridge.errors import choices
-from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, to_components
 from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import Selection
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.runtime import Runtime
@@ -30,7 +30,7 @@ class Signatures(Mapping[str, SignatureFunction]):
     """The signatures of a module's variant, each made when it is first asked for.
 
     Args:
-        spec: of the module.
+        programs: of the module's variants.
         selection: which variant.
         trust: what of their graphs may reach outside the module.
         make: makes the function of a signature with all its outputs.
@@ -43,12 +43,13 @@ class Signatures(Mapping[str, SignatureFunction]):
 
     def __init__(
         self,
-        spec: ModuleSpec,
+        programs: Programs,
         selection: Selection,
         trust: Trust,
         make: Callable[[Endpoint], SignatureFunction],
     ) -> None:
-        self._spec = spec
+        self._programs = programs
+        self._names = programs.spec.get_signature_names(selection.tags)
         # Training goes through the module's own call.
         self._selection = dataclasses.replace(
             selection, output_key=None, as_dict=True, training_tags=selection.tags
@@ -60,18 +61,18 @@ class Signatures(Mapping[str, SignatureFunction]):
     def __getitem__(self, name: str) -> SignatureFunction:
         if name not in self._functions:
             chosen = dataclasses.replace(self._selection, signature=name)
-            endpoint, _ = chosen.endpoints(self._spec, self._trust, trainable=False)
+            endpoint, _ = chosen.endpoints(self._programs, self._trust)
             self._functions[name] = self._make(endpoint)
         return self._functions[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._spec.get_signature_names(self._selection.tags))
+        return iter(self._names)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._spec.get_signature_names(self._selection.tags)
+        return name in self._names
 
     def __len__(self) -> int:
-        return len(self._spec.get_signature_names(self._selection.tags))
+        return len(self._names)
 
     def __repr__(self) -> str:
         return f"<signatures {choices(self)}>"
@@ -150,9 +151,7 @@ def signature_function(runtime: Runtime, endpoint: Endpoint) -> SignatureFunctio
     keywords = Keywords.of(endpoint.facts.inputs)
 
     def run(**given: tf.Tensor) -> dict[str, Any]:
-        function = runtime.call_function(
-            endpoint.variant, endpoint.signature, endpoint.outputs, training=False
-        )
+        function = runtime.call_function(endpoint, training=False)
         return endpoint.pack(function(*(given[keyword] for keyword in keywords.flat)))
 
     specs = dict(zip(keywords.flat, endpoint.facts.input_specs, strict=True))

@@ -23,6 +23,7 @@ from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
 from hub_keras_bridge.frontends.tf2.load import load
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
+from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust, granting
 from hub_keras_bridge.running.call_checks import need_eager_execution
@@ -305,4 +306,4 @@ def _require_safe(spec: ModuleSpec, trust: Trust) -> None:
                 tags=tags,
                 training_tags=tags,
             )
-            selection.endpoints(spec, trust)
+            selection.endpoints(Programs(spec), trust)
