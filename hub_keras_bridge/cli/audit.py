@@ -16,7 +16,8 @@ from hub_keras_bridge.errors.words import legible, set_of
 from hub_keras_bridge.files.fetch.resolve import check_handle
 
 if TYPE_CHECKING:
-    from hub_keras_bridge.plans.audit import Audit, Finding, MissingOp
+    from hub_keras_bridge.plans.audit import Audit, MissingOp
+    from hub_keras_bridge.plans.findings import Finding
 
 _MISSING_HEADINGS = ("op", "package", "variant", "needed by")
 _HEADINGS = ("kind", "op", "node", "in function", "variant", "needed by")

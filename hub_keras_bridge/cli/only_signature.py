@@ -6,8 +6,8 @@ import sys
 from collections.abc import Collection
 
 from hub_keras_bridge.errors.words import legible
+from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variant import DEFAULT_SIGNATURE
 
 
 def only_signature(spec: ModuleSpec, tags: Collection[str] | None) -> str | None:

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import CheckpointError, Subject, choices
-from hub_keras_bridge.facts.variant import VariableFacts
+from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.checkpoint_index import check_index
 

@@ -24,7 +24,8 @@ from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.checkpoint import Checkpoint, write_checkpoint
 from hub_keras_bridge.facts.shown.signature_table import signature_table
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.variant import VariableFacts, Variant
+from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.files.module_folder import VARIABLES_PREFIX, ModuleFiles, read_module

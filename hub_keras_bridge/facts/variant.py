@@ -9,38 +9,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
-from tensorflow.core.framework import node_def_pb2, variable_pb2
+from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
-from hub_keras_bridge.facts import partitions
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, parse_tensor_info
+from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE, SignatureFacts
+from hub_keras_bridge.facts.tensor_info import parse_tensor_info
+from hub_keras_bridge.facts.variables import VariableFacts, read_variables
 from hub_keras_bridge.files import module_folder
-from hub_keras_bridge.graphs import graph, library, published
+from hub_keras_bridge.graphs import collections, graph, library, published
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.legacy import modernize
 from hub_keras_bridge.graphs.ops.unregistered import need_registered
 from hub_keras_bridge.graphs.prune import Walk, walk
 from hub_keras_bridge.graphs.refusing import refusing
-
-V = TypeVar("V")
-
-_KEYS = tf.compat.v1.GraphKeys
-_VARIABLE_COLLECTIONS = (
-    _KEYS.GLOBAL_VARIABLES,
-    _KEYS.MODEL_VARIABLES,
-    _KEYS.TRAINABLE_VARIABLES,
-)
-
-# What tensors of these are leads to values elsewhere; no checkpoint has any.
-_WITHOUT_VALUES = (tf.resource, tf.variant)
 
 # How a graph is refused whose nodes do not fit each other.
 _GRAPH = (
@@ -52,92 +38,7 @@ _GRAPH = (
 # few nodes each.
 MOST_FILLING_NODES = 50_000
 
-DEFAULT_SIGNATURE = "default"
-DEFAULT_KEY = "default"
-
-
-@dataclass(frozen=True)
-class VariableFacts:
-    """One TF1 variable, or one slice of a partitioned one.
-
-    Attributes:
-        node: the variable's node in the graph, e.g. ``emb/part_0``.
-        name: its TF1 name, which is its key in the checkpoint; the slices of a
-            partitioned variable share one, e.g. ``emb``.
-        shape: of this slice, in full.
-        dtype: TensorFlow dtype.
-        trainable: whether it is in TRAINABLE_VARIABLES.
-        full_shape: of the partitioned variable; None where there are no slices.
-        offset: where in it this slice begins.
-        initializer: the op that sets its initial value.
-        initial_value: the tensor that it sets it to.
-        is_model_variable: whether it is in MODEL_VARIABLES.
-        is_global: whether it is in GLOBAL_VARIABLES; a Saver saves no other.
-    """
-
-    node: str
-    name: str
-    shape: tuple[int, ...]
-    dtype: tf.DType
-    trainable: bool
-    full_shape: tuple[int, ...] | None = None
-    offset: tuple[int, ...] | None = None
-    initializer: str = ""
-    initial_value: str = ""
-    is_model_variable: bool = False
-    is_global: bool = True
-
-    @property
-    def slice_spec(self) -> str:
-        """Which part of the checkpoint's tensor this is, as SaveV2 spells it.
-
-        >>> VariableFacts("v/part_1", "v", (3, 2), tf.float32, True, (5, 2), (2, 0)).slice_spec
-        '5 2 2,3:0,2'
-        """
-        if self.full_shape is None or self.offset is None:
-            return ""
-        full = " ".join(map(str, self.full_shape))
-        extent = ":".join(f"{o},{s}" for o, s in zip(self.offset, self.shape, strict=True))
-        return f"{full} {extent}"
-
-
-def by_name(variables: Iterable[tuple[VariableFacts, V]]) -> dict[str, V | list[V]]:
-    """TF1 name -> variable, or the list of a partitioned one's slices."""
-    found: dict[str, V | list[V]] = {}
-    for facts, variable in variables:
-        if facts.full_shape is None:
-            found[facts.name] = variable
-        else:
-            slices = found.setdefault(facts.name, [])
-            assert isinstance(slices, list), "slices share a name with slices alone"
-            slices.append(variable)
-    return found
-
-
-@dataclass(frozen=True)
-class SignatureFacts:
-    """Inputs and outputs of one signature, by name."""
-
-    inputs: dict[str, ParsedTensorInfo]
-    outputs: dict[str, ParsedTensorInfo]
-
-    @property
-    def input_tensors(self) -> list[str]:
-        """The graph tensors that feed it, flat, in the order of ``inputs``."""
-        return [
-            graph.tensor_name(name) for info in self.inputs.values() for name in info.tensor_names
-        ]
-
-    @property
-    def input_specs(self) -> list[tf.TensorSpec]:
-        """Dense specs in the order of ``input_tensors``."""
-        return [spec for info in self.inputs.values() for spec in info.component_specs]
-
-    def fetches(self, outputs: Iterable[str]) -> tuple[list[str], list[tf.TensorShape]]:
-        """The graph tensors of some outputs, flat, and their static shapes."""
-        infos = [self.outputs[key] for key in outputs]
-        names = [name for info in infos for name in info.tensor_names]
-        return names, [spec.shape for info in infos for spec in info.component_specs]
+_KEYS = tf.compat.v1.GraphKeys
 
 
 class Variant:
@@ -162,6 +63,7 @@ class Variant:
     def meta_graph(self) -> meta_graph_pb2.MetaGraphDef:
         """The graph in terms that a TensorFlow 2 function can run."""
         with refusing(self.subject, *_GRAPH):
+            collections.check(self.published, self.subject)
             return modernize(self.published)
 
     def with_files(
@@ -179,6 +81,7 @@ class Variant:
             FormatError: the graph has functions that TensorFlow would not survive.
         """
         meta_graph = self.published
+        collections.check(meta_graph, self.subject)
         if without is not None:
             with refusing(self.subject, *_GRAPH):
                 meta_graph = published.without(meta_graph, without)
@@ -273,108 +176,7 @@ class Variant:
             "Cannot read the variables of a TF1 Hub module.",
             "a node with a shape and a dtype for each variable",
         ):
-            facts = self._read_variables()
-            self._check_slices(facts)
-            return facts
-
-    def _read_variables(self) -> tuple[VariableFacts, ...]:
-        listed = {
-            collection: {d.variable_name: d for d in self._variable_defs(collection)}
-            for collection in _VARIABLE_COLLECTIONS
-        }
-        defs = {name: d for members in listed.values() for name, d in members.items()}
-        return tuple(
-            self._facts(definition, {c for c, members in listed.items() if name in members})
-            for name, definition in defs.items()
-        )
-
-    def _check_slices(self, variables: Iterable[VariableFacts]) -> None:
-        parts: dict[str, list[VariableFacts]] = {}
-        for facts in variables:
-            parts.setdefault(facts.name, []).append(facts)
-        for name, slices in parts.items():
-            full = slices[0].full_shape
-            if full is None and len(slices) == 1:
-                continue
-            if full is None or any(part.full_shape != full for part in slices):
-                found: str | None = "slices of several variables"
-            else:
-                found = partitions.fault(full, [(part.offset or (), part.shape) for part in slices])
-            if found:
-                raise FormatError(
-                    f"Cannot use partitioned variable {name!r} of a TF1 Hub module.",
-                    self.subject,
-                    expected=f"slices that together make up its shape {list(full or ())}",
-                    found=found,
-                    advice="fetch the module again; its graph is damaged",
-                )
-
-    def _variable_defs(self, collection: str) -> list[variable_pb2.VariableDef]:
-        if collection not in self.published.collection_def:
-            return []
-        values = self.published.collection_def[collection].bytes_list.value
-        try:
-            return [variable_pb2.VariableDef.FromString(value) for value in values]
-        except DecodeError as error:
-            raise FormatError(
-                f"Cannot read collection {collection!r} of a TF1 Hub module.",
-                self.subject,
-                expected="serialized VariableDef messages",
-                found=str(error),
-                advice="fetch the module again; its graph is damaged",
-            ) from error
-
-    def _facts(
-        self, definition: variable_pb2.VariableDef, collections: Collection[str]
-    ) -> VariableFacts:
-        node = self.nodes.get(graph.node_name(definition.variable_name))
-        if node is None or node.op != "VarHandleOp":
-            raise FormatError(
-                f"Cannot use variable {definition.variable_name!r} of a TF1 Hub module.",
-                self.subject,
-                expected="a variable node of this name in the graph",
-                found=f"a node of type {node.op}" if node else "no such node",
-                advice="fetch the module again; its graph is damaged",
-            )
-        shape = tf.TensorShape(node.attr["shape"].shape)
-        if not shape.is_fully_defined():
-            raise FormatError(
-                f"Cannot use variable {node.name!r} of a TF1 Hub module: its shape is not fixed.",
-                self.subject,
-                expected="a static shape",
-                found=str(shape),
-                advice="publish the module again with validate_shape=True",
-            )
-        dtype = tf.as_dtype(node.attr["dtype"].type)
-        if dtype in _WITHOUT_VALUES or dtype != dtype.base_dtype:
-            raise FormatError(
-                f"Cannot use variable {node.name!r} of a TF1 Hub module: it holds no values.",
-                self.subject,
-                expected="a dtype of numbers, strings or booleans",
-                found=dtype.name,
-                advice="fetch the module again; its graph is damaged",
-            )
-        part = definition.save_slice_info_def
-        return VariableFacts(
-            node=node.name,
-            name=part.full_name or node.name,
-            shape=tuple(shape.as_list()),
-            dtype=dtype,
-            trainable=_KEYS.TRAINABLE_VARIABLES in collections,
-            full_shape=tuple(part.full_shape) if part.full_name else None,
-            offset=tuple(part.var_offset) if part.full_name else None,
-            initializer=definition.initializer_name,
-            initial_value=self._initial_value(definition),
-            is_model_variable=_KEYS.MODEL_VARIABLES in collections,
-            is_global=_KEYS.GLOBAL_VARIABLES in collections,
-        )
-
-    def _initial_value(self, definition: variable_pb2.VariableDef) -> str:
-        """What the initializer assigns; early publishers did not name it."""
-        if definition.initial_value_name:
-            return graph.tensor_name(definition.initial_value_name)
-        assign = self.nodes.get(graph.node_name(definition.initializer_name))
-        return graph.tensor_name(assign.input[1]) if assign else ""
+            return read_variables(self.published, self.nodes, self.subject)
 
     @cached_property
     def assets(self) -> dict[str, str]:
@@ -416,9 +218,7 @@ class Variant:
         return tuple(dict.fromkeys(names))
 
     def _node_list(self, collection: str) -> Iterable[str]:
-        if collection not in self.meta_graph.collection_def:
-            return []
-        return self.meta_graph.collection_def[collection].node_list.value
+        return collections.nodes(self.meta_graph, collection)
 
     @cached_property
     def resources(self) -> frozenset[str]:

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import InputError, SignatureError, choices
 from hub_keras_bridge.facts import input_advice
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.tensor_info import may_widen, show_shape, to_components
-from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program

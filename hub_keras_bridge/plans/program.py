@@ -14,8 +14,9 @@ from dataclasses import dataclass
 
 from tensorflow.core.framework import node_def_pb2
 
+from hub_keras_bridge.facts.signatures import SignatureFacts
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variant import SignatureFacts, Variant
+from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs.prune import Walk
 from hub_keras_bridge.plans import calls
 from hub_keras_bridge.plans.plan import Plan, Question, plan

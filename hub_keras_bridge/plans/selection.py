@@ -11,8 +11,8 @@ from absl import logging
 
 from hub_keras_bridge.errors import Subject, TrainingError, choices
 from hub_keras_bridge.facts.spec import ModuleSpec, as_tags
-from hub_keras_bridge.facts.variant import VariableFacts
-from hub_keras_bridge.plans import audit, calls
+from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.plans import calls, safe_mode
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.trust import Trust
@@ -88,7 +88,7 @@ class Selection:
                     else each.program.look(question)
                     for question in asked
                 ]
-                audit.require_safe(plans, each.subject, trust)
+                safe_mode.require_safe(plans, each.subject, trust)
         return inference, training
 
     def trained(self, spec: ModuleSpec) -> set[str]:

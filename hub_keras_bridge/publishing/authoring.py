@@ -15,9 +15,9 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.errors import PublishError, Subject, choices, show_tags
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec, as_tags
 from hub_keras_bridge.facts.tensor_info import TENSORS, build_tensor_info
-from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.files import module_folder
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.graphs.published import state_nodes

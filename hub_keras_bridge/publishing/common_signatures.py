@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import tensorflow as tf
 
 from hub_keras_bridge.errors import FormatError, SignatureError, choices
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.publishing.image_info import (
     IMAGES_INPUT,
     VariantOfSpec,

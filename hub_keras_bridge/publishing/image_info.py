@@ -16,9 +16,9 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from hub_keras_bridge.errors import FormatError, InputError, SignatureError, Subject, choices
+from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, show_shape
-from hub_keras_bridge.facts.variant import DEFAULT_SIGNATURE
 from hub_keras_bridge.publishing.authoring import attach_message
 
 IMAGE_MODULE_INFO_KEY = "image_module_info"

@@ -21,7 +21,7 @@ from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import PublishError
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variant import VariableFacts
+from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files.module_writing import write_module
 from hub_keras_bridge.files.targets import require_no_module
 from hub_keras_bridge.publishing.authoring import add_signature, create_module_spec

@@ -12,11 +12,11 @@ import tensorflow as tf
 
 from hub_keras_bridge.facts.checkpoint import Checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variant import VariableFacts
+from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.graphs.prune import prune
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.trust import EVERYTHING, Trust
 from hub_keras_bridge.running.seeds import with_seeds
 
@@ -118,7 +118,7 @@ def initial_values(spec: ModuleSpec, tags: Collection[str], trust: Trust) -> dic
         graph_def = with_seeds(pruned.graph_def, variant.subject)
         graph_def.library.CopyFrom(library.reachable(graph_def.library, graph_def.node))
         own_state = {f.node for f in variant.variables} | variant.resources
-        audit.require_safe_graph(graph_def, own_state, variant.subject, trust)
+        safe_mode.require_safe_graph(graph_def, own_state, variant.subject, trust)
         with (
             refusing(
                 variant.subject,

@@ -15,7 +15,7 @@ from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.graphs import library
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
@@ -66,7 +66,7 @@ def add_plan(
         What the plan fetches, and its update ops.
     """
     fed = {placeholder: given[tensor] for tensor, placeholder in chosen.inputs.items()}
-    audit.require_safe([chosen], chosen.subject, trust)  # before its tables are made
+    safe_mode.require_safe([chosen], chosen.subject, trust)  # before its tables are made
     fed = {p: _known_here(tensor) for p, tensor in {**outside(chosen), **fed}.items()}
     return import_graph(_with_own_functions(chosen), fed, trust, scope)
 

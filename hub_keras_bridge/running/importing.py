@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
 
@@ -34,7 +34,7 @@ def import_graph(
         FormatError: TensorFlow does not accept the graph.
         UnsafeModuleError: something else may reach outside.
     """
-    audit.require_safe([chosen], chosen.subject, trust)
+    safe_mode.require_safe([chosen], chosen.subject, trust)
     with refusing(chosen.subject):
         return _import_graph(chosen, input_map, trust, scope)
 

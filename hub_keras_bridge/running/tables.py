@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program, TablePlan
 from hub_keras_bridge.plans.trust import Trust
@@ -88,11 +88,11 @@ class Tables:
 
     def _filled(self, program: Program, node: str, wanted: TablePlan) -> Table:
         subject, filling = program.variant.subject, wanted.filling
-        audit.require_safe_makers([wanted.maker], subject, self._trust)
+        safe_mode.require_safe_makers([wanted.maker], subject, self._trust)
         table = Table(wanted.maker)
         if filling is not None:
             # The makers of other tables that it fills or reads are looked at here.
-            audit.require_safe([filling], subject, self._trust)
+            safe_mode.require_safe([filling], subject, self._trust)
             handles = {
                 # An initializer may fill several tables at once.
                 placeholder: table.resource_handle

@@ -10,7 +10,7 @@ import hub_keras_bridge as hub
 from helpers.places import ZOO
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.checkpoint import Checkpoint, write_checkpoint
-from hub_keras_bridge.facts.variant import VariableFacts
+from hub_keras_bridge.facts.variables import VariableFacts
 
 SUBJECT = Subject("/m")
 

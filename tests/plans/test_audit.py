@@ -11,8 +11,9 @@ import hub_keras_bridge as hub
 from helpers.golden import Golden, golden_names
 from helpers.plans import all_plans
 from hub_keras_bridge.graphs.ops.reach import Reach
-from hub_keras_bridge.plans import audit
-from hub_keras_bridge.plans.audit import Finding, MissingOp, audit_module
+from hub_keras_bridge.plans import safe_mode
+from hub_keras_bridge.plans.audit import Audit, MissingOp, audit_module
+from hub_keras_bridge.plans.findings import Finding
 from hub_keras_bridge.plans.trust import Trust
 
 v1 = tf.compat.v1
@@ -165,7 +166,7 @@ def lookup_in(path):
 def test_own_vocabulary_is_allowed_and_no_other(tmp_path):
     (tmp_path / "vocab.txt").write_text("a\n")
     spec = module_with(lambda x: lookup_in(str(tmp_path / "vocab.txt")).lookup(x))
-    assert audit_module(spec) == audit.Audit("(not published yet)", ())
+    assert audit_module(spec) == Audit("(not published yet)", ())
     assert hub.ModuleLayer(spec)("a").numpy() == 0
     meta_graph = spec.files.saved_model.meta_graphs[0]
     del meta_graph.collection_def["saved_model_assets"]
@@ -305,9 +306,9 @@ def test_makers_of_tables_are_looked_at_too():
     variant = module_with(op).variant(())
     plans = all_plans(variant, ["default"])
     with pytest.raises(hub.UnsafeModuleError, match=r"SummaryWriter \(SummaryWriter: writes files"):
-        audit.require_safe(plans, variant.subject, Trust())
+        safe_mode.require_safe(plans, variant.subject, Trust())
     plain = all_plans(variant, ["plain"])
-    audit.require_safe(plain, variant.subject, Trust())
+    safe_mode.require_safe(plain, variant.subject, Trust())
 
 
 def test_initializers_of_a_published_module_do_not_run(tmp_path):

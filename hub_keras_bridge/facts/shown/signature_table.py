@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from hub_keras_bridge.errors.words import alike, inference_first, show_variants
 from hub_keras_bridge.facts.shown.markup import Column, Html, code, element, table, text, words
-from hub_keras_bridge.facts.variant import SignatureFacts, Variant
+from hub_keras_bridge.facts.signatures import SignatureFacts
+from hub_keras_bridge.facts.variant import Variant
 
 _COLUMNS = (Column("Name"), Column("Direction"), Column("Dtype and shape"))
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 import tf_keras
 
 from hub_keras_bridge.errors import SignatureError, Subject, TrainingError, choices
-from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel

@@ -19,7 +19,7 @@ from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.shown.signature_table import signature_table
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec, read_module_spec
-from hub_keras_bridge.facts.variant import VariableFacts, by_name
+from hub_keras_bridge.facts.variables import VariableFacts, by_name
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.keras3 import precision, saving

@@ -19,7 +19,7 @@ from typing import Any
 import tensorflow as tf
 
 from hub_keras_bridge.errors import FormatError, Subject
-from hub_keras_bridge.facts.variant import VariableFacts
+from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files.layout import SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 

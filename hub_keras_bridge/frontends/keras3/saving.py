@@ -22,7 +22,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from hub_keras_bridge.errors import CheckpointError, FormatError, HubError, Subject, choices
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
-from hub_keras_bridge.facts.variant import VariableFacts
+from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import module_folder, module_writing
 
 # Specs in use, so that a clone shares its original's; one made in memory has no

@@ -12,10 +12,11 @@ from hub_keras_bridge.compat import private, tf_errors
 from hub_keras_bridge.errors import GraphModeError, InputError, choices
 from hub_keras_bridge.facts.checkpoint import Checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variant import VariableFacts, Variant, by_name
+from hub_keras_bridge.facts.variables import VariableFacts, by_name
+from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.calls import call_of, losses_fed_by, standing_losses
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.plan import Plan
@@ -51,8 +52,8 @@ class GraphState:
         self._trainable = trainable
         self._graph = tf.compat.v1.get_default_graph()
         self._trust = trust
-        audit.require_safe_start(spec, variant, trust)
-        without = audit.reaching_nodes(variant, trust)
+        safe_mode.require_safe_start(spec, variant, trust)
+        without = safe_mode.reaching_nodes(variant, trust)
         self._published = variant.with_files(spec.files.assets, without)
         self._require_free_names()
         with refusing(variant.subject):
@@ -139,7 +140,9 @@ class GraphState:
         targets = [*call.fetches, *call.updates]
         if self._trainable:
             targets += [*standing_losses(variant), *losses_fed_by(variant, endpoint.facts)]
-        audit.require_safe_in_session(variant, targets, endpoint.subject, self._trust, call.inputs)
+        safe_mode.require_safe_in_session(
+            variant, targets, endpoint.subject, self._trust, call.inputs
+        )
 
     def _require_own_graph(self) -> None:
         with tf.init_scope():

@@ -14,7 +14,7 @@ from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import GraphModeError, InputError
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.variant import by_name
+from hub_keras_bridge.facts.variables import by_name
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.tf1.graph_state import GraphState
 from hub_keras_bridge.frontends.tf1.lifted_state import LiftedState

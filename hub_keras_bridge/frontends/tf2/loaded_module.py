@@ -18,8 +18,8 @@ import tensorflow as tf
 from absl import logging
 
 from hub_keras_bridge.errors import SignatureError, choices
+from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variant import DEFAULT_SIGNATURE
 from hub_keras_bridge.frontends.tf2.absent import absent
 from hub_keras_bridge.frontends.tf2.pruned import Pruner
 from hub_keras_bridge.frontends.tf2.signatures import Signatures, signature_function

@@ -15,7 +15,7 @@ from hub_keras_bridge.errors import SignatureError, Subject, choices
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs.graph import within_loops
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.calls import unfed_placeholders
 from hub_keras_bridge.plans.plan import Question
 from hub_keras_bridge.plans.program import Program
@@ -50,7 +50,7 @@ class Pruner:
             UnknownOpError: TensorFlow lacks an op.
             FormatError: TensorFlow does not accept the graph.
         """
-        without = audit.reaching_nodes(self._variant, self._trust)
+        without = safe_mode.reaching_nodes(self._variant, self._trust)
         meta_graph = self._variant.with_files(self._assets, without)
         with refusing(self._variant.subject), tf.Graph().as_default() as graph:
             tf.graph_util.import_graph_def(
@@ -79,7 +79,7 @@ class Pruner:
         chosen = self._program.plan(question)
         walked = variant.walk([each.name for each in wanted], specs)
         plans = [chosen, *map(self._program.plan, self._program.fillings([walked]))]
-        audit.require_safe(plans, variant.subject, self._trust)
+        safe_mode.require_safe(plans, variant.subject, self._trust)
         run = self._runtime.plan_function(self._program, chosen, specs)
 
         def pruned(*values: tf.Tensor) -> Any:

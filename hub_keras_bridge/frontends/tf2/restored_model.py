@@ -27,7 +27,7 @@ from hub_keras_bridge.errors import (
     show_tags,
 )
 from hub_keras_bridge.facts.checkpoint import DAMAGED, Checkpoint
-from hub_keras_bridge.facts.variant import SignatureFacts
+from hub_keras_bridge.facts.signatures import SignatureFacts
 from hub_keras_bridge.files.layout import (
     MODULE_FILE,
     SAVED_MODEL_FILE,
@@ -42,7 +42,7 @@ from hub_keras_bridge.frontends.tf2.restored_graph import plan_of_calls, what_ma
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.ops.unregistered import need_registered
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.forking import need_threads
 
@@ -325,7 +325,7 @@ def restore(
         check_objects(meta_graph)
         loaded = what_may_run(meta_graph)
         calls = plan_of_calls(loaded, subject)
-        audit.require_safe([calls], subject, trust)
+        safe_mode.require_safe([calls], subject, trust)
         need_registered(calls.graph_def, subject)
         check_calls(calls.graph_def, apart=True)
         with as_looked_at(path, loaded) as folder:

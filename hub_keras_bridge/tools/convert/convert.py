@@ -16,9 +16,9 @@ import tensorflow as tf
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject, choices
 from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
 from hub_keras_bridge.frontends.tf2.load import load

@@ -15,7 +15,8 @@ from tensorflow.core.framework import graph_pb2
 from hub_keras_bridge.errors.words import inference_first
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.variant import VariableFacts, Variant
+from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.publishing.image_info import IMAGE_MODULE_INFO_KEY, ImageModuleInfo
 from hub_keras_bridge.tools.inspect.summary import (
     AssetSummary,
