@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import CheckpointError, Subject, choices
 from hub_keras_bridge.facts.variant import VariableFacts
 from hub_keras_bridge.files import paths
@@ -113,7 +113,7 @@ class Checkpoint:
         """
         for name, dtype in sorted(self._dtypes.items()):
             try:
-                with private.eager_mode(), tf.device("CPU"):
+                with private_tf.eager_mode(), tf.device("CPU"):
                     tf.raw_ops.RestoreV2(
                         prefix=self.prefix,
                         tensor_names=[name],
@@ -132,7 +132,7 @@ class Checkpoint:
         """
         self.check(facts)
         try:
-            with private.eager_mode():
+            with private_tf.eager_mode():
                 return self.restoring(facts)
         except tf.errors.OpError as error:
             raise CheckpointError(
@@ -148,7 +148,7 @@ class Checkpoint:
         for facts in several:
             self.check(facts)
         try:
-            with private.eager_mode():
+            with private_tf.eager_mode():
                 return self._restoring(several)
         except tf.errors.OpError:
             # To say which.
@@ -202,7 +202,7 @@ def write_checkpoint(
         values: each variable or slice with what to write for it.
     """
     pairs = list(values)
-    with private.eager_mode(), tf.device("CPU"):
+    with private_tf.eager_mode(), tf.device("CPU"):
         tf.raw_ops.SaveV2(
             prefix=prefix,
             tensor_names=[facts.name for facts, _ in pairs],

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError, InputError, Subject
 from hub_keras_bridge.facts import input_advice
 
@@ -136,7 +136,7 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
                 ),
             )
         case "composite_tensor":
-            spec = private.decode_type_spec(proto.composite_tensor.type_spec)
+            spec = private_tf.decode_type_spec(proto.composite_tensor.type_spec)
             _check_kind(spec)
             names = tuple(component.name for component in proto.composite_tensor.components)
             parts = tf.nest.flatten(spec, expand_composites=True)
@@ -183,7 +183,7 @@ def build_tensor_info(value: Any) -> meta_graph_pb2.TensorInfo:
         return _dense_info(value)
     return meta_graph_pb2.TensorInfo(
         composite_tensor=meta_graph_pb2.TensorInfo.CompositeTensor(
-            type_spec=private.encode_type_spec(tf.type_spec_from_value(value)),
+            type_spec=private_tf.encode_type_spec(tf.type_spec_from_value(value)),
             components=[_dense_info(t) for t in tf.nest.flatten(value, expand_composites=True)],
         )
     )

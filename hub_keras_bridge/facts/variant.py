@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import node_def_pb2, variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
 from hub_keras_bridge.facts import partitions
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, parse_tensor_info
@@ -523,7 +523,7 @@ def _makes_resource(node: node_def_pb2.NodeDef) -> bool:
     """
     if node.op == "VarHandleOp" or node.input:
         return False
-    definition = private.op_def(node.op)
+    definition = private_tf.op_def(node.op)
     return (
         definition is not None
         and [arg.type for arg in definition.output_arg] == [tf.resource.as_datatype_enum]

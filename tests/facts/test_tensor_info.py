@@ -7,7 +7,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 import hub_keras_bridge as hub
 from helpers.places import ZOO
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.tensor_info import (
     ParsedTensorInfo,
@@ -235,7 +235,7 @@ def test_sparse_from_a_single_number(value):
 def test_kinds_that_no_signature_may_have():
     spec = tf.IndexedSlicesSpec([None], tf.float32)
     proto = meta_graph_pb2.TensorInfo()
-    proto.composite_tensor.type_spec.CopyFrom(private.encode_type_spec(spec))
+    proto.composite_tensor.type_spec.CopyFrom(private_tf.encode_type_spec(spec))
     with pytest.raises(hub.FormatError, match="Found: IndexedSlices") as caught:
         parse_tensor_info(proto)
     assert "dense, sparse or ragged" in caught.value.expected

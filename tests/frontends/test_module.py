@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden, golden_names
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 
 v1 = tf.compat.v1
 KEYS = v1.GraphKeys
@@ -390,7 +390,7 @@ class TestErrors:
     def test_tensors_of_another_graph(self, scale_path, session):
         with tf.Graph().as_default():
             other = tf.constant([[1.0, 1.0]], name="other")
-        with private.eager_mode():
+        with private_tf.eager_mode():
             eager = tf.constant([[1.0, 1.0]])
         module = hub.Module(scale_path)
         for value, found in ((other, "'other:0' of another graph"), (eager, "an eager tensor")):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import feature_columns
 from hub_keras_bridge.errors import ConfigError, FormatError, InputError, SignatureError
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
@@ -215,7 +215,7 @@ class KeyColumn:
         return cls(**config)
 
 
-class _ModuleColumn(KeyColumn, private.DenseColumn):
+class _ModuleColumn(KeyColumn, feature_columns.DenseColumn):
     """A column that applies a TF1 Hub module."""
 
     trainable: bool
@@ -260,7 +260,7 @@ class _ModuleColumn(KeyColumn, private.DenseColumn):
 
     def create_state(self, state_manager: Any) -> None:
         """Makes the module that the calls of a layer share."""
-        module = self._make_module(private.trains_columns(state_manager))
+        module = self._make_module(feature_columns.trains_columns(state_manager))
         state_manager.add_resource(self, _RESOURCE, module)
 
     def get_dense_tensor(self, transformation_cache: Any, state_manager: Any) -> tf.Tensor:

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private, tf_errors
+from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import GraphModeError, InputError, choices
 from hub_keras_bridge.facts.checkpoint import Checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -122,7 +123,7 @@ class GraphState:
         fetches, _ = self._variant.published_signature(endpoint.signature).fetches(endpoint.outputs)
         fed = {**self._tensors, **given}
         # What stands outside of a loop or a branch has to enter it.
-        fed = {tensor: private.enter_v1_context(fed[tensor]) for tensor in sorted(fed)}
+        fed = {tensor: private_tf.enter_v1_context(fed[tensor]) for tensor in sorted(fed)}
         scope = _scope_for(name)
         with refusing(endpoint.subject):
             part = published.application(self._published, scope, trainable=self._trainable)
@@ -161,7 +162,7 @@ class GraphState:
         """
         if tf.compat.v1.get_default_graph() is not self._graph:
             return True
-        return private.inside_v1_loop() and self._has_nested_loops
+        return private_tf.inside_v1_loop() and self._has_nested_loops
 
     def _require_free_names(self) -> None:
         """Checks that names below the scope are as unused as variables are.
@@ -197,7 +198,7 @@ class GraphState:
         )
         for node, others in beside.items():
             op = self._graph.get_operation_by_name(scope + node)
-            private.colocate(op, [self._place_of(other, fed, scope) for other in others])
+            private_tf.colocate(op, [self._place_of(other, fed, scope) for other in others])
 
     def _place_of(self, node: str, fed: Mapping[str, tf.Tensor], scope: str) -> tf.Operation:
         """Beside which op those belong that were published beside a node that is fed."""

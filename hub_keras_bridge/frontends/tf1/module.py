@@ -10,7 +10,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import GraphModeError, InputError
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
@@ -261,7 +261,7 @@ def eval_function_for_module(
         inputs: Any = None, signature: str | None = None, as_dict: bool | None = None
     ) -> Any:
         endpoint = Endpoint(module._variant, signature, None, bool(as_dict))  # noqa: SLF001
-        with private.eager_mode():
+        with private_tf.eager_mode():
             values = {
                 name: from_session(value, name, endpoint.facts.inputs[name], endpoint.subject)
                 for name, value in endpoint.by_name(inputs).items()

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject, choices
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
@@ -273,7 +273,7 @@ def _only_module_layer(file: str, safe_mode: bool) -> ModuleLayer:
             advice="in Python, load it with what it needs, and call the ModuleLayer's "
             "export_module(path)",
         ) from error
-    found = [layer for layer in private.all_layers(model) if isinstance(layer, ModuleLayer)]
+    found = [layer for layer in private_keras.all_layers(model) if isinstance(layer, ModuleLayer)]
     if len(found) != 1:
         raise ConversionError(
             "Cannot tell which layer of a Keras model to write as a TF1 Hub module.",
