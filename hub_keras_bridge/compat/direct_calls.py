@@ -10,13 +10,20 @@ import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state
 
+# The minor versions of Keras that scripts/version_matrix.py has run. What another one
+# prepares in a call is not known here, and is left to it.
+TRIED = ((3, 10), (3, 15))
+
+_INSTALLED = tuple(map(int, keras.__version__.split(".")[:2]))
+
 
 class DirectCalls(keras.layers.Layer):
     """A layer that does not prepare calls in which Keras would find nothing to do.
 
     For layers that take their inputs as they are. Keras takes some 0.2 ms to
     prepare a call, as long as many a text module takes to run, and publishes no
-    shorter way to ``call``.
+    shorter way to ``call``. In a version of Keras that is not among :data:`TRIED`,
+    every call goes by way of Keras.
     """
 
     def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -34,7 +41,8 @@ class DirectCalls(keras.layers.Layer):
     def _is_plain(self, inputs: Any, kwargs: Mapping[str, Any]) -> bool:
         """Whether one tensor comes in eagerly, and no layer or setting is around."""
         return (
-            isinstance(inputs, (tf.Tensor, np.ndarray))
+            _INSTALLED in TRIED
+            and isinstance(inputs, (tf.Tensor, np.ndarray))
             and tf.executing_eagerly()
             and self.built
             # Keras notes it in the first call.
