@@ -157,7 +157,7 @@ def _signature() -> Reader:
     from tensorflow.core.protobuf import meta_graph_pb2
 
     from hub_keras_bridge.errors import HubError, Subject
-    from hub_keras_bridge.facts.tensor_info import parse_tensor_info
+    from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
     from hub_keras_bridge.graphs.refusing import refusing
 
     def read(content: bytes) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 
@@ -11,6 +9,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import CheckpointError, Subject, choices
+from hub_keras_bridge.facts.checkpoint_paths import copied, without_wildcards
 from hub_keras_bridge.facts.variant import VariableFacts
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.checkpoint_index import check_index
@@ -41,7 +40,7 @@ class Checkpoint:
         self, prefix: str, subject: Subject, key: Callable[[str], str] = lambda name: name
     ) -> None:
         # TensorFlow takes the prefix for a pattern; an alias has no wildcards.
-        self._alias, self.prefix = _without_wildcards(prefix)
+        self._alias, self.prefix = without_wildcards(prefix)
         self._subject = subject
         self._key = key
         try:
@@ -69,7 +68,7 @@ class Checkpoint:
         would look for the newest of its checkpoints; of theirs it gets a copy.
         """
         if self._alias is None and paths.is_folder(self.prefix):
-            self._alias, self.prefix = _copied(self.prefix)
+            self._alias, self.prefix = copied(self.prefix)
         if self._alias is not None:
             weakref.finalize(graph, self._alias.cleanup)
         return self.prefix
@@ -169,27 +168,6 @@ class Checkpoint:
         for facts, value in zip(several, values, strict=True):
             value.set_shape(facts.shape)
         return list(values)
-
-
-def _without_wildcards(prefix: str) -> tuple[tempfile.TemporaryDirectory | None, str]:
-    """A prefix without wildcard characters, and what must live as long as it."""
-    folder, name = os.path.split(os.path.abspath(prefix))
-    if not set(prefix) & set("*?[]\\") or not os.path.isdir(folder):
-        return None, prefix
-    alias = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
-    link = os.path.join(alias.name, "variables")
-    os.symlink(folder, link)
-    return alias, os.path.join(link, name)
-
-
-def _copied(prefix: str) -> tuple[tempfile.TemporaryDirectory, str]:
-    """The folder of a copy of a checkpoint, and the prefix of the copy."""
-    folder, name = os.path.split(prefix)
-    copy = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
-    for file in paths.names_in(folder):
-        if file.startswith(f"{name}."):
-            paths.copy(f"{folder}/{file}", os.path.join(copy.name, file))
-    return copy, os.path.join(copy.name, name)
 
 
 def write_checkpoint(

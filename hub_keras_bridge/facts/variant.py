@@ -21,7 +21,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
 from hub_keras_bridge.facts import partitions
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, parse_tensor_info
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
 from hub_keras_bridge.files import module_folder
 from hub_keras_bridge.graphs import graph, library, published
 from hub_keras_bridge.graphs.calls import check_calls

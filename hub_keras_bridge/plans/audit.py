@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import FormatError, Subject, UnsafeModuleError
+from hub_keras_bridge.errors import FormatError, Subject, UnsafeModuleError, listed
 from hub_keras_bridge.errors.words import legible, set_of
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import Variant
@@ -247,13 +247,11 @@ def reaching_nodes(variant: Variant, trust: Trust) -> set[str] | None:
 def _refuse(found: Iterable[Finding], subject: Subject, trust: Trust) -> None:
     refused = {finding for finding in found if not trust.takes(finding.op)}
     if refused:
-        shown = sorted(map(str, refused))
-        rest = len(shown) - _SHOWN
         raise UnsafeModuleError(
             "Refused a TF1 Hub module in safe mode: it may reach outside its own graph.",
             subject,
             expected="ops that compute from inputs, weights and vocabularies alone",
-            found=", ".join(shown[:_SHOWN]) + (f" and {rest} more" if rest > 0 else ""),
+            found=listed(sorted(map(str, refused)), _SHOWN),
             advice="look at these nodes; if you trust the publisher with them, pass "
             f"trusted_ops={set_of({finding.op for finding in refused})}, or with all that the "
             "process may do, safe_mode=False",

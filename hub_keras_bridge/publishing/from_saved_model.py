@@ -18,10 +18,12 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import FormatError, Subject
-from hub_keras_bridge.facts.spec import ModuleSpec, require_checkpoint
+from hub_keras_bridge.facts.reading import require_checkpoint
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files import module_folder
 from hub_keras_bridge.graphs import graph
-from hub_keras_bridge.publishing.authoring import ASSET_PATH, as_list, check_collections
+from hub_keras_bridge.publishing.meta_graph import ASSET_PATH
+from hub_keras_bridge.publishing.rules import check_collections, dropped_collections
 
 _TABLE_INITIALIZERS = tf.compat.v1.GraphKeys.TABLE_INITIALIZERS
 
@@ -85,7 +87,7 @@ def create_module_spec_from_saved_model(
     path = os.fsdecode(saved_model_path)
     subject = Subject(path)
     saved_model = _read(path, subject)
-    dropped = frozenset(as_list(drop_collections))
+    dropped = frozenset(dropped_collections(drop_collections, subject))
     for meta_graph in saved_model.meta_graphs:
         _to_variant(meta_graph, dropped, subject.with_tags(meta_graph.meta_info_def.tags))
     prefix = os.path.join(path, module_folder.VARIABLES_PREFIX)

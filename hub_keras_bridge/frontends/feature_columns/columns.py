@@ -15,12 +15,13 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import feature_columns
 from hub_keras_bridge.errors import ConfigError, FormatError, InputError, SignatureError
-from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.frontends.tf1.module import Module
 from hub_keras_bridge.publishing.common_signatures import check_common_signature
-from hub_keras_bridge.publishing.image_info import IMAGES_INPUT, get_expected_image_size
+from hub_keras_bridge.publishing.expected_images import IMAGES_INPUT, get_expected_image_size
 
 _RESOURCE = "module"  # by which a layer keeps a column's state
 _COMBINERS = ("mean", "sqrtn", "sum")

@@ -19,8 +19,9 @@ from hub_keras_bridge.compat.direct_calls import DirectCalls
 from hub_keras_bridge.errors import BackendError, FormatError, HandleError, Subject
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
+from hub_keras_bridge.facts.reading import load_module_spec, read_module_spec
 from hub_keras_bridge.facts.shown.signature_table import signature_table
-from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec, read_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import VariableFacts, by_name
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.files.fetch.resolve import resolve

@@ -16,7 +16,7 @@ from hub_keras_bridge.compat.direct_calls import DirectCalls
 from hub_keras_bridge.errors import FormatError, HandleError, SignatureError, Subject, choices
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.shown.signature_table import facts_table
-from hub_keras_bridge.facts.spec import as_tags
+from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, VariableFacts
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.keras3 import precision, saving

@@ -12,7 +12,8 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import GraphModeError, InputError
-from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variant import by_name
 from hub_keras_bridge.files import module_writing
@@ -263,7 +264,7 @@ def eval_function_for_module(
         endpoint = Endpoint(module._variant, signature, None, bool(as_dict))  # noqa: SLF001
         with private_tf.eager_mode():
             values = {
-                name: from_session(value, name, endpoint.facts.inputs[name], endpoint.subject)
+                name: from_session(value, endpoint.slot(name))
                 for name, value in endpoint.by_name(inputs).items()
             }
             flat = [tensor.numpy() for tensor in endpoint.bind(values)]

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import HandleError, Subject
 from hub_keras_bridge.errors.urls import redact
-from hub_keras_bridge.facts.spec import ModuleSpec, read_module_spec
+from hub_keras_bridge.facts.reading import read_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule

@@ -16,7 +16,8 @@ import tensorflow as tf
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject, choices
 from hub_keras_bridge.errors.urls import redact
-from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.files import module_writing

@@ -52,7 +52,7 @@ def inspect_module(spec: ModuleSpec) -> ModuleSummary:
 
     Example:
 
-    >>> from hub_keras_bridge.publishing.authoring import add_signature, create_module_spec
+    >>> from hub_keras_bridge.publishing.module_fn import add_signature, create_module_spec
     >>> def module_fn():
     ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
     ...     kernel = tf.compat.v1.get_variable("dense/kernel", [2, 3])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from hub_keras_bridge.errors.words import show_dimensions, show_number, show_share
+from hub_keras_bridge.errors.words import show_number, show_shape, show_share
 from hub_keras_bridge.facts.shown.markup import (
     Column,
     Html,
@@ -118,7 +118,7 @@ def _table(caption: str, variables: Iterable[VariableSummary], variants: int) ->
     rows = [
         (
             words(code(v.name), quiet(remarks(v, variants))),
-            typed(v.dtype, show_dimensions(v.shape)),
+            typed(v.dtype, show_shape(v.shape)),
             text(f"{v.parameters:,}"),
         )
         for v in variables

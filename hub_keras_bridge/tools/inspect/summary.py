@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from hub_keras_bridge.errors.words import alike, show_dimensions, show_variants
+from hub_keras_bridge.errors.words import alike, show_shape, show_variants
 
 Tags = tuple[str, ...]
 
@@ -171,7 +171,7 @@ def remarks(variable: VariableSummary, variants: int) -> str:
     if not variable.trainable:
         found.append("not trainable")
     if variable.slices:
-        found.append("slices " + ", ".join(map(show_dimensions, variable.slices)))
+        found.append("slices " + ", ".join(map(show_shape, variable.slices)))
     if len(variable.variants) < variants:
         found.append("only in " + show_variants(variable.variants, of=variants))
     return "; ".join(found)

@@ -17,9 +17,9 @@ from hub_keras_bridge.errors.words import (
     alike,
     legible,
     show_bytes,
-    show_dimensions,
     show_dtype,
     show_number,
+    show_shape,
     show_share,
     show_variants,
 )
@@ -121,7 +121,7 @@ def _signatures(module: ModuleSummary) -> Table:
         first = _Name(signature.name, _where(tags, module))
         for kind, tensors in (("in", signature.inputs), ("out", signature.outputs)):
             for t in tensors:
-                shown = f"{show_dtype(t.dtype, t.kind)} {show_dimensions(t.shape)}"
+                shown = f"{show_dtype(t.dtype, t.kind)} {show_shape(t.shape)}"
                 table.add_row(first, Text(kind, "dim"), _Name(t.name), Text(shown))
                 first = _Name("")
         table.add_section()
@@ -148,7 +148,7 @@ def _variables(module: ModuleSummary, console: Console) -> Table:
     table = _table("Name", "Dtype and shape", "Parameters", numbers=("Parameters",))
     for v in module.variables:
         name = _Name(v.name, remarks(v, len(module.variants)))
-        table.add_row(name, Text(f"{v.dtype} {show_dimensions(v.shape)}"), f"{v.parameters:,}")
+        table.add_row(name, Text(f"{v.dtype} {show_shape(v.shape)}"), f"{v.parameters:,}")
     _keep_names_whole(table, "Dtype and shape", console)
     return table
 
