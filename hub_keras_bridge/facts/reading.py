@@ -9,7 +9,8 @@ from hub_keras_bridge.errors import choices
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files.fetch.resolve import resolve
-from hub_keras_bridge.files.module_folder import VARIABLES_PREFIX, read_module
+from hub_keras_bridge.files.layout import VARIABLES_PREFIX
+from hub_keras_bridge.files.module_folder import read_module
 
 
 def load_module_spec(path: Any) -> ModuleSpec:

@@ -11,7 +11,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge.errors import PublishError, Subject
 from hub_keras_bridge.facts.tensor_protos import build_tensor_info
-from hub_keras_bridge.files import module_folder
+from hub_keras_bridge.files import layout
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.publishing import rules
 from hub_keras_bridge.publishing.declared import Declared
@@ -54,8 +54,8 @@ def to_meta_graph(
         for key, value in outputs.items():
             signature.outputs[key].CopyFrom(build_tensor_info(value))
     for key, value in declared.messages.items():
-        message = module_folder.ModuleAttachment(key=key, value=value)
-        meta_graph.collection_def[module_folder.ATTACHMENTS_COLLECTION].bytes_list.value.append(
+        message = layout.ModuleAttachment(key=key, value=value)
+        meta_graph.collection_def[layout.ATTACHMENTS_COLLECTION].bytes_list.value.append(
             message.SerializeToString()
         )
     _detach_assets(meta_graph, asset_tensors, assets, subject)
@@ -85,7 +85,7 @@ def _detach_assets(
             )
         entry = meta_graph_pb2.AssetFileDef(filename=_asset_name(path, assets))
         entry.tensor_info.name = tensor.name
-        packed = meta_graph.collection_def[module_folder.ASSETS_COLLECTION].any_list.value.add()
+        packed = meta_graph.collection_def[layout.ASSETS_COLLECTION].any_list.value.add()
         packed.Pack(entry)
         node.attr["value"].tensor.string_val[:] = [ASSET_PATH]
 

@@ -11,7 +11,8 @@ from google.protobuf.message import Message
 from tensorflow.core.protobuf import saved_model_pb2
 
 from hub_keras_bridge.errors import PublishError, Subject, show_tags
-from hub_keras_bridge.facts.spec import ModuleSpec, as_tags
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.facts.variant import DEFAULT_SIGNATURE
 from hub_keras_bridge.files import module_folder
 from hub_keras_bridge.publishing.declared import (

@@ -14,7 +14,7 @@ from absl import logging
 from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge.errors import PublishError, Subject, choices
-from hub_keras_bridge.files import module_folder
+from hub_keras_bridge.files import layout
 from hub_keras_bridge.graphs.published import state_nodes
 
 _KEYS = tf.compat.v1.GraphKeys
@@ -31,7 +31,7 @@ SUPPORTED_COLLECTIONS = frozenset(
         _KEYS.ASSET_FILEPATHS,
         _KEYS.COND_CONTEXT,
         _KEYS.WHILE_CONTEXT,
-        module_folder.ATTACHMENTS_COLLECTION,
+        layout.ATTACHMENTS_COLLECTION,
     }
 )
 
