@@ -37,9 +37,8 @@ from hub_keras_bridge.tools.inspect.summary import (
     OpSummary,
     SignatureSummary,
     TensorSummary,
-    ops_of_variants,
-    side_by_side,
 )
+from hub_keras_bridge.tools.inspect.views import ops_of_variants, side_by_side
 from hub_keras_bridge.version import VERSION
 
 _COMMA = Html(", ")

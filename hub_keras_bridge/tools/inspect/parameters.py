@@ -16,12 +16,8 @@ from hub_keras_bridge.facts.shown.markup import (
     typed,
     words,
 )
-from hub_keras_bridge.tools.inspect.summary import (
-    ModuleSummary,
-    ScopeSummary,
-    VariableSummary,
-    remarks,
-)
+from hub_keras_bridge.tools.inspect.summary import ModuleSummary, ScopeSummary, VariableSummary
+from hub_keras_bridge.tools.inspect.views import remarks
 
 # More scopes than this are told as a rest.
 _BARS = 40
