@@ -44,36 +44,35 @@ if not _IS_COMMAND_LINE:
         UnsafeModuleError,
         XlaError,
     )
-    from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+    from hub_keras_bridge.facts.reading import load_module_spec
+    from hub_keras_bridge.facts.spec import ModuleSpec
     from hub_keras_bridge.files import archive
     from hub_keras_bridge.files.fetch.archived import cached_archive
     from hub_keras_bridge.files.fetch.resolve import RESOLVERS, Resolver, resolve
-    from hub_keras_bridge.frontends.feature_columns.columns import (
-        image_embedding_column,
-        sparse_text_embedding_column,
-        text_embedding_column,
-    )
-    from hub_keras_bridge.frontends.feature_columns.columns_v2 import text_embedding_column_v2
+    from hub_keras_bridge.frontends.feature_columns.images import image_embedding_column
+    from hub_keras_bridge.frontends.feature_columns.sparse_text import sparse_text_embedding_column
+    from hub_keras_bridge.frontends.feature_columns.text import text_embedding_column
+    from hub_keras_bridge.frontends.feature_columns.text_v2 import text_embedding_column_v2
     from hub_keras_bridge.frontends.keras3.latest_exporter import (
         LatestModuleExporter,
         register_module_for_export,
     )
     from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
     from hub_keras_bridge.frontends.keras3.saved_model_layer import SavedModelLayer
-    from hub_keras_bridge.frontends.tf1.module import Module, eval_function_for_module
+    from hub_keras_bridge.frontends.tf1.evaluate import eval_function_for_module
+    from hub_keras_bridge.frontends.tf1.module import Module
     from hub_keras_bridge.frontends.tf2.load import load
-    from hub_keras_bridge.publishing.authoring import (
+    from hub_keras_bridge.publishing.common_signatures import check_common_signature
+    from hub_keras_bridge.publishing.expected_images import (
+        get_expected_image_size,
+        get_num_image_channels,
+    )
+    from hub_keras_bridge.publishing.from_saved_model import create_module_spec_from_saved_model
+    from hub_keras_bridge.publishing.image_info import ImageModuleInfo, attach_image_module_info
+    from hub_keras_bridge.publishing.module_fn import (
         add_signature,
         attach_message,
         create_module_spec,
-    )
-    from hub_keras_bridge.publishing.common_signatures import check_common_signature
-    from hub_keras_bridge.publishing.from_saved_model import create_module_spec_from_saved_model
-    from hub_keras_bridge.publishing.image_info import (
-        ImageModuleInfo,
-        attach_image_module_info,
-        get_expected_image_size,
-        get_num_image_channels,
     )
     from hub_keras_bridge.publishing.text_embedding import publish_text_embedding
     from hub_keras_bridge.tools.apply.apply import apply_to_file

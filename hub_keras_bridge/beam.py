@@ -96,7 +96,9 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
             TableError: the graph fails on them.
         """
         for example, inference in zip(batch, model.run_examples(batch), strict=True):
-            yield PredictionResult(example, inference, self._handle)
+            yield PredictionResult(  # type: ignore[no-untyped-call]  # Beam's
+                example, inference, self._handle
+            )
 
     def validate_inference_args(self, inference_args: dict[str, Any] | None) -> None:
         """Refuses arguments: what is the same for all elements is ``fixed``.

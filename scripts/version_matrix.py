@@ -43,7 +43,8 @@ class Row:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-# A TensorFlow decides which Python, NumPy and protobuf there can be.
+# A TensorFlow decides which Python, NumPy and protobuf there can be. The versions of Keras
+# are those in which hub_keras_bridge/compat/direct_calls.py acts.
 ROWS = {
     "oldest": Row(
         ("3.10", "3.11"),

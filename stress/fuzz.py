@@ -157,7 +157,7 @@ def _signature() -> Reader:
     from tensorflow.core.protobuf import meta_graph_pb2
 
     from hub_keras_bridge.errors import HubError, Subject
-    from hub_keras_bridge.facts.tensor_info import parse_tensor_info
+    from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
     from hub_keras_bridge.graphs.refusing import refusing
 
     def read(content: bytes) -> None:
@@ -177,7 +177,8 @@ def _signature() -> Reader:
 
 def _index() -> Reader:
     """The index of a checkpoint."""
-    from hub_keras_bridge.files.checkpoint_index import Damaged, check_index
+    from hub_keras_bridge.files.checkpoint_index import check_index
+    from hub_keras_bridge.files.checkpoint_table import Damaged
 
     prefix = Path(tempfile.mkdtemp()) / "variables"
     prefix.with_name("variables.data-00000-of-00001").write_bytes(bytes(1 << 20))

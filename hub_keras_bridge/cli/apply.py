@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     check_handle(args.handle)
     start_tensorflow()
     from hub_keras_bridge.cli.only_signature import only_signature
-    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.tools.apply.apply import apply_to_file
 
     spec = load_module_spec(args.handle)

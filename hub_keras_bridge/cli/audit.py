@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; the status is 0 if safe mode takes the module, else 1."""
     check_handle(args.handle)
     start_tensorflow()
-    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.plans.audit import audit_module
 
     audit = audit_module(load_module_spec(args.handle))

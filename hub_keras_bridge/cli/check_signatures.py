@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command; the status is 0 if the module follows, else 1."""
     check_handle(args.handle)
     start_tensorflow()
-    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.publishing.common_signatures import check_common_signature
 
     spec = load_module_spec(args.handle)

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     check_conversion(args.to, handle, args.out, signature=signature, tags=args.tags)
     start_tensorflow()
     from hub_keras_bridge.cli.only_signature import only_signature
-    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.tools.convert.convert import CONVERSIONS
 
     if args.to != "hub":  # Which keeps them all, and takes Keras models, too.

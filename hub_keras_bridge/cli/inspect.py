@@ -41,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     check_handle(args.handle)
     start_tensorflow()
-    from hub_keras_bridge.facts.spec import load_module_spec
+    from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.tools.inspect.inspection import inspect_module
 
     module = inspect_module(load_module_spec(args.handle))

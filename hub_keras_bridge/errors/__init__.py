@@ -227,12 +227,12 @@ def choices(names: Iterable[str], limit: int = 40) -> str:
     return listed(map(repr, sorted(set(names))), limit) or "none"
 
 
-def listed(texts: Iterable[str], limit: int = 40) -> str:
+def listed(texts: Iterable[str], limit: int = 40, separator: str = ", ") -> str:
     """The first ``limit`` of some texts, and how many more there are.
 
     >>> listed(["{}", "{'train'}"]), listed("abc", limit=2)
     ("{}, {'train'}", 'a, b and 1 more')
     """
     several = list(texts)
-    shown, rest = ", ".join(several[:limit]), len(several) - limit
+    shown, rest = separator.join(several[:limit]), len(several) - limit
     return f"{shown} and {rest} more" if rest > 0 else shown

@@ -89,13 +89,14 @@ def show_share(part: int, whole: int) -> str:
     return "> 99.9 %" if percent > 99.9 else f"{percent:.1f} %"
 
 
-def show_dimensions(shape: Sequence[int | None] | None) -> str:
-    """A shape as :func:`show_shape` has it, from plain numbers.
+def show_shape(shape: Iterable[int | None] | None) -> str:
+    """A shape, of plain numbers or TensorFlow's.
 
-    >>> show_dimensions((None, 3)), show_dimensions(()), show_dimensions(None)
+    >>> show_shape((None, 3)), show_shape(()), show_shape(None)
     ('[?, 3]', '[]', '[unknown rank]')
     """
-    if shape is None:
+    # One of TensorFlow's whose rank is unknown yields no sizes, but an error.
+    if shape is None or getattr(shape, "rank", 0) is None:
         return "[unknown rank]"
     return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
 

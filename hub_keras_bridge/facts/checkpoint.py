@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import CheckpointError, Subject, choices
+from hub_keras_bridge.facts.checkpoint_paths import copied, without_wildcards
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.checkpoint_index import check_index
@@ -41,7 +40,7 @@ class Checkpoint:
         self, prefix: str, subject: Subject, key: Callable[[str], str] = lambda name: name
     ) -> None:
         # TensorFlow takes the prefix for a pattern; an alias has no wildcards.
-        self._alias, self.prefix = _without_wildcards(prefix)
+        self._alias, self.prefix = without_wildcards(prefix)
         self._subject = subject
         self._key = key
         try:
@@ -69,7 +68,7 @@ class Checkpoint:
         would look for the newest of its checkpoints; of theirs it gets a copy.
         """
         if self._alias is None and paths.is_folder(self.prefix):
-            self._alias, self.prefix = _copied(self.prefix)
+            self._alias, self.prefix = copied(self.prefix)
         if self._alias is not None:
             weakref.finalize(graph, self._alias.cleanup)
         return self.prefix
@@ -113,7 +112,7 @@ class Checkpoint:
         """
         for name, dtype in sorted(self._dtypes.items()):
             try:
-                with private.eager_mode(), tf.device("CPU"):
+                with private_tf.eager_mode(), tf.device("CPU"):
                     tf.raw_ops.RestoreV2(
                         prefix=self.prefix,
                         tensor_names=[name],
@@ -132,7 +131,7 @@ class Checkpoint:
         """
         self.check(facts)
         try:
-            with private.eager_mode():
+            with private_tf.eager_mode():
                 return self.restoring(facts)
         except tf.errors.OpError as error:
             raise CheckpointError(
@@ -148,7 +147,7 @@ class Checkpoint:
         for facts in several:
             self.check(facts)
         try:
-            with private.eager_mode():
+            with private_tf.eager_mode():
                 return self._restoring(several)
         except tf.errors.OpError:
             # To say which.
@@ -171,27 +170,6 @@ class Checkpoint:
         return list(values)
 
 
-def _without_wildcards(prefix: str) -> tuple[tempfile.TemporaryDirectory | None, str]:
-    """A prefix without wildcard characters, and what must live as long as it."""
-    folder, name = os.path.split(os.path.abspath(prefix))
-    if not set(prefix) & set("*?[]\\") or not os.path.isdir(folder):
-        return None, prefix
-    alias = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
-    link = os.path.join(alias.name, "variables")
-    os.symlink(folder, link)
-    return alias, os.path.join(link, name)
-
-
-def _copied(prefix: str) -> tuple[tempfile.TemporaryDirectory, str]:
-    """The folder of a copy of a checkpoint, and the prefix of the copy."""
-    folder, name = os.path.split(prefix)
-    copy = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
-    for file in paths.names_in(folder):
-        if file.startswith(f"{name}."):
-            paths.copy(f"{folder}/{file}", os.path.join(copy.name, file))
-    return copy, os.path.join(copy.name, name)
-
-
 def write_checkpoint(
     prefix: str, values: Iterable[tuple[VariableFacts, tf.Tensor | tf.Variable]]
 ) -> None:
@@ -202,7 +180,7 @@ def write_checkpoint(
         values: each variable or slice with what to write for it.
     """
     pairs = list(values)
-    with private.eager_mode(), tf.device("CPU"):
+    with private_tf.eager_mode(), tf.device("CPU"):
         tf.raw_ops.SaveV2(
             prefix=prefix,
             tensor_names=[facts.name for facts, _ in pairs],

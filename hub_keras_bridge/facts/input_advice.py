@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from hub_keras_bridge.facts.lossless import exceeds
+
 GIVE_ONE = "pass a value; where there are several inputs, a dict from input name to value"
 PAD = "give all rows one length, e.g. by tf.ragged.constant(value).to_tensor(), which pads"
 RESHAPE = "reshape the value; a ? stands for any size"
@@ -153,17 +155,6 @@ def keras_input(spec: tf.TensorSpec) -> str:
     if batch is None:
         return f"keras.Input({tuple(rest)}, {dtype})"
     return f"keras.Input(batch_shape={(batch, *rest)}, {dtype})"
-
-
-def exceeds(array: np.ndarray | np.generic, dtype: tf.DType) -> bool:
-    """Whether integers in an array are too large or small for a dtype of integers.
-
-    >>> exceeds(np.array([2**40]), tf.int32), exceeds(np.array([5]), tf.int32)
-    (True, False)
-    """
-    if not dtype.is_integer or array.dtype.kind not in "iu" or array.size == 0:
-        return False
-    return bool(array.min() < dtype.min or array.max() > dtype.max)
 
 
 def _dtype_of(value: Any) -> tf.DType | None:

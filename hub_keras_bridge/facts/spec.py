@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import Any
 
-import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import (
     AttachmentError,
     CheckpointError,
@@ -20,15 +18,15 @@ from hub_keras_bridge.errors import (
     listed,
     show_tags,
 )
-from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.checkpoint import Checkpoint, write_checkpoint
+from hub_keras_bridge.facts.checkpoint_paths import prefix_of
 from hub_keras_bridge.facts.shown.signature_table import signature_table
+from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.files import module_writing
-from hub_keras_bridge.files.fetch.resolve import resolve
-from hub_keras_bridge.files.module_folder import VARIABLES_PREFIX, ModuleFiles, read_module
+from hub_keras_bridge.files.module_folder import ModuleFiles
 
 
 class ModuleSpec:
@@ -236,7 +234,7 @@ class ModuleSpec:
         """
         if not self.variables:
             return module_writing.write_module(path, self.files, None)
-        prefix = _prefix(checkpoint_path, self.subject) or self.files.checkpoint
+        prefix = prefix_of(checkpoint_path, self.subject) or self.files.checkpoint
         if prefix is None:
             raise CheckpointError(
                 "Cannot export a TF1 Hub module: its variables have no values yet.",
@@ -293,109 +291,3 @@ class ModuleSpec:
                         advice="fetch the module again; its graphs do not belong together",
                     )
         return tuple(by_node.values())
-
-
-def _prefix(checkpoint_path: str | bytes | os.PathLike[str] | None, subject: Subject) -> str | None:
-    """Where a checkpoint is: the latest one, of a folder."""
-    prefix = os.fsdecode(checkpoint_path or "")
-    if not prefix or not tf.io.gfile.isdir(prefix):
-        return prefix or None
-    latest = tf.train.latest_checkpoint(prefix)
-    if latest is None:
-        raise CheckpointError(
-            "Cannot export a TF1 Hub module: the folder has no latest checkpoint.",
-            subject,
-            expected=f"a file {os.path.join(prefix, 'checkpoint')} that names one",
-            found=choices(tf.io.gfile.listdir(prefix), limit=10),
-            advice="pass the path that was given to Saver.save(), with the step behind it",
-        )
-    return latest
-
-
-def as_tags(tags: Iterable[str] | None) -> frozenset[str]:
-    """The set of tags that a caller means.
-
-    Raises:
-        TagsError: no collection, or a string, which would be taken for the set
-            of its letters. Where that is the same, a string will do.
-
-    >>> sorted(as_tags(["train", "bs4"])), sorted(as_tags(None)), sorted(as_tags("t"))
-    (['bs4', 'train'], [], ['t'])
-    """
-    if isinstance(tags, str) and len(tags) > 1:
-        raise TagsError(
-            "The tags of a variant are a set, not a string.",
-            expected="a collection of strings",
-            found=repr(tags),
-            advice=f"pass {{{tags!r}}}",
-        )
-    if not isinstance(tags, Iterable | None):
-        raise TagsError(
-            "The tags of a variant are a set of strings.",
-            expected="a collection of strings",
-            found=f"{type(tags).__name__}: {tags!r}",
-            advice="pass a set, e.g. {'train'}",
-        )
-    return frozenset(() if tags is None else tags)
-
-
-def load_module_spec(path: Any) -> ModuleSpec:
-    """Reads what a module is. Builds no graph and reads no weights.
-
-    Args:
-        path: what :func:`resolve` takes. A ModuleSpec is returned as it is.
-
-    Raises:
-        HandleError: the handle leads nowhere.
-        DownloadError, ArchiveError, CacheError: the module could not be fetched.
-        FormatError: what it leads to is no TF1 Hub module.
-        CheckpointError: its variables have no values.
-
-    Example:
-
-    >>> import tempfile, tensorflow as tf, hub_keras_bridge as hub
-    >>> def module_fn():
-    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
-    ...     hub.add_signature(inputs=x, outputs=2 * x)
-    >>> folder = tempfile.mkdtemp()
-    >>> hub.create_module_spec(module_fn).export(folder)
-    >>> load_module_spec(folder).get_signature_names()
-    ['default']
-    """
-    if isinstance(path, ModuleSpec):
-        return path
-    return read_module_spec(resolve(path), redact(str(path)))
-
-
-def read_module_spec(path: str, name: str) -> ModuleSpec:
-    """Reads what the module in a folder is, as :func:`load_module_spec` does.
-
-    Args:
-        path: the folder, where a handle led.
-        name: the module as messages call it.
-
-    Raises:
-        HandleError, FormatError, CheckpointError: as :func:`load_module_spec`.
-    """
-    spec = ModuleSpec(read_module(path, name))
-    require_checkpoint(spec)
-    return spec
-
-
-def require_checkpoint(spec: ModuleSpec) -> None:
-    """Checks that the variables of a module that was read have values.
-
-    Without, they would take those of its initializers, which nobody published.
-
-    Raises:
-        CheckpointError: they have not.
-    """
-    if spec.files.checkpoint is None and any(facts.is_global for facts in spec.variables):
-        raise tf_errors.CheckpointError(
-            "Cannot read a TF1 Hub module: the values of its variables are missing.",
-            spec.subject,
-            expected=f"a checkpoint {VARIABLES_PREFIX}.index with "
-            + choices(facts.name for facts in spec.variables),
-            found="none",
-            advice="fetch the module again; the copy is incomplete",
-        )

@@ -15,10 +15,10 @@ import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE, SignatureFacts
-from hub_keras_bridge.facts.tensor_info import parse_tensor_info
+from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
 from hub_keras_bridge.facts.variables import VariableFacts, read_variables
 from hub_keras_bridge.files import module_folder
 from hub_keras_bridge.graphs import collections, graph, library, published
@@ -321,7 +321,7 @@ def _makes_resource(node: node_def_pb2.NodeDef) -> bool:
     """
     if node.op == "VarHandleOp" or node.input:
         return False
-    definition = private.op_def(node.op)
+    definition = private_tf.op_def(node.op)
     return (
         definition is not None
         and [arg.type for arg in definition.output_arg] == [tf.resource.as_datatype_enum]

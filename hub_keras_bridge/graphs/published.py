@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.graphs.graph import node_name, nodes_by_name
 from hub_keras_bridge.graphs.ops import definitions as op_facts
@@ -116,7 +116,7 @@ def state_nodes(graph_def: graph_pb2.GraphDef) -> set[str]:
     These hand out what they hold and depend on nothing; an op that is stateful
     for its effects, such as a print, or for its randomness has inputs.
     """
-    definitions = {op: private.op_def(op) for op in {node.op for node in graph_def.node}}
+    definitions = {op: private_tf.op_def(op) for op in {node.op for node in graph_def.node}}
     return {
         node.name
         for node in graph_def.node

@@ -9,9 +9,11 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.errors import InputError, SignatureError, choices
+from hub_keras_bridge.errors.words import show_shape
 from hub_keras_bridge.facts import input_advice
+from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.lossless import may_widen
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
-from hub_keras_bridge.facts.tensor_info import may_widen, show_shape, to_components
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program
@@ -64,9 +66,13 @@ class Endpoint:
         """
         values = self.by_name(inputs)
         flat: list[tf.Tensor] = []
-        for name, info in self.facts.inputs.items():
-            flat.extend(to_components(values[name], name, info, self.subject))
+        for name in self.facts.inputs:
+            flat.extend(self.slot(name).tensors(values[name]))
         return flat
+
+    def slot(self, name: str) -> Slot:
+        """The input of this name, for a value to fit."""
+        return Slot(name, self.facts.inputs[name], self.subject)
 
     def by_name(self, inputs: Any) -> Mapping[str, Any]:
         """The inputs as a dict; a bare value names the only input."""
@@ -105,13 +111,9 @@ class Endpoint:
         if len(tensors) in (0, len(inputs)):
             return inputs
         return {
-            name: value if name in tensors else self._tensor(name, value)
+            name: value if name in tensors else self.slot(name).fill(value)
             for name, value in self.by_name(inputs).items()
         }
-
-    def _tensor(self, name: str, value: Any) -> Any:
-        info = self.facts.inputs[name]
-        return info.pack(to_components(value, name, info, self.subject))
 
     def _wrong_names(self, inputs: Mapping[str, Any]) -> InputError:
         missing = self._input_names - inputs.keys()
@@ -159,13 +161,8 @@ class Endpoint:
             return
         # Of data that it makes an input for, Keras tells the layer's dtype, not the data's.
         kind = "shape" if fits else dtype.name
-        raise InputError(
-            f"Cannot feed input {name!r} of a TF1 Hub module.",
-            self.subject,
-            expected=str(info),
-            found=f"{kind} {show_shape(shape)}",
-            advice=input_advice.to_begin_a_model(shape, dtype, info.type_spec),
-        )
+        advice = input_advice.to_begin_a_model(shape, dtype, info.type_spec)
+        raise self.slot(name).misfit(f"{kind} {show_shape(shape)}", advice)
 
     def call(self, *, training: bool) -> Plan:
         """What a call runs; see :meth:`Program.call`."""

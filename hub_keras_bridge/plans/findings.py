@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors.words import legible
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import library
@@ -81,7 +81,7 @@ def in_graph(
         name = function.signature.name
         inside = _in_body(function.node_def, functions, own[name], own_state=())
         found += [replace(finding, function=name) for finding in inside]
-        if private.op_def(name) is not None:
+        if private_tf.op_def(name) is not None:
             # Whoever reads the graph takes calls of it for the op.
             found.append(Finding(Reach.UNKNOWN, name, name, function=name))
     gradients = [
@@ -116,7 +116,7 @@ def _of_node(
             yield Finding(Reach.UNKNOWN, node.name, name)
     # Differentiating the node would make what the gradient of that op makes.
     gradient = library.named_gradient(node)
-    if gradient and private.op_def(gradient) and reach_of_op(gradient) not in _INSIDE:
+    if gradient and private_tf.op_def(gradient) and reach_of_op(gradient) not in _INSIDE:
         yield Finding(reach_of_op(gradient), node.name, gradient)
     if node.op in functions:
         return  # looked at by itself
@@ -137,7 +137,7 @@ def _reads_own_file(node: node_def_pb2.NodeDef, paths: OwnPaths) -> bool:
 def _passes_on_functions(node: node_def_pb2.NodeDef) -> bool:
     """Whether the caller of the function around says which function the node calls."""
     left_open = {name for name, value in node.attr.items() if value.placeholder}
-    definition = private.op_def(node.op) if left_open else None
+    definition = private_tf.op_def(node.op) if left_open else None
     return definition is not None and any(
         attribute.name in left_open and attribute.type in ("func", "list(func)")
         for attribute in definition.attr

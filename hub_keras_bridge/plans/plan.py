@@ -19,7 +19,10 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2, op_def_pb2
 
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.facts.variant import Variant
-from hub_keras_bridge.graphs import graph, library
+from hub_keras_bridge.graphs import (
+    graph,
+    library,
+)
 from hub_keras_bridge.graphs.prune import Placeholder, Pruned, Walk, cut_out
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.rewriting import as_function, check_ops, finish

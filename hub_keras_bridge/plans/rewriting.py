@@ -9,7 +9,7 @@ import tensorflow as tf
 from absl import logging
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject, UnknownOpError, choices
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import (
@@ -89,7 +89,7 @@ def _raise_version(graph_def: graph_pb2.GraphDef) -> None:
     does not keep it. An older one makes TensorFlow log a warning per function.
     """
     today = tf.version.GRAPH_DEF_VERSION
-    definitions = (private.op_def(node.op) for node in graph_def.node)
+    definitions = (private_tf.op_def(node.op) for node in graph_def.node)
     deprecated = any(d and 0 < d.deprecation.version <= today for d in definitions)
     if not deprecated:
         graph_def.versions.producer = max(graph_def.versions.producer, today)
@@ -101,7 +101,7 @@ def check_ops(graph_def: graph_pb2.GraphDef, subject: Subject) -> None:
     Raises:
         UnknownOpError: TensorFlow lacks one, or one works on reference variables alone.
     """
-    known = {op: private.op_def(op) for op in need_registered(graph_def, subject)}
+    known = {op: private_tf.op_def(op) for op in need_registered(graph_def, subject)}
     by_reference = sorted(
         name for name, op in known.items() if op and any(arg.is_ref for arg in op.input_arg)
     )

@@ -10,7 +10,8 @@ from typing import Any
 from absl import logging
 
 from hub_keras_bridge.errors import Subject, TrainingError, choices
-from hub_keras_bridge.facts.spec import ModuleSpec, as_tags
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.plans import calls, safe_mode
 from hub_keras_bridge.plans.endpoint import Endpoint

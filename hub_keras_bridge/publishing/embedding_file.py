@@ -9,14 +9,14 @@ from __future__ import annotations
 import codecs
 import gzip
 import hashlib
-import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from hub_keras_bridge.errors import PublishError, Subject
+from hub_keras_bridge.errors import PublishError, Subject, listed
+from hub_keras_bridge.publishing.embedding_line import BrokenLineError, header, parse
 
 # How many broken lines an error names.
 _SHOWN = 10
@@ -71,14 +71,14 @@ class EmbeddingFile:
         digest = hashlib.sha256()
         with open(target, "wb") as stream:
             for number, line in self._lines():
-                if number == 1 and (declared := _header(line)):
+                if number == 1 and (declared := header(line)):
                     dim = declared[1]
                     continue
                 try:
-                    token, vector = _parse(line, dim)
+                    token, vector = parse(line, dim)
                     if token in tokens:
-                        raise _BrokenLine(token, "stands in an earlier line, too")
-                except _BrokenLine as error:
+                        raise BrokenLineError(token, "stands in an earlier line, too")
+                except BrokenLineError as error:
                     broken.append(f"line {number}, {error}")
                     continue
                 dim = len(vector)
@@ -91,7 +91,7 @@ class EmbeddingFile:
             raise self._refused(
                 "it has broken lines",
                 expected=f"in each line a token of its own, then {numbers}, each behind one space",
-                found=_listed(broken),
+                found=listed(broken, _SHOWN, "; "),
                 advice="mend or remove these lines; a token with a space in it would never be "
                 "found, since sentences are split on spaces",
             )
@@ -121,11 +121,11 @@ class EmbeddingFile:
         count = 0
         digest = hashlib.sha256()
         for number, line in self._lines():
-            if number == 1 and _header(line):
+            if number == 1 and header(line):
                 continue
             try:
-                token, vector = _parse(line, vocabulary.dim)
-            except _BrokenLine as error:
+                token, vector = parse(line, vocabulary.dim)
+            except BrokenLineError as error:
                 raise self._changed(f"line {number}, {error}") from error
             count += 1
             if count > vocabulary.tokens:
@@ -176,71 +176,3 @@ class EmbeddingFile:
             found=found,
             advice=advice,
         )
-
-
-class _BrokenLine(Exception):
-    """A line that is no token with its vector."""
-
-    def __init__(self, token: bytes, reason: str) -> None:
-        super().__init__(f"token {_shown(token)}: {reason}")
-
-
-def _header(line: bytes) -> tuple[int, int] | None:
-    """Number of tokens and of their numbers, as word2vec's first line has them.
-
-    >>> _header(b"400000 50"), _header(b"the 0.5")
-    ((400000, 50), None)
-    """
-    found = re.fullmatch(rb"([1-9]\d{0,17}) ([1-9]\d{0,17})", line)
-    return (int(found[1]), int(found[2])) if found else None
-
-
-def _parse(line: bytes, dim: int | None) -> tuple[bytes, np.ndarray]:
-    """Token and vector of a line.
-
-    Args:
-        line: without its end.
-        dim: how many numbers there are to be; any but none at all if None.
-
-    Raises:
-        _BrokenLine: token or numbers are not as they should be.
-    """
-    token, *numbers = line.split(b" ")
-    if not token:
-        raise _BrokenLine(token, "is empty")
-    try:
-        token.decode()
-    except UnicodeDecodeError as error:
-        raise _BrokenLine(token, "is not UTF-8") from error
-    if b"\r" in token:
-        # TensorFlow would drop it from the vocabulary.
-        raise _BrokenLine(token, "has a carriage return in it")
-    if len(numbers) != dim if dim is not None else not numbers:
-        raise _BrokenLine(token, f"has {len(numbers)} numbers")
-    with np.errstate(over="ignore"):
-        vector = np.array([_number(text, token) for text in numbers], np.float32)
-    if not np.isfinite(vector).all():
-        raise _BrokenLine(token, "has a number that is not finite, or too large for float32")
-    return token, vector
-
-
-def _number(text: bytes, token: bytes) -> float:
-    try:
-        return float(text)
-    except ValueError as error:
-        raise _BrokenLine(token, f"has {_shown(text)} in place of a number") from error
-
-
-def _shown(text: bytes) -> str:
-    """Text for a message, short whatever the file is.
-
-    >>> print(_shown("sät".encode()))
-    'sät'
-    """
-    shown = text[:60].decode(errors="backslashreplace")
-    return f"{shown!r}" + ("..." if len(text) > 60 else "")
-
-
-def _listed(broken: list[str]) -> str:
-    rest = len(broken) - _SHOWN
-    return "; ".join(broken[:_SHOWN]) + (f"; and {rest} more" if rest > 0 else "")

@@ -18,10 +18,12 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import FormatError, Subject
-from hub_keras_bridge.facts.spec import ModuleSpec, require_checkpoint
-from hub_keras_bridge.files import module_folder
+from hub_keras_bridge.facts.reading import require_checkpoint
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.files import layout, module_folder
 from hub_keras_bridge.graphs import graph
-from hub_keras_bridge.publishing.authoring import ASSET_PATH, as_list, check_collections
+from hub_keras_bridge.publishing.meta_graph import ASSET_PATH
+from hub_keras_bridge.publishing.rules import check_collections, dropped_collections
 
 _TABLE_INITIALIZERS = tf.compat.v1.GraphKeys.TABLE_INITIALIZERS
 
@@ -85,10 +87,10 @@ def create_module_spec_from_saved_model(
     path = os.fsdecode(saved_model_path)
     subject = Subject(path)
     saved_model = _read(path, subject)
-    dropped = frozenset(as_list(drop_collections))
+    dropped = frozenset(dropped_collections(drop_collections, subject))
     for meta_graph in saved_model.meta_graphs:
         _to_variant(meta_graph, dropped, subject.with_tags(meta_graph.meta_info_def.tags))
-    prefix = os.path.join(path, module_folder.VARIABLES_PREFIX)
+    prefix = os.path.join(path, layout.VARIABLES_PREFIX)
     spec = ModuleSpec(
         module_folder.ModuleFiles(
             name=path,
@@ -106,18 +108,18 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
         raise tf_errors.HandleError(
             "Cannot read a TF1 SavedModel: there is no such directory.",
             subject,
-            expected=f"a directory with {module_folder.SAVED_MODEL_FILE}",
+            expected=f"a directory with {layout.SAVED_MODEL_FILE}",
             found="a file" if tf.io.gfile.exists(path) else "nothing at this path",
             advice="pass the folder that the SavedModel was written to",
         )
-    file = os.path.join(path, module_folder.SAVED_MODEL_FILE)
+    file = os.path.join(path, layout.SAVED_MODEL_FILE)
     saved_model = saved_model_pb2.SavedModel()
     try:
         with tf.io.gfile.GFile(file, "rb") as stream:
             saved_model.ParseFromString(stream.read())
     except tf.errors.NotFoundError as error:
         raise tf_errors.FormatError(
-            f"Cannot read a TF1 SavedModel: {module_folder.SAVED_MODEL_FILE} is missing.",
+            f"Cannot read a TF1 SavedModel: {layout.SAVED_MODEL_FILE} is missing.",
             subject,
             expected=f"a file {file}",
             found=", ".join(sorted(tf.io.gfile.listdir(path))[:10]) or "an empty directory",
@@ -126,7 +128,7 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
         ) from error
     except DecodeError as error:
         raise FormatError(
-            f"Cannot read a TF1 SavedModel: {module_folder.SAVED_MODEL_FILE} is damaged.",
+            f"Cannot read a TF1 SavedModel: {layout.SAVED_MODEL_FILE} is damaged.",
             subject,
             expected="a serialized SavedModel message",
             found=str(error),
@@ -147,7 +149,7 @@ def _check_is_tf1(saved_model: saved_model_pb2.SavedModel, subject: Subject) -> 
         )
     if not saved_model.meta_graphs:
         raise FormatError(
-            f"Cannot read a TF1 SavedModel: {module_folder.SAVED_MODEL_FILE} has no graph in it.",
+            f"Cannot read a TF1 SavedModel: {layout.SAVED_MODEL_FILE} has no graph in it.",
             subject,
             expected="at least one MetaGraphDef",
             found="none",
@@ -165,7 +167,7 @@ def _to_variant(
     for signature in _INIT_SIGNATURES:
         meta_graph.signature_def.pop(signature, None)
     # A module's publisher may not fill this collection; here it is filled already.
-    own = {module_folder.ASSETS_COLLECTION}
+    own = {layout.ASSETS_COLLECTION}
     check_collections(set(_filled_collections(meta_graph)) - own, subject)
     _list_assets(meta_graph, subject)
 
@@ -203,12 +205,12 @@ def _init_ops(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[str]:
 
 def _list_assets(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> None:
     """Lists all assets in the one collection, and forgets where they once lay."""
-    collected = meta_graph.collection_def[module_folder.ASSETS_COLLECTION].any_list.value
+    collected = meta_graph.collection_def[layout.ASSETS_COLLECTION].any_list.value
     for entry in meta_graph.asset_file_def:
         collected.add().Pack(entry)
     meta_graph.ClearField("asset_file_def")
     if not collected:
-        del meta_graph.collection_def[module_folder.ASSETS_COLLECTION]
+        del meta_graph.collection_def[layout.ASSETS_COLLECTION]
         return
     nodes = graph.nodes_by_name(meta_graph.graph_def)
     for tensor, _ in module_folder.asset_entries(meta_graph, subject):

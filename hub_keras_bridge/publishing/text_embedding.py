@@ -8,28 +8,21 @@ file nor the whole matrix is ever in memory, and none of it is in the graph.
 
 from __future__ import annotations
 
-import dataclasses
-import itertools
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
 
-import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import PublishError
-from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files.module_writing import write_module
 from hub_keras_bridge.files.targets import require_no_module
-from hub_keras_bridge.publishing.authoring import add_signature, create_module_spec
+from hub_keras_bridge.publishing.blocks import blocks_of, write_rows
 from hub_keras_bridge.publishing.embedding_file import EmbeddingFile, Progress, Vocabulary
+from hub_keras_bridge.publishing.module_fn import add_signature, create_module_spec
 
 _VOCABULARY = "vocabulary.txt"
-# Size of the part of the matrix in memory; up to three copies of it are.
-_BLOCK_BYTES = 32 * 2**20
 
 
 def publish_text_embedding(
@@ -102,16 +95,13 @@ def publish_text_embedding(
         vocabulary = file.check(asset)
         spec = _module_spec(vocabulary, asset, num_oov_buckets, preprocess_text)
         (facts,) = spec.variables
-        blocks = _blocks(file.vectors(vocabulary), vocabulary.dim, num_oov_buckets)
+        blocks = blocks_of(file.vectors(vocabulary), vocabulary.dim, num_oov_buckets)
         write_module(
             os.fspath(export_path),
             spec.files,
-            lambda prefix: _write_rows(prefix, facts, blocks),
+            lambda prefix: write_rows(prefix, facts, blocks),
         )
     return vocabulary
-
-
-# --- the module ---
 
 
 def _module_spec(
@@ -170,38 +160,3 @@ def _lookup(tokens: tf.Tensor, vocabulary: Vocabulary, asset: str) -> tf.Tensor:
     ids = tf.raw_ops.LookupTableFindV2(table_handle=table, keys=tokens, default_value=absent)
     ids.set_shape(tokens.shape)
     return ids
-
-
-# --- the checkpoint ---
-
-
-def _write_rows(prefix: str, facts: VariableFacts, blocks: Iterator[np.ndarray]) -> None:
-    """Writes a matrix into a checkpoint, holding one block of rows at a time.
-
-    Each block becomes a checkpoint with a slice of the variable; TensorFlow
-    joins them without reading the values again.
-    """
-    folder = f"{prefix}_parts"
-    os.makedirs(folder)
-    parts: list[str] = []
-    offset = 0
-    for rows in blocks:
-        parts.append(os.path.join(folder, f"part_{len(parts)}"))
-        part = dataclasses.replace(
-            facts, shape=rows.shape, full_shape=facts.shape, offset=(offset, 0)
-        )
-        write_checkpoint(parts[-1], [(part, tf.constant(rows))])
-        offset += len(rows)
-    with tf.init_scope(), tf.device("CPU"):
-        tf.raw_ops.MergeV2Checkpoints(
-            checkpoint_prefixes=parts, destination_prefix=prefix, delete_old_dirs=True
-        )
-
-
-def _blocks(vectors: Iterable[np.ndarray], dim: int, num_oov_buckets: int) -> Iterator[np.ndarray]:
-    """The rows of the matrix: the vectors, then zeros for the buckets."""
-    zeros = np.zeros(dim, np.float32)
-    rows = itertools.chain(vectors, itertools.repeat(zeros, num_oov_buckets))
-    per_block = max(1, _BLOCK_BYTES // zeros.nbytes)
-    while block := list(itertools.islice(rows, per_block)):
-        yield np.stack(block)

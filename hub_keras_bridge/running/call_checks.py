@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import BackendError, GraphModeError, Subject
 from hub_keras_bridge.running import replicas
 
@@ -46,7 +46,7 @@ def need_own_values(problem: str, layer: keras.layers.Layer, subject: Subject) -
     Raises:
         BackendError: Keras gives them others, in a stateless call.
     """
-    if private.has_stand_ins(layer):
+    if private_keras.has_stand_ins(layer):
         raise BackendError(
             problem,
             subject,
@@ -63,5 +63,5 @@ def need_own_strategy(layer: keras.layers.Layer, subject: Subject) -> None:
         StrategyError: they do not.
     """
     if tf.distribute.has_strategy():
-        trained = [private.raw_variable(weight) for weight in layer.trainable_weights]
+        trained = [private_keras.raw_variable(weight) for weight in layer.trainable_weights]
         replicas.need_own_strategy(trained, subject)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import ForkError, Subject
 
 _left_behind = False
@@ -33,7 +33,7 @@ def need_threads(subject: Subject) -> None:
 
 def _note() -> None:
     global _left_behind
-    _left_behind = private.runs_eagerly()
+    _left_behind = private_tf.runs_eagerly()
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -89,4 +89,4 @@ def _known_here(tensor: tf.Tensor) -> tf.Tensor:
     """A tensor from outside, captured if a function is being built."""
     current = tf.compat.v1.get_default_graph()
     # An eager tensor has no graph.
-    return tensor if getattr(tensor, "graph", None) is current else private.capture(tensor)
+    return tensor if getattr(tensor, "graph", None) is current else private_tf.capture(tensor)

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import ExportError, Subject
 
 Function: TypeAlias = Callable[..., list[tf.Tensor]]
@@ -72,7 +72,7 @@ class Table(tf.saved_model.experimental.TrackableResource):
         """
         self.filling, self.files = filling, list(files)
         for number, file in enumerate(files):
-            private.track_child(self, file.asset, f"asset_{number}")
+            private_tf.track_child(self, file.asset, f"asset_{number}")
         self._initialize()
 
     def _create_resource(self) -> tf.Tensor:
@@ -85,7 +85,7 @@ class Table(tf.saved_model.experimental.TrackableResource):
         if self.filling is None:
             return
         if tf.executing_eagerly():
-            private.wrap_function(self.filling, [])()
+            private_tf.wrap_function(self.filling, [])()
         else:
             # In the graph of a SavedModel's initializer itself: a call of a
             # function there would be pruned, since nothing reads its result.
@@ -131,7 +131,7 @@ class ReadFile(tf.saved_model.experimental.TrackableResource):
     def __init__(self, file: ModuleFile) -> None:
         super().__init__(device="CPU")
         self.file = file
-        private.track_child(self, file.asset, "asset")
+        private_tf.track_child(self, file.asset, "asset")
 
     def _create_resource(self) -> tf.Tensor:
         # The handle of a variable that nobody gives a value: nothing is made.

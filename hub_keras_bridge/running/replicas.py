@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import StrategyError, Subject, choices
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.plans.plan import Plan
@@ -78,7 +78,7 @@ def average(variables: Iterable[tf.Variable]) -> None:
     """
     context = tf.distribute.get_replica_context()
     for variable in variables:
-        copy = copy_for(variable, private.local_replica())
+        copy = copy_for(variable, private_tf.local_replica())
         copy.assign(context.all_reduce(tf.distribute.ReduceOp.MEAN, copy.read_value()))
 
 

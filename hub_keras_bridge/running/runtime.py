@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import keras as private_keras
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -156,7 +157,7 @@ class Runtime(tf.Module):
 
     def _once(self, use: tuple[Any, ...], build: Callable[[int | None], Function]) -> Function:
         # The function that a replica calls is bound to its copies of the variables.
-        replica = private.local_replica() if self._is_distributed else None
+        replica = private_tf.local_replica() if self._is_distributed else None
         key = (*use, replica)
         function = self._kept.functions.get(key)
         if function is None:
@@ -176,7 +177,7 @@ class Runtime(tf.Module):
         ]
 
         def run_and_mention(*inputs: tf.Tensor) -> list[tf.Tensor]:
-            private.mention_variables(variables)
+            private_tf.mention_variables(variables)
             return run(*inputs)
 
         return run_and_mention
@@ -211,7 +212,7 @@ class Runtime(tf.Module):
         def build(seeded: Plan) -> Function:
             body = self._body(seeded, handles, tensors, watch, replica)
             with refusing(chosen.subject):
-                run = private.wrap_function(body, specs)
+                run = private_tf.wrap_function(body, specs)
                 return run if chosen.differentiable else _without_gradient(run, specs)
 
         return following_global_seed(chosen, build)
@@ -234,10 +235,10 @@ class Runtime(tf.Module):
             for name, placeholders in chosen.assets.items()
             for placeholder in placeholders
         }
-        found = {p: private.capture(value) for p, value in {**handles, **paths}.items()}
+        found = {p: private_tf.capture(value) for p, value in {**handles, **paths}.items()}
         for node, placeholder in chosen.variables.items():
             variable = replicas.copy_for(self._variable(node, chosen), replica)
-            found[placeholder] = private.capture_variable(variable, watch)
+            found[placeholder] = private_tf.capture_variable(variable, watch)
         return found
 
     def _body(
@@ -272,7 +273,7 @@ class Runtime(tf.Module):
     def _raw(self, node: str) -> tf.Variable:
         held = self._kept.variables[node]
         # Asked for late: Keras may make a variable before it has a value.
-        return held if isinstance(held, tf.Variable) else private.raw_variable(held)
+        return held if isinstance(held, tf.Variable) else private_keras.raw_variable(held)
 
 
 class _Kept:
@@ -295,7 +296,7 @@ def _without_gradient(run: Function, specs: list[tf.TensorSpec]) -> Function:
         ]
 
     # Around the function, so that TensorFlow meets the error first.
-    return private.wrap_function(blocked, specs)
+    return private_tf.wrap_function(blocked, specs)
 
 
 def _inputs(endpoint: Endpoint) -> list[tuple[str, tf.TensorSpec]]:

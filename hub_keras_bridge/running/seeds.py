@@ -19,7 +19,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import SeedError, Subject
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.plans.plan import Plan
@@ -79,7 +79,7 @@ class _Following:
 
     def _current(self) -> Any:
         with self._lock:
-            if self._built[0] != private.global_seed():
+            if self._built[0] != private_tf.global_seed():
                 self._built = self._build_now()
             return self._built[1]
 
@@ -87,14 +87,16 @@ class _Following:
         with tf.init_scope():
             chosen = self._chosen
             seeded = with_seeds(chosen.graph_def, chosen.subject)
-            return private.global_seed(), self._build(dataclasses.replace(chosen, graph_def=seeded))
+            return private_tf.global_seed(), self._build(
+                dataclasses.replace(chosen, graph_def=seeded)
+            )
 
 
 def _unseeded(graph_def: graph_pb2.GraphDef) -> Iterable[node_def_pb2.NodeDef]:
     """The random ops without a seed, those in functions included."""
     functions = (function.node_def for function in graph_def.library.function)
     for node in itertools.chain(graph_def.node, *functions):
-        definition = private.op_def(node.op)
+        definition = private_tf.op_def(node.op)
         attributes = {a.name for a in definition.attr} if definition else set()
         if {_SEED, _SEED2} <= attributes and not any(
             node.attr[name].i for name in (_SEED, _SEED2) if name in node.attr
@@ -105,7 +107,7 @@ def _unseeded(graph_def: graph_pb2.GraphDef) -> Iterable[node_def_pb2.NodeDef]:
 def _next_seed(subject: Subject) -> tuple[int | None, int | None]:
     """Both halves of the seed that an op made now would have; None without a global one."""
     try:
-        with private.eager_mode():
+        with private_tf.eager_mode():
             return tf.compat.v1.get_seed(None)
     except RuntimeError as error:
         raise SeedError(

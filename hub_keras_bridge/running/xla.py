@@ -15,7 +15,7 @@ import tensorflow as tf
 from absl import logging
 from tensorflow.core.framework import kernel_def_pb2, node_def_pb2, types_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject, XlaError, choices
 from hub_keras_bridge.graphs.ops import definitions as op_facts
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -117,7 +117,7 @@ def lacking(nodes: Iterable[node_def_pb2.NodeDef]) -> dict[str, str]:
     return {
         node.op: node.name
         for node in nodes
-        if not any(_fits(kernel, node) for kernel in private.xla_kernels(node.op, device))
+        if not any(_fits(kernel, node) for kernel in private_tf.xla_kernels(node.op, device))
     }
 
 
@@ -132,7 +132,7 @@ def need_ops(missing: Callable[[], Mapping[str, str]], problem: str, subject: Su
     Raises:
         XlaError: it lacks ops.
     """
-    if tf.executing_eagerly() or not private.inside_xla():
+    if tf.executing_eagerly() or not private_tf.inside_xla():
         return
     if ops := missing():
         raise XlaError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2, types_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from stress.hostile.victim import NotApplicable, Victim
 
 NUMBERS = [-(2**63), -(2**31), -2, -1, 0, 1, 2, 7, 2**16, 2**31 - 1, 2**31, 2**40, 2**63 - 1]
@@ -95,7 +95,7 @@ def other_op(victim: Victim) -> None:
     """An op of the same graph, or any that is registered with as many inputs."""
     node = victim.node()
     count = sum(not reference.startswith("^") for reference in node.input)
-    definitions = (private.op_def(name) for name in dir(tf.raw_ops))
+    definitions = (private_tf.op_def(name) for name in dir(tf.raw_ops))
     names = [op.name for op in definitions if op is not None and len(op.input_arg) == count]
     node.op = victim.choose([victim.node().op, victim.choose(names)])
 

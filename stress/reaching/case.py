@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.core.framework import function_pb2, graph_pb2, node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.graphs.ops import definitions
@@ -196,4 +196,4 @@ def output_dtypes(each: node_def_pb2.NodeDef, case: Case) -> list[int]:
 
 def is_registered(op: str) -> bool:
     """Whether TensorFlow has it."""
-    return private.op_def(op) is not None
+    return private_tf.op_def(op) is not None

@@ -17,7 +17,7 @@ from tensorflow.core.framework import (
     types_pb2,
 )
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.graphs.ops.reach import Reach, reviewed_ops
 from stress.reaching.case import MARK, Case, Part, const, is_registered, node
 
@@ -207,7 +207,7 @@ def _made(case: Case, op: str, attributes: dict[str, str]) -> Part:
 @functools.cache
 def _ranks(op: str) -> tuple[int, ...]:
     """Ranks of inputs that the op's shape function takes; found by trying."""
-    definition = private.op_def(op)
+    definition = private_tf.op_def(op)
     count = len(definition.input_arg)
     if op in _DEADLY:
         return (0,) * count
@@ -235,7 +235,7 @@ NOTHING = function_pb2.FunctionDef(signature=op_def_pb2.OpDef(name="a_function_o
 def _nodes(
     op: str, ranks: tuple[int, ...], outside: Any, name: Callable[[str], str]
 ) -> Iterator[node_def_pb2.NodeDef]:
-    definition = private.op_def(op)
+    definition = private_tf.op_def(op)
     path = f"{outside.folder}/secret" if outside else "/nowhere/secret"
     address = f"localhost:{outside.port if outside else 1}"
     made = node_def_pb2.NodeDef(name=name(op.strip("_").lower()), op=op)

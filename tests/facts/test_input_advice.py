@@ -8,7 +8,8 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.golden import Golden
 from hub_keras_bridge.errors import Subject
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, to_components
+from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 
 v1 = tf.compat.v1
 
@@ -18,7 +19,7 @@ def dense(dtype, shape=(None,)):
 
 
 def convert(value, info):
-    return to_components(value, "x", info, Subject())
+    return Slot("x", info, Subject()).tensors(value)
 
 
 NUMBERS = "this input takes numbers; to read them from text: "

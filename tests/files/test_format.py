@@ -113,14 +113,14 @@ def test_some_other_folder(tmp_path):
 
 
 def test_other_format_number(module):
-    (module / "tfhub_module.pb").write_bytes(module_folder.ModuleDef(format=4).SerializeToString())
+    (module / "tfhub_module.pb").write_bytes(layout.ModuleDef(format=4).SerializeToString())
     _, text = message_of(module)
     assert "Expected: format 3" in text
     assert "Found: format 4" in text
 
 
 def test_required_feature(module):
-    definition = module_folder.ModuleDef(format=3, required_features=["time-travel"])
+    definition = layout.ModuleDef(format=3, required_features=["time-travel"])
     (module / "tfhub_module.pb").write_bytes(definition.SerializeToString())
     assert "Found: 'time-travel'" in message_of(module)[1]
 
@@ -152,9 +152,7 @@ HOSTILE = ["../secret", "/etc/passwd", "a/../../b", "..", ".", "", "a//b", "a\\b
 @pytest.mark.parametrize("name", HOSTILE)
 def test_asset_outside_its_folder(module, name):
     saved_model = saved_model_pb2.SavedModel.FromString((module / "saved_model.pb").read_bytes())
-    (packed,) = (
-        saved_model.meta_graphs[0].collection_def[module_folder.ASSETS_COLLECTION].any_list.value
-    )
+    (packed,) = saved_model.meta_graphs[0].collection_def[layout.ASSETS_COLLECTION].any_list.value
     packed.Pack(meta_graph_pb2.AssetFileDef(filename=name))
     (module / "saved_model.pb").write_bytes(saved_model.SerializeToString())
     _, text = message_of(module)
@@ -172,5 +170,5 @@ def test_module_def_is_what_the_original_writes():
 
 
 def test_own_proto_package():
-    assert module_folder.ModuleDef.DESCRIPTOR.full_name == "hub_keras_bridge.ModuleDef"
-    assert os.path.basename(module_folder.ModuleDef.DESCRIPTOR.file.name) == "module.proto"
+    assert layout.ModuleDef.DESCRIPTOR.full_name == "hub_keras_bridge.ModuleDef"
+    assert os.path.basename(layout.ModuleDef.DESCRIPTOR.file.name) == "module.proto"

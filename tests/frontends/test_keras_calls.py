@@ -12,6 +12,7 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.golden import Golden
 from helpers.twins import X, Y, module, native, spec
+from hub_keras_bridge.compat import direct_calls
 from hub_keras_bridge.running import runtime
 
 v1 = tf.compat.v1
@@ -402,6 +403,7 @@ def prepared(monkeypatch):
         return through_keras(self, *args, **kwargs)
 
     monkeypatch.setattr(keras.layers.Layer, "__call__", count)
+    monkeypatch.setattr(direct_calls, "TRIED", [direct_calls._INSTALLED])
     return calls
 
 

@@ -9,7 +9,8 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.signatures import composite_fn, publish_no_default
-from hub_keras_bridge.tools.convert.convert import to_saved_model, to_tflite
+from hub_keras_bridge.tools.convert.saved_model import to_saved_model
+from hub_keras_bridge.tools.convert.tflite import to_tflite
 
 v1 = tf.compat.v1
 

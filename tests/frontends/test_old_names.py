@@ -164,10 +164,9 @@ def test_what_a_submodule_lacks(name):
 
 
 def test_ways_to_import():
-    from hub_keras_bridge.image_util import get_expected_image_size
-    from hub_keras_bridge.module import load_module_spec
-
     from hub_keras_bridge import image_util, module_v2, registry
+    from hub_keras_bridge.facts.reading import load_module_spec
+    from hub_keras_bridge.publishing.expected_images import get_expected_image_size
 
     assert get_expected_image_size is image_util.get_expected_image_size
     assert get_expected_image_size is hub.get_expected_image_size

@@ -17,7 +17,7 @@ from helpers.comparing import assert_same, tune
 from helpers.golden import Golden, golden_names
 from helpers.html_reader import Page
 from helpers.saved_models import Reusable, dense_model
-from hub_keras_bridge.tools.convert.convert import to_saved_model
+from hub_keras_bridge.tools.convert.saved_model import to_saved_model
 
 X = np.array([[1.0, 2.0], [3.0, 5.0]], np.float32)
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.cli.main import main
-from hub_keras_bridge.tools.convert.convert import to_saved_model
+from hub_keras_bridge.tools.convert.saved_model import to_saved_model
 
 v1 = tf.compat.v1
 

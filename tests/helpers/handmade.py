@@ -19,7 +19,7 @@ from tensorflow.core.framework import (
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.files.module_folder import ModuleFiles
 from hub_keras_bridge.graphs.ops import definitions
 
@@ -144,7 +144,7 @@ class Body:
 
     def node_of(self, op, name="reach"):
         """A node of an op, with the inputs and attributes that the op must have."""
-        definition = private.op_def(op)
+        definition = private_tf.op_def(op)
         chosen = {a.name: _chosen(a) for a in definition.attr if not a.HasField("default_value")}
         self.add(op, name, **chosen, **_OUTWARDS.get(op, {}))
         node = self.nodes[-1]

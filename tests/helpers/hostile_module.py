@@ -7,7 +7,7 @@ from tensorflow.core.framework import variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from helpers.places import ZOO
-from hub_keras_bridge.files.module_folder import ModuleAttachment
+from hub_keras_bridge.files.layout import ModuleAttachment
 
 # Markup, a terminal's escape sequence and bell, marks that turn the direction
 # of writing, a line break, and more letters than a line has.

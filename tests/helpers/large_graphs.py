@@ -8,12 +8,12 @@ from tensorflow.core.framework import attr_value_pb2, types_pb2, variable_pb2
 from tensorflow.core.protobuf import control_flow_pb2, meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.files.module_folder import (
+from hub_keras_bridge.files.layout import (
     ASSETS_COLLECTION,
     ATTACHMENTS_COLLECTION,
     ModuleAttachment,
-    ModuleFiles,
 )
+from hub_keras_bridge.files.module_folder import ModuleFiles
 
 FLOAT, STRING, RESOURCE = types_pb2.DT_FLOAT, types_pb2.DT_STRING, types_pb2.DT_RESOURCE
 INT32, BOOL = types_pb2.DT_INT32, types_pb2.DT_BOOL

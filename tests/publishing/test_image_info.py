@@ -4,13 +4,15 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from hub_keras_bridge.publishing.expected_images import (
+    get_expected_image_size,
+    get_num_image_channels,
+)
 from hub_keras_bridge.publishing.image_info import (
     IMAGE_MODULE_INFO_KEY,
     ImageModuleInfo,
     attach_image_module_info,
-    get_expected_image_size,
     get_image_module_info,
-    get_num_image_channels,
 )
 
 

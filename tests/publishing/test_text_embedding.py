@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.publishing import text_embedding
+from hub_keras_bridge.publishing import blocks as of_a_matrix
 from hub_keras_bridge.publishing.common_signatures import check_common_signature
 from hub_keras_bridge.publishing.text_embedding import publish_text_embedding
 
@@ -350,7 +350,7 @@ def test_tables_of_different_vocabularies_have_different_names(file, tmp_path):
 
 @pytest.mark.parametrize("buckets", [0, 1, 4])
 def test_many_blocks(layer, monkeypatch, tmp_path, buckets):
-    monkeypatch.setattr(text_embedding, "_BLOCK_BYTES", 2 * 3 * 4)  # two rows
+    monkeypatch.setattr(of_a_matrix, "_BLOCK_BYTES", 2 * 3 * 4)  # two rows
     layer = layer(num_oov_buckets=buckets)
     matrix = np.concatenate([list(VECTORS.values()), np.zeros([buckets, 3])])
     np.testing.assert_array_equal(layer.variable_map["embeddings"], matrix.astype(np.float32))
@@ -362,7 +362,7 @@ def test_many_blocks(layer, monkeypatch, tmp_path, buckets):
 def test_memory_does_not_grow_with_the_matrix(file, tmp_path, monkeypatch):
     tokens, dim = 5000, 100
     path = file([f"token{i} " + " ".join(["0.5"] * dim) for i in range(tokens)])
-    monkeypatch.setattr(text_embedding, "_BLOCK_BYTES", 64 * 1024)
+    monkeypatch.setattr(of_a_matrix, "_BLOCK_BYTES", 64 * 1024)
     publish_text_embedding(file(name="warm.txt"), tmp_path / "warm")
     tracemalloc.start()
     try:

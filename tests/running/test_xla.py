@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 
 v1 = tf.compat.v1
 CPU = tf.config.PhysicalDevice("/physical_device:CPU:0", "CPU")
@@ -28,8 +28,8 @@ def devices(monkeypatch):
         monkeypatch.setattr(tf.config, "list_physical_devices", lister(physical))
         monkeypatch.setattr(tf.config, "get_visible_devices", lister(visible))
         # TensorFlow registers XLA's kernels for the devices that it starts with.
-        for_cpu = private.xla_kernels
-        monkeypatch.setattr(private, "xla_kernels", lambda op, _: for_cpu(op, "XLA_CPU_JIT"))
+        for_cpu = private_tf.xla_kernels
+        monkeypatch.setattr(private_tf, "xla_kernels", lambda op, _: for_cpu(op, "XLA_CPU_JIT"))
 
     return pretend
 

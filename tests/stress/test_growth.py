@@ -19,7 +19,7 @@ from helpers import large_graphs
 from hub_keras_bridge.errors import HubError, Subject, choices, show_tags
 from hub_keras_bridge.facts import partitions
 from hub_keras_bridge.files import snappy
-from hub_keras_bridge.files.checkpoint_index import Damaged, read_entries
+from hub_keras_bridge.files.checkpoint_table import Damaged, read_entries
 from hub_keras_bridge.graphs import (
     batch_norm,
     calls,

@@ -16,10 +16,11 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2, tensor_bun
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.facts import partitions
 from hub_keras_bridge.files import snappy
-from hub_keras_bridge.files.checkpoint_index import Damaged, check_index, read_entries
+from hub_keras_bridge.files.checkpoint_index import check_index
+from hub_keras_bridge.files.checkpoint_table import Damaged, read_entries
 from hub_keras_bridge.frontends.keras3 import saving
 from hub_keras_bridge.graphs import calls
 from hub_keras_bridge.graphs.control_flow import Irregular
@@ -399,7 +400,7 @@ class TestFacts:
     def test_a_signature_with_other_components_than_its_kind_has(self, changed):
         def change(info):
             name = info.name
-            spec = private.encode_type_spec(tf.RaggedTensorSpec([None, None], tf.float32))
+            spec = private_tf.encode_type_spec(tf.RaggedTensorSpec([None, None], tf.float32))
             info.composite_tensor.type_spec.CopyFrom(spec)
             info.composite_tensor.components.add(name=name)
 

@@ -11,7 +11,7 @@ import hub_keras_bridge as hub
 from helpers.handmade import Handmade, all_nodes
 from helpers.plans import all_plans
 from helpers.routes import IN_SESSIONS, ROUTES
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.graphs.ops.reach import Reach, reviewed_ops
 from hub_keras_bridge.plans.audit import audit_module
 from hub_keras_bridge.plans.program import Programs
@@ -24,14 +24,14 @@ _INSIDE = {Reach.COMPUTE, Reach.STATE, Reach.NAMED}
 
 
 def takes_references(op):
-    return any(argument.is_ref for argument in private.op_def(op).input_arg)
+    return any(argument.is_ref for argument in private_tf.op_def(op).input_arg)
 
 
 # What is on references is refused as such, before anyone asks what it reaches.
 REFUSED = [
     op
     for op, reach in sorted(reviewed_ops().items())
-    if reach not in _INSIDE and private.op_def(op) is not None and not takes_references(op)
+    if reach not in _INSIDE and private_tf.op_def(op) is not None and not takes_references(op)
 ]
 SEVERAL = ["WriteFile", "ReadFile", "PyFunc", "RpcCall", "Timestamp", "FIFOQueueV2", "MapDataset"]
 
@@ -100,7 +100,7 @@ def check_trust(route, op):
 
 def _makes_resource(op):
     """Whether a node of it is state, which is made where it is read, and for nothing else."""
-    definition = private.op_def(op)
+    definition = private_tf.op_def(op)
     return not definition.input_arg and [arg.type for arg in definition.output_arg] == [
         tf.resource.as_datatype_enum
     ]

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import InputError, SignatureError, TableError
 from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
 
@@ -281,7 +281,7 @@ def test_one_graph_for_batches_of_all_sizes(sentences, monkeypatch):
     def traces(*_):
         raise AssertionError("another graph")
 
-    monkeypatch.setattr(private, "wrap_function", traces)
+    monkeypatch.setattr(private_tf, "wrap_function", traces)
     for count in (3, 2, 5):
         assert len(runner.run_examples(["the cat"] * count)) == count
 

@@ -12,13 +12,11 @@ import hub_keras_bridge as hub
 from helpers.comparing import assert_same
 from helpers.golden import Golden, golden_names
 from helpers.unsafe import publish_unsafe
-from hub_keras_bridge.tools.convert.convert import (
-    CONVERSIONS,
-    to_hub,
-    to_keras,
-    to_saved_model,
-    to_tflite,
-)
+from hub_keras_bridge.tools.convert.convert import CONVERSIONS
+from hub_keras_bridge.tools.convert.hub_module import to_hub
+from hub_keras_bridge.tools.convert.keras_model import to_keras
+from hub_keras_bridge.tools.convert.saved_model import to_saved_model
+from hub_keras_bridge.tools.convert.tflite import to_tflite
 
 v1 = tf.compat.v1
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from hub_keras_bridge.tools.inspect.summary import OpSummary, VariableSummary, remarks, side_by_side
+from hub_keras_bridge.tools.inspect.summary import OpSummary, VariableSummary
+from hub_keras_bridge.tools.inspect.views import remarks, side_by_side
 
 BOTH = ((), ("train",))
 

@@ -26,7 +26,7 @@ from hub_keras_bridge.cli.demo.experiment import (
 )
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import ExportError, HubError, choices, show_tags
-from hub_keras_bridge.facts.spec import load_module_spec
+from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.files.unfinished import whole
 
 _FROZEN_COLOR = "#4c78a8"

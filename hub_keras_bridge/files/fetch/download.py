@@ -6,6 +6,7 @@ import os
 import re
 import time
 import urllib.parse
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -336,7 +337,7 @@ def _reason(error: BaseException, *urls: str) -> str:
 
 def _known(*urls: str) -> list[str]:
     """What errors and logs may be about: the proxies, too, which may have passwords."""
-    proxies = requests.utils.getproxies().values()
+    proxies = urllib.request.getproxies().values()
     return [*urls, *(proxy if "://" in proxy else f"http://{proxy}" for proxy in proxies)]
 
 

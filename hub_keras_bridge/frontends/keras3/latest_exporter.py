@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choices
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files import durable
@@ -323,7 +323,7 @@ def _layers_of(model: Any) -> list[ModuleLayer]:
     """The layers of a model, at any depth, each once."""
     if model is None:
         return []
-    return [layer for layer in private.all_layers(model) if isinstance(layer, ModuleLayer)]
+    return [layer for layer in private_keras.all_layers(model) if isinstance(layer, ModuleLayer)]
 
 
 def _registered_in(graph: tf.Graph) -> dict[str, GraphModule]:

@@ -13,12 +13,15 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import keras as private_keras
+from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.compat.direct_calls import DirectCalls
 from hub_keras_bridge.errors import BackendError, FormatError, HandleError, Subject
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
+from hub_keras_bridge.facts.reading import load_module_spec, read_module_spec
 from hub_keras_bridge.facts.shown.signature_table import signature_table
-from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec, read_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts, by_name
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.files.fetch.resolve import resolve
@@ -74,7 +77,7 @@ class _ByContent(abc.ABCMeta):
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclass=_ByContent):
+class ModuleLayer(xla.JitByOps, private_keras.OwnLosses, DirectCalls, metaclass=_ByContent):
     """Runs one signature of a TF1 Hub module, and fine-tunes it.
 
     The call returns the output named ``"default"``, or ``output_key``, or with
@@ -153,7 +156,7 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
     ) -> None:
         _check_backend()
         super().__init__(trainable=trainable, autocast=False, **kwargs)
-        private.take_inputs_as_they_are(self)
+        private_keras.take_inputs_as_they_are(self)
         spec = load_module_spec(handle)
         need_float_policy(super().compute_dtype, spec.subject)
         self._handle = spec.files.name
@@ -212,7 +215,7 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
         """
         self._ensure_built()
         self._need_graphs("export")
-        values = [(facts, private.raw_variable(v)) for facts, v in self._module.weights]
+        values = [(facts, private_keras.raw_variable(v)) for facts, v in self._module.weights]
         module_writing.write_module(
             os.fspath(path),
             self.spec.files,
@@ -259,14 +262,14 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
                 # Outside any graph that the first call happens to be in.
                 with (
                     tf.init_scope(),
-                    private.outside_stateless_scope(),
+                    private_keras.outside_stateless_scope(),
                     tf.variable_creator_scope(_without_name_scope),
                     tf.variable_creator_scope(replicas.create_as_distributable),
                 ):
                     self._create_weights(needed)
             except Exception:
                 self._module.variables.clear()
-                private.forget_weights(self)
+                private_keras.forget_weights(self)
                 raise
             self._module.has_weights = True
         if self.trainable and not self.spec.files.facts_only:
@@ -294,7 +297,9 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
             self._module.variables[facts.node] = variable
             # So that a tf.train.Checkpoint finds it. TensorFlow's own: in a
             # SavedModel, Keras's has a copy that no function reads.
-            private.track_child(self, private.raw_variable(variable), f"_weight:{facts.node}")
+            private_tf.track_child(
+                self, private_keras.raw_variable(variable), f"_weight:{facts.node}"
+            )
 
     def _ensure_built(self) -> None:
         if not self.built:
@@ -348,7 +353,7 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
             call_checks.need_own_strategy(self, self.spec.subject)
         run = self._runtime.call_function(endpoint, training=learning, watch=self.trainable)
         if self.trainable:
-            private.announce_variables(run)
+            private_tf.announce_variables(run)
         outputs = run(*flat)
         if self.trainable and endpoint.variant.losses:
             for loss in self._runtime.losses_function(endpoint)(*flat):
@@ -437,7 +442,7 @@ class ModuleLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls, metaclas
         config = dict(config)
         description = config.pop("module", None)
         inferred = config.pop("inferred_shapes", "{}")
-        if private.loads_in_safe_mode():
+        if private_keras.loads_in_safe_mode():
             # Who wrote the archive does not decide that it is to be trusted.
             config |= {"safe_mode": True, "trusted_ops": granted()}
         handle = config.pop("handle")

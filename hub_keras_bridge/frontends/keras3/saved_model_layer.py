@@ -11,12 +11,13 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import keras as private_keras
+from hub_keras_bridge.compat.direct_calls import DirectCalls
 from hub_keras_bridge.errors import FormatError, HandleError, SignatureError, Subject, choices
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.shown.signature_table import facts_table
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
-from hub_keras_bridge.facts.spec import as_tags
+from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.keras3 import precision, saving
@@ -42,7 +43,7 @@ from hub_keras_bridge.running import call_checks, xla
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class SavedModelLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls):
+class SavedModelLayer(xla.JitByOps, private_keras.OwnLosses, DirectCalls):
     """Runs a TF2 SavedModel, and fine-tunes it.
 
     ``ModuleLayer(handle, ...)`` makes one where the handle leads to a TF2
@@ -116,7 +117,7 @@ class SavedModelLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls):
         **kwargs: Any,
     ) -> None:
         super().__init__(trainable=trainable, autocast=False, **kwargs)
-        private.take_inputs_as_they_are(self)
+        private_keras.take_inputs_as_they_are(self)
         if not isinstance(handle, SavedModelSource):
             handle = source_of(resolve(handle), redact(os.fsdecode(handle)))
         subject = Subject(handle.name)
@@ -164,7 +165,7 @@ class SavedModelLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls):
         restored.need_call()
         return restored
 
-    def _hold(self) -> list[private.HeldVariable]:
+    def _hold(self) -> list[private_keras.HeldVariable]:
         """A Keras variable for each of the SavedModel's."""
         facts = self._model.facts.variables
         trained = trained_nodes(self._choice.patterns, facts)
@@ -175,7 +176,7 @@ class SavedModelLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls):
             there = [tf.Variable(tf.zeros(f.shape, f.dtype), trainable=f.trainable) for f in facts]
         return [
             # Keras takes no slash in the name of a weight.
-            private.HeldVariable(
+            private_keras.HeldVariable(
                 variable, name=f.node.replace("/", "."), trainable=f.node in trained
             )
             for f, variable in zip(facts, there, strict=True)
@@ -360,7 +361,7 @@ class SavedModelLayer(xla.JitByOps, private.OwnLosses, private.DirectCalls):
         config = dict(config)
         outputs = json.loads(config.pop("inferred_outputs"))
         facts = Facts.from_config(config.pop("facts"))
-        if private.loads_in_safe_mode():
+        if private_keras.loads_in_safe_mode():
             # Who wrote the archive does not decide that it is to be trusted.
             config |= {"safe_mode": True, "trusted_ops": granted()}
         source = revive(config.pop("identity"), config.pop("handle"))

@@ -21,7 +21,8 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from hub_keras_bridge.errors import CheckpointError, FormatError, HubError, Subject, choices
-from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import module_folder, module_writing
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private, tf_errors
+from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import GraphModeError, InputError, choices
 from hub_keras_bridge.facts.checkpoint import Checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts, by_name
 from hub_keras_bridge.facts.variant import Variant
+from hub_keras_bridge.frontends.tf1.scopes import require_free_names, scope_for
 from hub_keras_bridge.graphs import colocation, contexts, graph, library, published
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans import safe_mode
@@ -55,7 +57,7 @@ class GraphState:
         safe_mode.require_safe_start(spec, variant, trust)
         without = safe_mode.reaching_nodes(variant, trust)
         self._published = variant.with_files(spec.files.assets, without)
-        self._require_free_names()
+        require_free_names(self._graph, scope, variant)
         with refusing(variant.subject):
             self._has_nested_loops = contexts.has_nested_loops(variant.published)
             self._import(published.state(self._published, scope, trainable=trainable), {}, scope)
@@ -124,8 +126,8 @@ class GraphState:
         fetches, _ = self._variant.published_signature(endpoint.signature).fetches(endpoint.outputs)
         fed = {**self._tensors, **given}
         # What stands outside of a loop or a branch has to enter it.
-        fed = {tensor: private.enter_v1_context(fed[tensor]) for tensor in sorted(fed)}
-        scope = _scope_for(name)
+        fed = {tensor: private_tf.enter_v1_context(fed[tensor]) for tensor in sorted(fed)}
+        scope = scope_for(name)
         with refusing(endpoint.subject):
             part = published.application(self._published, scope, trainable=self._trainable)
             self._import(part, fed, scope)
@@ -165,28 +167,7 @@ class GraphState:
         """
         if tf.compat.v1.get_default_graph() is not self._graph:
             return True
-        return private.inside_v1_loop() and self._has_nested_loops
-
-    def _require_free_names(self) -> None:
-        """Checks that names below the scope are as unused as variables are.
-
-        They are not where a variable scope is entered again, to reuse what is in
-        it, or where something was named in full.
-        """
-        name = self.scope.split("/")[-2]
-        free = self._graph.unique_name(name, mark_as_used=False)
-        here = {op.name for op in self._graph.get_operations() if op.name.startswith(self.scope)}
-        published = {self.scope + node.name for node in self._variant.published.graph_def.node}
-        if f"{free}/" == self.scope and not here & published:
-            return
-        raise GraphModeError(
-            f"Cannot make a hub.Module: its name scope {self.scope!r} is in use.",
-            self._variant.subject,
-            expected="a name scope as unused as the variable scope of this name",
-            found=f"the ops {choices(sorted(here)[:5])}" if here else "a scope without ops",
-            advice="make the module once and apply it wherever it is needed, since its variables "
-            "cannot be had again by variable_scope(..., reuse=True); or pass another name=...",
-        )
+        return private_tf.inside_v1_loop() and self._has_nested_loops
 
     def _import(self, part: published.MetaGraph, fed: Mapping[str, tf.Tensor], scope: str) -> None:
         inside = {node.name for node in part.graph_def.node} - set(map(graph.node_name, fed))
@@ -201,7 +182,7 @@ class GraphState:
         )
         for node, others in beside.items():
             op = self._graph.get_operation_by_name(scope + node)
-            private.colocate(op, [self._place_of(other, fed, scope) for other in others])
+            private_tf.colocate(op, [self._place_of(other, fed, scope) for other in others])
 
     def _place_of(self, node: str, fed: Mapping[str, tf.Tensor], scope: str) -> tf.Operation:
         """Beside which op those belong that were published beside a node that is fed."""
@@ -258,12 +239,6 @@ class GraphState:
             for placeholder in placeholders
         }
         return {p: self._tensors[f"{node}:0"] for node, p in nodes.items()} | paths
-
-
-def _scope_for(name: str) -> str:
-    """The absolute name scope, with its slash, that an import will open."""
-    free = tf.compat.v1.get_default_graph().unique_name(name, mark_as_used=False)
-    return f"{free}/"
 
 
 def _is_reference(tensor: tf.Tensor) -> bool:

@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import GraphModeError, HubError
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -122,7 +122,7 @@ class LiftedState:
         }
         for facts, variable in self.variables:
             with tf.name_scope(f"{self.scope}{facts.node}/"):
-                private.set_initializer(variable, tf.no_op("Assign"))
+                private_tf.set_initializer(variable, tf.no_op("Assign"))
             for key in _collections(facts.is_model_variable, variable.trainable):
                 # A creator of variables may have added it.
                 if id(variable) not in known[key]:
@@ -143,7 +143,7 @@ def _creators(trainable: bool) -> Iterator[None]:
         with tf.name_scope(""):
             yield
     else:
-        with tf.Graph().as_default(), private.eager_mode():
+        with tf.Graph().as_default(), private_tf.eager_mode():
             yield
 
 

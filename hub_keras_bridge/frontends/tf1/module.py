@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
-from hub_keras_bridge.errors import GraphModeError, InputError
-from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
+from hub_keras_bridge.errors import GraphModeError
+from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variables import by_name
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.tf1.graph_state import GraphState
 from hub_keras_bridge.frontends.tf1.lifted_state import LiftedState
-from hub_keras_bridge.frontends.tf1.session_values import from_session
+from hub_keras_bridge.frontends.tf1.scopes import check_name, unused_scope
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
-
-# What TensorFlow takes for the name of an outermost scope.
-# It cannot put names under one that begins with a digit.
-_SCOPE_NAME = r"[A-Za-z.][A-Za-z0-9_.\\>-]*(/[A-Za-z_.\\>-][A-Za-z0-9_.\\>-]*)*"
 
 
 class Module:
@@ -93,7 +88,7 @@ class Module:
         safe_mode: bool = False,
         trusted_ops: Collection[str] = (),
     ) -> None:
-        _check_name(name)
+        check_name(name)
         trust = Trust.of(safe_mode, trusted_ops)
         self._spec = load_module_spec(spec)
         self._trainable = bool(trainable)
@@ -113,7 +108,7 @@ class Module:
                 advice="make it inside `with tf.Graph().as_default():`; begin a TF1 script with "
                 "tf.compat.v1.disable_v2_behavior(); or use hub.ModuleLayer",
             )
-        scope = _unused_scope(name)
+        scope = unused_scope(name)
         self._name = scope.split("/")[-2]
         self._state: GraphState | LiftedState
         if lifted:
@@ -221,80 +216,6 @@ class Module:
         return self._spec.get_attached_message(key, message_type, self._variant.tags, required)
 
 
-@contextmanager
-def eval_function_for_module(
-    spec: ModuleSpec | str | os.PathLike[str], tags: Collection[str] | None = None
-) -> Iterator[Callable[..., Any]]:
-    """Yields a function from values to values, as :class:`Module` has tensors.
-
-    The function takes ``(inputs=None, signature=None, as_dict=None)`` as
-    :meth:`Module.__call__` does, and returns NumPy arrays, or what a session
-    returns of sparse and ragged tensors. It works until the ``with`` block ends.
-
-    Example:
-
-    >>> import tensorflow as tf, hub_keras_bridge as hub
-    >>> def double():
-    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
-    ...     hub.add_signature(inputs=x, outputs=2 * x)
-    >>> with hub.eval_function_for_module(hub.create_module_spec(double)) as f:
-    ...     f([1.0, 2.0]).tolist()
-    [2.0, 4.0]
-
-    Args:
-        spec: a ModuleSpec, or what :func:`load_module_spec` takes.
-        tags: which variant; the empty set if None.
-
-    Raises:
-        TagsError: no such variant. The function raises SignatureError and
-            InputError as a module does.
-    """
-    with tf.Graph().as_default() as graph:
-        module = Module(spec, tags=tags)
-        applied: dict[tuple[str | None, bool], tuple[list[tf.Tensor], Any]] = {}
-        initializers = [
-            tf.compat.v1.global_variables_initializer(),
-            tf.compat.v1.tables_initializer(),
-        ]
-        session = tf.compat.v1.Session(graph=graph)
-        session.run(initializers)
-
-    def evaluate(
-        inputs: Any = None, signature: str | None = None, as_dict: bool | None = None
-    ) -> Any:
-        endpoint = Endpoint(module._program, signature, None, bool(as_dict))  # noqa: SLF001
-        with private.eager_mode():
-            values = {
-                name: from_session(value, name, endpoint.facts.inputs[name], endpoint.subject)
-                for name, value in endpoint.by_name(inputs).items()
-            }
-            flat = [tensor.numpy() for tensor in endpoint.bind(values)]
-        key = signature, bool(as_dict)
-        if key not in applied:
-            with graph.as_default():
-                applied[key] = _applied(module, endpoint)
-        placeholders, outputs = applied[key]
-        return session.run(outputs, dict(zip(placeholders, flat, strict=True)))
-
-    # Not `with session`, which would make it the caller's default session.
-    try:
-        yield evaluate
-    finally:
-        session.close()
-
-
-def _applied(module: Module, endpoint: Endpoint) -> tuple[list[tf.Tensor], Any]:
-    """Placeholders for a signature's flat inputs, and its outputs."""
-    inputs, placeholders = {}, []
-    for name, info in endpoint.facts.inputs.items():
-        components = [
-            tf.compat.v1.placeholder(spec.dtype, spec.shape) for spec in info.component_specs
-        ]
-        placeholders.extend(components)
-        inputs[name] = info.pack(components)
-    return placeholders, module(inputs, endpoint.signature, endpoint.as_dict)
-
-
 def _require_tensors_of(current: tf.Graph, inputs: Mapping[str, Any], endpoint: Endpoint) -> None:
     """Checks that inputs that are tensors already are those of a graph, or of one around it."""
     around = [current]
@@ -312,24 +233,3 @@ def _require_tensors_of(current: tf.Graph, inputs: Mapping[str, Any], endpoint: 
                 advice="make the tensor while the graph is the default one; or pass its value, "
                 "which is tensor.numpy() of an eager one",
             )
-
-
-def _check_name(name: Any) -> None:
-    if not isinstance(name, str) or not re.fullmatch(_SCOPE_NAME, name):
-        raise InputError(
-            "Cannot make a hub.Module: its name cannot be a scope's.",
-            expected="letters, digits and _.-/ , the first a letter or dot",
-            found=repr(name),
-            advice="pass a name like 'encoder', or none",
-        )
-
-
-def _unused_scope(name: str) -> str:
-    """An absolute scope, with its slash, that no other variables use."""
-    around = tf.compat.v1.get_variable_scope().name
-    with (
-        tf.name_scope(f"{around}/" if around else ""),
-        # Entered, so that no other one takes it.
-        tf.compat.v1.variable_scope(None, default_name=name, auxiliary_name_scope=False) as scope,
-    ):
-        return f"{scope.name}/"

@@ -8,13 +8,15 @@ it would be another one afterwards: a session cuts 1.5 to 1 without a word.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from hub_keras_bridge.errors import InputError, Subject
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, mismatch, to_components
+from hub_keras_bridge.errors import InputError
+from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 
 _SparseTensorValue = tf.compat.v1.SparseTensorValue
 _RaggedTensorValue = tf.compat.v1.ragged.RaggedTensorValue
@@ -22,19 +24,19 @@ _RaggedTensorValue = tf.compat.v1.ragged.RaggedTensorValue
 _CHECK_PARTS = "pass it as a session returned it: its parts do not belong together"
 
 
-def from_session(value: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> Any:
-    """Prepares a value for ``to_components``, while TensorFlow executes eagerly.
+def from_session(value: Any, slot: Slot) -> Any:
+    """Prepares a value for ``Slot.tensors``, while TensorFlow executes eagerly.
 
+    >>> from hub_keras_bridge import errors
     >>> info = ParsedTensorInfo.from_type_spec(tf.SparseTensorSpec([None, 3], tf.float32))
     >>> value = tf.compat.v1.SparseTensorValue([[0, 2]], [5], [1, 3])
-    >>> tf.sparse.to_dense(from_session(value, "x", info, Subject())).numpy().tolist()
+    >>> slot = Slot("x", info, errors.Subject("/embed"))
+    >>> tf.sparse.to_dense(from_session(value, slot)).numpy().tolist()
     [[0.0, 0.0, 5.0]]
 
     Args:
         value: what a session would be fed.
-        name: the input's name, for messages.
-        info: what the signature says of it.
-        subject: module, tags and signature, for messages.
+        slot: the input that it is to feed.
 
     Returns:
         A tensor (sparse, ragged) of the input's dtype, an array, or the value itself.
@@ -43,27 +45,28 @@ def from_session(value: Any, name: str, info: ParsedTensorInfo, subject: Subject
         InputError: a graph tensor; parts of a value that do not fit each other, or not
             the dtype.
     """
+    info = slot.info
     if any(map(_is_of_a_graph, tf.nest.flatten(value, expand_composites=True))):
         raise InputError(
             "Cannot evaluate a TF1 Hub module on a graph tensor.",
-            subject,
-            expected=f"for input {name!r}, {info}: a value, such as an array, a list, an eager "
-            "tensor or what a session returns",
+            slot.subject,
+            expected=f"for input {slot.name!r}, {info}: a value, such as an array, a list, an "
+            "eager tensor or what a session returns",
             found=str(value),
             advice="pass values, or apply hub.Module to the tensor",
         )
     try:
         if isinstance(info.type_spec, tf.SparseTensorSpec) and _is_sparse(value):
             indices, values, shape = value
-            values = _values(values, name, info, subject)
+            values = _values(values, slot)
             return tf.SparseTensor(np.asarray(indices, np.int64), values, shape)
         if isinstance(value, _RaggedTensorValue):
-            values = _values(value.flat_values, name, info, subject)
+            values = _values(value.flat_values, slot)
             return tf.RaggedTensor.from_nested_row_splits(values, value.nested_row_splits)
     except (TypeError, ValueError, tf.errors.InvalidArgumentError) as error:
         if isinstance(error, InputError):
             raise
-        raise mismatch(name, info, str(value), _CHECK_PARTS, subject) from error
+        raise slot.misfit(str(value), _CHECK_PARTS) from error
     if isinstance(info.type_spec, tf.TensorSpec) and info.dtype != tf.string:
         return _array(value)
     return value
@@ -83,13 +86,12 @@ def _is_sparse(value: Any) -> bool:
     return [np.ndim(_array(part)) for part in value] == [2, 1, 1]
 
 
-def _values(values: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> tf.Tensor:
+def _values(values: Any, slot: Slot) -> tf.Tensor:
     """The values of a sparse or ragged tensor, in its dtype."""
-    spec = tf.TensorSpec(None, info.dtype)
-    dense = ParsedTensorInfo.from_type_spec(spec)
-    given = values if info.dtype == tf.string else _array(values)
-    (tensor,) = to_components(given, name, dense, subject)
-    return tensor
+    dtype = slot.info.dtype
+    dense = ParsedTensorInfo.from_type_spec(tf.TensorSpec(None, dtype))
+    given = values if dtype == tf.string else _array(values)
+    return replace(slot, info=dense).fill(given)
 
 
 def _array(value: Any) -> Any:

@@ -12,7 +12,8 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.errors import InputError, Subject, choices
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, to_components
+from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.plans.endpoint import is_tensor
 
 
@@ -75,8 +76,7 @@ def _convert(spec: Any, value: Any, name: str, subject: Subject) -> Any:
         return type(spec)(_convert(one, v, f"{name}[{i}]", subject) for i, (one, v) in pairs)
     if not isinstance(spec, tf.TypeSpec) or isinstance(value, keras.KerasTensor):
         return value  # A nest of another kind is TensorFlow's to check.
-    info = ParsedTensorInfo.from_type_spec(spec)
-    return info.pack(to_components(value, name, info, subject))
+    return Slot(name, ParsedTensorInfo.from_type_spec(spec), subject).fill(value)
 
 
 def _need_keys(specs: Mapping[str, Any], value: Any, subject: Subject) -> None:

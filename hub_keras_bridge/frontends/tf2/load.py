@@ -9,8 +9,9 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import HandleError, Subject
 from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.facts.reading import read_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
-from hub_keras_bridge.facts.spec import ModuleSpec, read_module_spec
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule

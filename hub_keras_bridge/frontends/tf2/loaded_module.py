@@ -9,7 +9,6 @@ with ``tf.saved_model.save``, and what is saved needs nothing of this package.
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -21,6 +20,7 @@ from hub_keras_bridge.errors import SignatureError, choices
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.tf2.absent import absent
+from hub_keras_bridge.frontends.tf2.modes import Modes, structured, traced
 from hub_keras_bridge.frontends.tf2.pruned import Pruner
 from hub_keras_bridge.frontends.tf2.signatures import Signatures, signature_function
 from hub_keras_bridge.graphs.refusing import refusing
@@ -89,7 +89,7 @@ class LoadedModule(tf.Module):
         publisher = variant.published.meta_info_def
         self.tensorflow_version = publisher.tensorflow_version
         self.tensorflow_git_version = publisher.tensorflow_git_version
-        self._modes = _Modes.of(programs, selection, trust)
+        self._modes = Modes.of(programs, selection, trust)
         by_node = _create_variables(spec, selection, trust)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
@@ -110,7 +110,7 @@ class LoadedModule(tf.Module):
             "Cannot trace the calls of a TF1 Hub module.",
             "graphs that give what its signatures say",
         ):
-            setattr(self, "__call__", _trace(self._runtime, self._modes))  # noqa: B010
+            setattr(self, "__call__", traced(self._runtime, self._modes))  # noqa: B010
         self.serve = self.signatures[self._modes.inference.signature]
 
     def __call__(self, inputs: Any = None, training: bool | tf.Tensor = False) -> Any:
@@ -138,7 +138,7 @@ class LoadedModule(tf.Module):
             )
         mode = training if tf.is_tensor(training) else bool(training)
         endpoint = self._modes.training if mode is True else self._modes.inference
-        values = _structured(endpoint, endpoint.bind(inputs))
+        values = structured(endpoint, endpoint.bind(inputs))
         return vars(self)["__call__"](values, training=mode)
 
     def prune(self, feeds: Any, fetches: Any) -> Any:
@@ -190,32 +190,6 @@ class LoadedModule(tf.Module):
         self._runtime.hold_vocabularies()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Modes:
-    """What ordinary calls run, and what training calls run."""
-
-    inference: Endpoint
-    training: Endpoint
-
-    @classmethod
-    def of(cls, programs: Programs, selection: Selection, trust: Trust) -> _Modes | None:
-        """Those of the signature in use, if there is one."""
-        names = programs.spec.get_signature_names(selection.tags)
-        if selection.signature is None and DEFAULT_SIGNATURE not in names:
-            return None
-        return cls(*selection.endpoints(programs, trust, trainable=True))
-
-    @property
-    def alike(self) -> bool:
-        """Whether a graph can hold both, to choose between them as it runs."""
-        return _interface(self.inference) == _interface(self.training)
-
-
-def _interface(endpoint: Endpoint) -> tuple[Any, Any]:
-    outputs = {key: endpoint.facts.outputs[key].dtype for key in endpoint.outputs}
-    return _input_specs(endpoint), outputs
-
-
 def _create_variables(
     spec: ModuleSpec, selection: Selection, trust: Trust
 ) -> dict[str, tf.Variable]:
@@ -251,36 +225,3 @@ def _loss_functions(runtime: Runtime, endpoint: Endpoint) -> list[Callable[[], t
         )
 
     return [loss(number) for number in range(len(runtime.standing_losses(program)))]
-
-
-def _trace(runtime: Runtime, modes: _Modes) -> Callable[..., Any]:
-    """The function of both modes, traced for all that it takes."""
-
-    def run(inputs: Any, training: bool | tf.Tensor = False) -> Any:
-        if tf.is_tensor(training):
-            return tf.cond(training, lambda: run(inputs, True), lambda: run(inputs, False))
-        endpoint = modes.training if training else modes.inference
-        return _run(runtime, endpoint, inputs, training=bool(training))
-
-    function = tf.function(run, autograph=False)
-    function.get_concrete_function(_input_specs(modes.inference), training=False)
-    function.get_concrete_function(_input_specs(modes.training), training=True)
-    if modes.alike:
-        flag = tf.TensorSpec([], tf.bool)
-        function.get_concrete_function(_input_specs(modes.inference), training=flag)
-    return function
-
-
-def _run(runtime: Runtime, endpoint: Endpoint, inputs: Any, *, training: bool) -> Any:
-    function = runtime.call_function(endpoint, training=training)
-    return endpoint.pack(function(*endpoint.bind(inputs)))
-
-
-def _input_specs(endpoint: Endpoint) -> Any:
-    specs = {name: info.type_spec for name, info in endpoint.facts.inputs.items()}
-    return next(iter(specs.values())) if len(specs) == 1 else specs
-
-
-def _structured(endpoint: Endpoint, flat: Sequence[tf.Tensor]) -> Any:
-    """Flat tensors as a call has them: a bare value, or a dict by name."""
-    return tf.nest.pack_sequence_as(_input_specs(endpoint), flat, expand_composites=True)

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import tensorflow as tf
 
 from hub_keras_bridge.errors import choices
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, to_components
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import Selection
@@ -170,8 +170,7 @@ def _taking_whole_values(function: Any, endpoint: Endpoint, keywords: Keywords) 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             for keyword in keywords.whole.keys() & kwargs.keys():
                 name, value = keywords.whole[keyword], kwargs.pop(keyword)
-                info = endpoint.facts.inputs[name]
-                components = to_components(value, name, info, endpoint.subject)
+                components = endpoint.slot(name).tensors(value)
                 kwargs.update(zip(keywords.parts[name], components, strict=True))
             return super().__call__(*args, **kwargs)
 

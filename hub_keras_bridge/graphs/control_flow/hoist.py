@@ -7,17 +7,20 @@ up, not a variable's handle.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from typing import TypeAlias
 
 from tensorflow.core.framework import node_def_pb2, types_pb2
 
 from hub_keras_bridge.graphs.control_flow.subgraph import beside, constant
 from hub_keras_bridge.graphs.graph import node_name, tensor_name
 
+_Nodes: TypeAlias = dict[str, node_def_pb2.NodeDef]
+
 # Ops that hand a variable's handle into a branch or a loop.
 _HAND_IN = frozenset({"Switch", "Enter", "Identity"})
 
 
-def hoist_reads(nodes: dict[str, node_def_pb2.NodeDef], handles: Collection[str]) -> None:
+def hoist_reads(nodes: _Nodes, handles: Collection[str]) -> None:
     """Reads variables before control flow; changes ``nodes``.
 
     A variable that the graph assigns is left alone: when it is read matters.
@@ -47,7 +50,7 @@ def hoist_reads(nodes: dict[str, node_def_pb2.NodeDef], handles: Collection[str]
         _ON_VALUE[node.op](nodes, node, dtype)
 
 
-def _handed_in(nodes: dict[str, node_def_pb2.NodeDef], handles: Collection[str]) -> dict[str, str]:
+def _handed_in(nodes: _Nodes, handles: Collection[str]) -> dict[str, str]:
     """Each tensor that is a handle, inside or out -> the handle outside."""
     found = {handle: handle for handle in handles}
     consumers: dict[str, list[node_def_pb2.NodeDef]] = {}
@@ -68,7 +71,7 @@ def _handed_in(nodes: dict[str, node_def_pb2.NodeDef], handles: Collection[str])
 class _Hoist:
     """Makes, for what carries a handle in, a twin that carries the value in."""
 
-    def __init__(self, nodes: dict[str, node_def_pb2.NodeDef]) -> None:
+    def __init__(self, nodes: _Nodes) -> None:
         self._nodes = nodes
 
     def value(self, source: str, handle: str, dtype: int) -> str:
@@ -113,18 +116,18 @@ def _twin_name(carrier: node_def_pb2.NodeDef) -> str:
 # --- each op on a handle as one on a value, whose first input is the value ---
 
 
-def _read(_: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+def _read(_: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
     node.op = "Identity"
     _set_types(node, T=dtype)
 
 
-def _shape(_: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+def _shape(_: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
     out_type = node.attr["out_type"].type or types_pb2.DT_INT32
     node.op = "Shape"
     _set_types(node, T=dtype, out_type=out_type)
 
 
-def _gather(nodes: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+def _gather(nodes: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
     batch_dims = node.attr["batch_dims"].i
     indices = node.attr["Tindices"].type
     where = beside(nodes, node.input[1])
@@ -136,7 +139,7 @@ def _gather(nodes: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
     node.attr["batch_dims"].i = batch_dims
 
 
-def _gather_nd(_: dict, node: node_def_pb2.NodeDef, dtype: int) -> None:
+def _gather_nd(_: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
     indices = node.attr["Tindices"].type
     node.op = "GatherNd"
     _set_types(node, Tparams=dtype, Tindices=indices)
@@ -148,7 +151,7 @@ def _set_types(node: node_def_pb2.NodeDef, **types: int) -> None:
         node.attr[name].type = value
 
 
-_ON_VALUE: dict[str, Callable[[dict, node_def_pb2.NodeDef, int], None]] = {
+_ON_VALUE: dict[str, Callable[[_Nodes, node_def_pb2.NodeDef, int], None]] = {
     "ReadVariableOp": _read,
     "VariableShape": _shape,
     "ResourceGather": _gather,

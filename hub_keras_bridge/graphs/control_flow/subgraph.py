@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,7 +168,7 @@ def _function_inputs(
     ]
 
 
-def unique(name: str, taken: Sequence[str] | dict) -> str:
+def unique(name: str, taken: Collection[str]) -> str:
     """A name that is not taken yet.
 
     >>> unique("a", ["a", "a_1"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2, op_def_pb2
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError
 
 Signatures = Mapping[str, op_def_pb2.OpDef]
@@ -22,7 +22,7 @@ def definition(node: node_def_pb2.NodeDef, functions: Signatures) -> op_def_pb2.
     Raises:
         FormatError: there is none.
     """
-    found = functions.get(node.op) or private.op_def(node.op)
+    found = functions.get(node.op) or private_tf.op_def(node.op)
     if found is None:
         raise FormatError(f"Node {node.name!r} has an op that is not registered: {node.op}.")
     return found

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge.compat import private, tf_errors
+from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import Subject, choices
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.graphs.ops.packages import advice_about
@@ -26,7 +27,7 @@ def _used(graph_def: graph_pb2.GraphDef) -> set[str]:
 
 
 def _unknown(ops: Iterable[str]) -> list[str]:
-    return sorted(op for op in ops if private.op_def(op) is None)
+    return sorted(op for op in ops if private_tf.op_def(op) is None)
 
 
 def need_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> set[str]:

@@ -9,7 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.errors import InputError, Subject, choices
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo, to_components
+from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 
 
 def to_column(values: Any, name: str, info: ParsedTensorInfo, subject: Subject) -> Any:
@@ -28,8 +29,7 @@ def to_column(values: Any, name: str, info: ParsedTensorInfo, subject: Subject) 
     >>> to_column([[1, 2], [3, 4], [5, 6]], "x", pairs, Subject()).shape
     TensorShape([3, 2])
     """
-    free = _of_any_number(info)
-    return free.pack(to_components(values, name, free, subject))
+    return Slot(name, _of_any_number(info), subject).fill(values)
 
 
 def to_columns(

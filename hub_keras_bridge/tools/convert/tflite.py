@@ -1,4 +1,4 @@
-"""TensorFlow Lite models of loaded modules."""
+"""From a module to a TensorFlow Lite model."""
 
 from __future__ import annotations
 
@@ -6,11 +6,61 @@ import contextlib
 import io
 import re
 import tempfile
+from collections.abc import Collection
 
 import tensorflow as tf
 
 from hub_keras_bridge.errors import ConversionError, Subject, choices
+from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
+from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
+from hub_keras_bridge.plans.trust import Trust
+from hub_keras_bridge.tools.convert.origin import CANNOT_WRITE, Handle, Path, loaded, subject_of
+
+
+def to_tflite(
+    handle: Handle,
+    path: Path,
+    *,
+    signature: str | None = None,
+    tags: Collection[str] | None = None,
+    safe_mode: bool = True,
+    trusted_ops: Collection[str] = (),
+) -> list[str]:
+    """Writes a TensorFlow Lite model of one signature, vocabularies inside.
+
+    Ops that TensorFlow Lite lacks are taken from TensorFlow ("select TF ops").
+    An interpreter needs the flex delegate for them, which the one in
+    TensorFlow's Python package had in 2.16 and has no more in 2.21.
+
+    Args:
+        handle: the module.
+        path: the file to make.
+        signature: which signature; ``"default"`` if None. It has this name in
+            the file, too.
+        tags: which variant; the empty set if None.
+        safe_mode: whether to refuse a module that reaches outside its own graph.
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
+
+    Returns:
+        The names of the ops taken from TensorFlow.
+
+    Raises:
+        ConversionError: an op is known to neither.
+        ExportError: the target is taken or cannot be written.
+        HubError: what :func:`load` raises.
+    """
+    spec = load_module_spec(handle)
+    with module_writing.new_file(path, spec.subject, CANNOT_WRITE) as file:
+        module = loaded(spec, tags, signature, Trust.of(safe_mode, trusted_ops))
+        model = tflite_model(
+            module, signature or DEFAULT_SIGNATURE, subject_of(spec, tags, signature)
+        )
+        with open(file, "wb") as stream:
+            stream.write(model)
+    return select_ops(model)
 
 
 def tflite_model(module: LoadedModule, name: str, subject: Subject) -> bytes:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
@@ -15,26 +12,19 @@ from tensorflow.core.framework import graph_pb2
 from hub_keras_bridge.errors.words import inference_first
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.publishing.image_info import IMAGE_MODULE_INFO_KEY, ImageModuleInfo
+from hub_keras_bridge.tools.inspect.scopes import scopes_of, with_scopes
 from hub_keras_bridge.tools.inspect.summary import (
     AssetSummary,
     AttachmentSummary,
     ModuleSummary,
     OpSummary,
-    ScopeSummary,
     SignatureSummary,
-    Tags,
     TensorSummary,
-    VariableSummary,
     VariantSummary,
 )
-
-# A chart with more bars than this tells less.
-_SCOPES = 12
-# ... and one with a bar for nearly everything tells nothing.
-_MOST = 0.9
+from hub_keras_bridge.tools.inspect.variables import variables_of
 
 _KINDS = {tf.TensorSpec: "dense", tf.SparseTensorSpec: "sparse", tf.RaggedTensorSpec: "ragged"}
 
@@ -53,7 +43,7 @@ def inspect_module(spec: ModuleSpec) -> ModuleSummary:
 
     Example:
 
-    >>> from hub_keras_bridge.publishing.authoring import add_signature, create_module_spec
+    >>> from hub_keras_bridge.publishing.module_fn import add_signature, create_module_spec
     >>> def module_fn():
     ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
     ...     kernel = tf.compat.v1.get_variable("dense/kernel", [2, 3])
@@ -65,7 +55,7 @@ def inspect_module(spec: ModuleSpec) -> ModuleSummary:
     (TensorSummary(name='default', kind='dense', dtype='float32', shape=(None, 3)),)
     """
     variants = [spec.variant(tags) for tags in sorted(spec.get_tags(), key=inference_first)]
-    variables = _with_scopes(_variables(spec, variants))
+    variables = with_scopes(variables_of(spec, variants))
     trainable = [variable for variable in variables if variable.trainable]
     return ModuleSummary(
         handle=spec.files.name,
@@ -74,7 +64,7 @@ def inspect_module(spec: ModuleSpec) -> ModuleSummary:
         bytes=sum(variable.bytes for variable in variables),
         variants=tuple(map(_variant, variants)),
         variables=variables,
-        scopes=_scopes(variables),
+        scopes=scopes_of(variables),
         assets=_assets(spec, variants),
     )
 
@@ -154,82 +144,3 @@ def _assets(spec: ModuleSpec, variants: Iterable[Variant]) -> tuple[AssetSummary
         )
         for name, file in sorted(spec.files.assets.items())
     )
-
-
-def _variables(spec: ModuleSpec, variants: Iterable[Variant]) -> list[VariableSummary]:
-    parts: dict[str, list[VariableFacts]] = {}
-    for facts in spec.variables:
-        parts.setdefault(facts.name, []).append(facts)
-    owners: dict[str, list[Tags]] = {}
-    trained: set[str] = set()
-    for variant in variants:
-        for name in dict.fromkeys(facts.name for facts in variant.variables):
-            owners.setdefault(name, []).append(tuple(sorted(variant.tags)))
-        trained.update(facts.name for facts in variant.variables if facts.trainable)
-    return [
-        _variable(slices, name in trained, tuple(owners[name])) for name, slices in parts.items()
-    ]
-
-
-def _variable(
-    slices: Sequence[VariableFacts], trainable: bool, variants: tuple[Tags, ...]
-) -> VariableSummary:
-    first = slices[0]
-    parameters = sum(math.prod(part.shape) for part in slices)
-    return VariableSummary(
-        name=first.name,
-        scope="",
-        dtype=first.dtype.name,
-        shape=first.full_shape or first.shape,
-        parameters=parameters,
-        bytes=parameters * first.dtype.size,
-        trainable=trainable,
-        slices=() if first.full_shape is None else tuple(part.shape for part in slices),
-        variants=variants,
-    )
-
-
-def _with_scopes(variables: Sequence[VariableSummary]) -> tuple[VariableSummary, ...]:
-    """Puts each variable under its name scope, cut at a depth common to all.
-
-    The depth is the greatest at which there are few scopes. Where one of these
-    has nearly all parameters, a deeper cut that parts it says more.
-    """
-    paths = [variable.name.split("/")[:-1] for variable in variables]
-    deepest = max(map(len, paths), default=0)
-
-    def cut(depth: int) -> list[str]:
-        return ["/".join(path[:depth]) for path in paths]
-
-    # The deeper, the more and the smaller; a name may have any number of slashes.
-    depths = range(deepest + 1)
-    few = bisect_right(depths, _SCOPES, key=lambda depth: len(set(cut(depth)))) - 1
-    telling = bisect_left(
-        depths, True, lo=few, key=lambda depth: _largest_share(variables, cut(depth)) < _MOST
-    )
-    scopes = cut(telling if telling <= deepest else few)
-    return tuple(replace(v, scope=scope) for v, scope in zip(variables, scopes, strict=True))
-
-
-def _largest_share(variables: Sequence[VariableSummary], scopes: Sequence[str]) -> float:
-    counts: Counter[str] = Counter()
-    for variable, scope in zip(variables, scopes, strict=True):
-        counts[scope] += variable.parameters
-    return max(counts.values(), default=0) / max(sum(counts.values()), 1)
-
-
-def _scopes(variables: Iterable[VariableSummary]) -> tuple[ScopeSummary, ...]:
-    members: dict[str, list[VariableSummary]] = {}
-    for variable in variables:
-        members.setdefault(variable.scope, []).append(variable)
-    scopes = [
-        ScopeSummary(
-            name,
-            variables=len(inside),
-            parameters=sum(variable.parameters for variable in inside),
-            trainable_parameters=sum(v.parameters for v in inside if v.trainable),
-            bytes=sum(variable.bytes for variable in inside),
-        )
-        for name, inside in members.items()
-    ]
-    return tuple(sorted(scopes, key=lambda scope: -scope.parameters))

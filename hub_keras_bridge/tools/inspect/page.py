@@ -12,9 +12,9 @@ from hub_keras_bridge.errors import choices, show_tags
 from hub_keras_bridge.errors.words import (
     alike,
     show_bytes,
-    show_dimensions,
     show_dtype,
     show_number,
+    show_shape,
     show_share,
     show_variants,
 )
@@ -37,9 +37,8 @@ from hub_keras_bridge.tools.inspect.summary import (
     OpSummary,
     SignatureSummary,
     TensorSummary,
-    ops_of_variants,
-    side_by_side,
 )
+from hub_keras_bridge.tools.inspect.views import ops_of_variants, side_by_side
 from hub_keras_bridge.version import VERSION
 
 _COMMA = Html(", ")
@@ -145,8 +144,7 @@ def _tensors(caption: str, tensors: Sequence[TensorSummary]) -> Html:
         return _nothing(f"{caption}: none")
     columns = (Column("Name"), Column("Dtype and shape"))
     rows = [
-        (code(t.name), typed(show_dtype(t.dtype, t.kind), show_dimensions(t.shape)))
-        for t in tensors
+        (code(t.name), typed(show_dtype(t.dtype, t.kind), show_shape(t.shape))) for t in tensors
     ]
     return table(text(caption), columns, rows)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from hub_keras_bridge.errors.words import show_dimensions, show_number, show_share
+from hub_keras_bridge.errors.words import show_number, show_shape, show_share
 from hub_keras_bridge.facts.shown.markup import (
     Column,
     Html,
@@ -16,12 +16,8 @@ from hub_keras_bridge.facts.shown.markup import (
     typed,
     words,
 )
-from hub_keras_bridge.tools.inspect.summary import (
-    ModuleSummary,
-    ScopeSummary,
-    VariableSummary,
-    remarks,
-)
+from hub_keras_bridge.tools.inspect.summary import ModuleSummary, ScopeSummary, VariableSummary
+from hub_keras_bridge.tools.inspect.views import remarks
 
 # More scopes than this are told as a rest.
 _BARS = 40
@@ -118,7 +114,7 @@ def _table(caption: str, variables: Iterable[VariableSummary], variants: int) ->
     rows = [
         (
             words(code(v.name), quiet(remarks(v, variants))),
-            typed(v.dtype, show_dimensions(v.shape)),
+            typed(v.dtype, show_shape(v.shape)),
             text(f"{v.parameters:,}"),
         )
         for v in variables

@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
-from rich import box
-from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderableType
-from rich.measure import Measurement
+from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
 from hub_keras_bridge.errors import show_tags
 from hub_keras_bridge.errors.words import (
     alike,
-    legible,
     show_bytes,
-    show_dimensions,
     show_dtype,
     show_number,
+    show_shape,
     show_share,
     show_variants,
 )
-from hub_keras_bridge.tools.inspect.summary import (
-    ModuleSummary,
-    OpSummary,
-    ops_of_variants,
-    remarks,
-    side_by_side,
-)
+from hub_keras_bridge.tools.inspect.summary import ModuleSummary, OpSummary
+from hub_keras_bridge.tools.inspect.terminal import ModuleName, keep_names_whole, table_of
+from hub_keras_bridge.tools.inspect.views import ops_of_variants, remarks, side_by_side
 
 # Of longer lists, one less, and how many more there are.
 _MOST_NAMES = 4
-_UNBOUNDED = 2**16
-# Columns between two columns of a table.
-_GAP = 3
 
 
 def format_summary(module: ModuleSummary, console: Console) -> str:
@@ -57,7 +45,7 @@ def format_summary(module: ModuleSummary, console: Console) -> str:
         "Ops by type": _ops(module),
     }
     with console.capture() as captured:
-        console.print(_Name(module.handle, style="bold"))
+        console.print(ModuleName(module.handle, style="bold"))
         console.print(_overview(module))
         for title, table in blocks.items():
             console.print()
@@ -67,38 +55,6 @@ def format_summary(module: ModuleSummary, console: Console) -> str:
             else:
                 console.print(Text.assemble((title, "bold"), ("  none", "dim")))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-class _Name:
-    """A name from a module, broken after a slash where it must be broken."""
-
-    def __init__(self, name: str, note: str = "", style: str = "") -> None:
-        parts = [(part, style) for part in re.findall("[^/]*/|[^/]+", legible(name))]
-        remark = f" ({note})" if note else ""
-        self._parts = parts + [(word, "dim") for word in re.findall(r" \S+", remark)]
-
-    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
-        lengths = [cell_len(part) for part, _ in self._parts] or [0]
-        return Measurement(max(lengths), sum(lengths)).with_maximum(options.max_width)
-
-    def __rich_console__(
-        self, console: Console, options: ConsoleOptions
-    ) -> Iterator[RenderableType]:
-        line, width = Text(overflow="fold", no_wrap=False), 0
-        for part, style in self._parts:
-            if line and width + cell_len(part) > options.max_width:
-                yield line
-                line, width, part = Text(overflow="fold", no_wrap=False), 0, part.lstrip()
-            line.append(part, style)
-            width += cell_len(part)
-        yield line
-
-
-def _table(*columns: str, numbers: Sequence[str] = ()) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
-    for column in columns:
-        table.add_column(column, overflow="fold", justify="right" if column in numbers else "left")
-    return table
 
 
 def _overview(module: ModuleSummary) -> Table:
@@ -115,15 +71,15 @@ def _overview(module: ModuleSummary) -> Table:
 
 
 def _signatures(module: ModuleSummary) -> Table:
-    table = _table("Signature", "", "Name", "Dtype and shape")
+    table = table_of("Signature", "", "Name", "Dtype and shape")
     found = alike((v.tags, signature) for v in module.variants for signature in v.signatures)
     for tags, signature in found:
-        first = _Name(signature.name, _where(tags, module))
+        first = ModuleName(signature.name, _where(tags, module))
         for kind, tensors in (("in", signature.inputs), ("out", signature.outputs)):
             for t in tensors:
-                shown = f"{show_dtype(t.dtype, t.kind)} {show_dimensions(t.shape)}"
-                table.add_row(first, Text(kind, "dim"), _Name(t.name), Text(shown))
-                first = _Name("")
+                shown = f"{show_dtype(t.dtype, t.kind)} {show_shape(t.shape)}"
+                table.add_row(first, Text(kind, "dim"), ModuleName(t.name), Text(shown))
+                first = ModuleName("")
         table.add_section()
     return table
 
@@ -136,53 +92,33 @@ def _where(tags: Sequence[Iterable[str]], module: ModuleSummary) -> str:
 
 def _scopes(module: ModuleSummary) -> Table:
     numbers = ("Variables", "Parameters", "Share")
-    table = _table("Scope", *numbers, numbers=numbers)
+    table = table_of("Scope", *numbers, numbers=numbers)
     for s in module.scopes:
         share = show_share(s.parameters, module.parameters)
-        scope = _Name(s.name) if s.name else Text("(no scope)", "dim")
+        scope = ModuleName(s.name) if s.name else Text("(no scope)", "dim")
         table.add_row(scope, f"{s.variables:,}", f"{s.parameters:,}", share)
     return table
 
 
 def _variables(module: ModuleSummary, console: Console) -> Table:
-    table = _table("Name", "Dtype and shape", "Parameters", numbers=("Parameters",))
+    table = table_of("Name", "Dtype and shape", "Parameters", numbers=("Parameters",))
     for v in module.variables:
-        name = _Name(v.name, remarks(v, len(module.variants)))
-        table.add_row(name, Text(f"{v.dtype} {show_dimensions(v.shape)}"), f"{v.parameters:,}")
-    _keep_names_whole(table, "Dtype and shape", console)
+        name = ModuleName(v.name, remarks(v, len(module.variants)))
+        table.add_row(name, Text(f"{v.dtype} {show_shape(v.shape)}"), f"{v.parameters:,}")
+    keep_names_whole(table, "Dtype and shape", console)
     return table
 
 
-def _keep_names_whole(table: Table, folded: str, console: Console) -> None:
-    """Lets one column be folded before the others, names above all, if that is enough.
-
-    Names are copied, into ``trainable_patterns`` for example.
-    """
-    options = console.options.update_width(_UNBOUNDED)
-
-    def width(column: Column, measure: str) -> int:
-        cells = (column.header, *column.cells)
-        return max(getattr(Measurement.get(console, options, cell), measure) for cell in cells)
-
-    widths = [
-        width(column, "minimum" if column.header == folded else "maximum")
-        for column in table.columns
-    ]
-    if sum(widths) + _GAP * (len(widths) - 1) <= console.width:
-        for column in table.columns:
-            column.no_wrap = column.header != folded
-
-
-def _names(module: ModuleSummary, attribute: str) -> list[_Name]:
+def _names(module: ModuleSummary, attribute: str) -> list[ModuleName]:
     found = alike((v.tags, name) for v in module.variants for name in getattr(v, attribute))
-    return [_Name(name, _where(tags, module)) for tags, name in found]
+    return [ModuleName(name, _where(tags, module)) for tags, name in found]
 
 
-def _count(names: Sequence[_Name]) -> str:
+def _count(names: Sequence[ModuleName]) -> str:
     return f" ({len(names):,})" if names else ""
 
 
-def _first(names: Sequence[_Name]) -> Table:
+def _first(names: Sequence[ModuleName]) -> Table:
     """The first of some names, and how many more there are."""
     shown = names if len(names) <= _MOST_NAMES else names[: _MOST_NAMES - 1]
     table = Table.grid()
@@ -194,26 +130,26 @@ def _first(names: Sequence[_Name]) -> Table:
 
 
 def _assets(module: ModuleSummary) -> Table:
-    table = _table("File", "Its path is in", "Size", numbers=("Size",))
+    table = table_of("File", "Its path is in", "Size", numbers=("Size",))
     for a in module.assets:
-        table.add_row(_Name(a.name), _Name(", ".join(a.tensors)), show_bytes(a.bytes))
+        table.add_row(ModuleName(a.name), ModuleName(", ".join(a.tensors)), show_bytes(a.bytes))
     return table
 
 
 def _attachments(module: ModuleSummary) -> Table:
-    table = _table("Key", "Content", "Size", numbers=("Size",))
+    table = table_of("Key", "Content", "Size", numbers=("Size",))
     for tags, a in alike((v.tags, attached) for v in module.variants for attached in v.attachments):
         content = Text(a.decoded) if a.decoded else Text("not decoded", "dim")
-        table.add_row(_Name(a.key, _where(tags, module)), content, show_bytes(a.bytes))
+        table.add_row(ModuleName(a.key, _where(tags, module)), content, show_bytes(a.bytes))
     return table
 
 
 def _ops(module: ModuleSummary) -> Table:
     groups, left_out = ops_of_variants(module)
     titles = [", ".join(map(show_tags, tags)) for tags, _ in groups] if groups[1:] else ["Nodes"]
-    table = _table("Op", *titles, numbers=titles)
+    table = table_of("Op", *titles, numbers=titles)
     for op, counts in side_by_side([ops for _, ops in groups]):
-        table.add_row(_Name(op), *map(_op_count, counts))
+        table.add_row(ModuleName(op), *map(_op_count, counts))
     table.add_section()
     table.add_row("all", *(f"{sum(op.count for op in ops):,}" for _, ops in groups))
     if left_out:

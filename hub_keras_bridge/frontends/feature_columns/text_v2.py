@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from hub_keras_bridge.compat import private
+from hub_keras_bridge.compat import feature_columns
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.errors.urls import redact
-from hub_keras_bridge.frontends.feature_columns.columns import KeyColumn
+from hub_keras_bridge.frontends.feature_columns.key_column import KeyColumn
 from hub_keras_bridge.frontends.tf2.load import load
 
 
@@ -64,7 +64,7 @@ class _TextFields(NamedTuple):
     trainable: bool
 
 
-class _TextEmbeddingColumnV2(KeyColumn, private.DenseColumnV2, _TextFields):
+class _TextEmbeddingColumnV2(KeyColumn, feature_columns.DenseColumnV2, _TextFields):
     _shape: tf.TensorShape | None = None
 
     @property
@@ -86,7 +86,7 @@ class _TextEmbeddingColumnV2(KeyColumn, private.DenseColumnV2, _TextFields):
 
     def create_state(self, state_manager: Any) -> None:
         """Loads the SavedModel, which the calls of a layer share."""
-        trains = private.trains_columns(state_manager)
+        trains = feature_columns.trains_columns(state_manager)
         layer = self._make_layer(trainable=self.trainable and trains)
         self._shape = layer.vector_shape()
         state_manager.add_resource(self, self._resource_name, layer)

@@ -1,0 +1,143 @@
+"""The door to private names of Keras.
+
+Each function says what it reaches for and why no public name serves. Imported
+whole, as ``private_keras``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras.src.backend.common import global_state
+from keras.src.saving import serialization_lib
+
+
+def raw_variable(variable: keras.Variable) -> tf.Variable:
+    """The TensorFlow variable inside a Keras variable.
+
+    ``Variable.value`` is public but hands out a cast copy inside an autocast
+    scope, and the module computes in the dtypes it was published with.
+    """
+    return variable._value  # noqa: SLF001
+
+
+class HeldVariable(keras.Variable):
+    """A Keras variable around a TensorFlow variable that is there already.
+
+    A restored function has captured its variables. Keras makes a variable of
+    its own from whatever it is given, in its early versions always.
+
+    Args:
+        held: the variable.
+        name: for Keras, without a slash.
+        trainable: whether Keras trains it.
+    """
+
+    def __init__(self, held: tf.Variable, *, name: str, trainable: bool) -> None:
+        self._held = held
+        super().__init__(
+            lambda *_, **__: None,
+            shape=held.shape,
+            dtype=held.dtype.name,
+            trainable=trainable,
+            name=name,
+        )
+
+    def _initialize(self, value: Any) -> None:  # noqa: ARG002
+        self._value = self._held
+
+    def _initialize_with_initializer(self, initializer: Any) -> None:  # noqa: ARG002
+        self._value = self._held
+
+    def move_to(self, other: tf.Variable) -> None:
+        """Holds another variable from now on, with the value of this one."""
+        other.assign(self._held)
+        # By this a Keras optimizer, which may know the variable already, tells it. A
+        # distributed variable has that of its first copy.
+        first = getattr(other, "_primary", other)
+        first._unique_id = self._held._unique_id  # noqa: SLF001
+        self._held = self._value = other
+
+
+def take_inputs_as_they_are(layer: keras.layers.Layer) -> None:
+    """Stops Keras from converting a layer's inputs before ``call``.
+
+    Keras would cast floats to the policy's dtype, take a list of strings
+    apart, and refuse anything but tensors.
+    """
+    layer._convert_input_args = False  # noqa: SLF001
+    layer._allow_non_tensor_positional_args = True  # noqa: SLF001
+
+
+def forget_weights(layer: keras.layers.Layer) -> None:
+    """Takes back the weights of a layer whose building failed.
+
+    Keras only ever adds weights; a second try would have each twice.
+    """
+    for weight in [*layer._trainable_variables, *layer._non_trainable_variables]:  # noqa: SLF001
+        layer._untrack_variable(weight)  # noqa: SLF001
+
+
+class OwnLosses(keras.layers.Layer):
+    """A layer whose losses are computed when asked for.
+
+    Keras offers losses per call (``add_loss``) and per weight (regularizers);
+    a loss over several weights, current at any time, needs this hook. A parent
+    model collects its layers' losses through it too.
+    """
+
+    def standing_losses(self) -> list[tf.Tensor]:
+        """Losses that exist between calls, computed from current weights."""
+        return []
+
+    def _get_own_losses(self) -> list[Any]:
+        return [*super()._get_own_losses(), *self.standing_losses()]
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers in a model, at any depth, each once.
+
+    Keras's public ``layers`` lists one level, and none inside a custom layer; a
+    ``tf.train.TrackableView`` misses what a layer holds in lists and dicts.
+    """
+    return list(model._flatten_layers(include_self=False))  # noqa: SLF001
+
+
+@contextlib.contextmanager
+def outside_stateless_scope() -> Iterator[None]:
+    """Lets variables be made at once while Keras traces a model's shapes.
+
+    Keras puts that off, since a weight's shape may depend on what it traces. A
+    module's does not, and its graph takes handles, which only a variable has.
+    """
+    scope = global_state.get_global_attribute("stateless_scope")
+    global_state.set_global_attribute("stateless_scope", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("stateless_scope", scope)
+
+
+def has_stand_ins(layer: keras.layers.Layer) -> bool:
+    """Whether Keras is to compute with other values than a layer's variables hold.
+
+    ``stateless_call`` says so in a scope that its variables ask; public names
+    make such a scope, but do not tell whether one is open.
+    """
+    scope = global_state.get_global_attribute("stateless_scope")
+    # Listing the weights takes longer than many a call.
+    return scope is not None and any(
+        scope.get_current_value(weight) is not None for weight in layer.weights
+    )
+
+
+def loads_in_safe_mode() -> bool:
+    """Whether ``keras.models.load_model`` is running with ``safe_mode=True``.
+
+    Keras tells its own layers so; it has no public name for it.
+    """
+    return bool(serialization_lib.in_safe_mode())

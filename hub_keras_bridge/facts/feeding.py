@@ -1,0 +1,173 @@
+"""From values to the tensors that feed a signature: whatever loses nothing by it is converted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from hub_keras_bridge.errors import InputError, Subject
+from hub_keras_bridge.errors.words import show_shape
+from hub_keras_bridge.facts import input_advice
+from hub_keras_bridge.facts.lossless import fitted_to, may_widen, overflows
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One input of a signature, which a value is to fit.
+
+    Dtypes follow ``tf.convert_to_tensor(value, dtype)``; beyond it, a tensor
+    of a narrower dtype of the same kind is widened, which loses nothing (Keras
+    hands float32 to a float64 input, whatever the data were).
+
+    >>> info = ParsedTensorInfo.from_type_spec(tf.TensorSpec([None], tf.float32))
+    >>> Slot("x", info, Subject("doubler")).fill([1, 2]).numpy().tolist()
+    [1.0, 2.0]
+
+    Attributes:
+        name: the input's, for messages.
+        info: what the signature says of it.
+        subject: module, tags and signature, for messages.
+    """
+
+    name: str
+    info: ParsedTensorInfo
+    subject: Subject
+
+    def fill(self, value: Any) -> Any:
+        """A value as one tensor, dense, sparse or ragged as the input is.
+
+        Raises:
+            InputError: kind, dtype, rank or shape do not fit.
+        """
+        return self.info.pack(self.tensors(value))
+
+    def tensors(self, value: Any) -> list[tf.Tensor]:
+        """A value as the tensors that feed the input, component by component.
+
+        Raises:
+            InputError: kind, dtype, rank or shape do not fit.
+        """
+        if value is None:
+            raise self.misfit("no value (None)", input_advice.GIVE_ONE)
+        spec = self.info.type_spec
+        if isinstance(spec, tf.TensorSpec):
+            tensor = _to_dense(value, self)
+            if not spec.shape.is_compatible_with(tensor.shape):
+                advice = input_advice.to_reshape(tensor.shape, spec.shape)
+                raise self.misfit(f"shape {show_shape(tensor.shape)}", advice)
+            return [tensor]
+        if isinstance(spec, tf.RaggedTensorSpec):
+            value = _to_ragged(value, self)
+        elif isinstance(spec, tf.SparseTensorSpec):
+            value = _to_sparse(value, self)
+        if not spec.is_compatible_with(value):
+            raise self.misfit(str(tf.type_spec_from_value(value)), input_advice.RESHAPE)
+        return tf.nest.flatten(value, expand_composites=True)
+
+    def misfit(self, found: str, advice: str) -> InputError:
+        """The error for a value that does not fit."""
+        return InputError(
+            f"Cannot feed input {self.name!r} of a TF1 Hub module.",
+            self.subject,
+            expected=str(self.info),
+            found=found,
+            advice=advice,
+        )
+
+
+def _to_dense(value: Any, slot: Slot) -> tf.Tensor:
+    dtype = slot.info.dtype
+    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+        raise _other_kind(value, slot)
+    if tf.is_tensor(value):
+        return _widen(tf.convert_to_tensor(value), slot)
+    if isinstance(value, np.ndarray) and value.dtype == object and dtype != tf.string:
+        # TensorFlow looks at a list's values, but parses or cuts those of such an array.
+        value = value.tolist()
+    if isinstance(value, np.ndarray | np.generic):
+        fitted = fitted_to(value, dtype)
+        if fitted is None:
+            found = f"values of dtype {value.dtype} that do not fit"
+            raise slot.misfit(found, input_advice.to_convert(value, dtype))
+        value = fitted
+    if isinstance(value, list | tuple | int) and overflows(value, dtype):
+        raise _unconvertible(value, slot)
+    try:
+        return tf.convert_to_tensor(value, dtype)
+    except (TypeError, ValueError, OverflowError, tf.errors.OpError) as error:
+        raise _unconvertible(value, slot) from error
+
+
+def _to_ragged(value: Any, slot: Slot) -> tf.RaggedTensor:
+    spec = slot.info.type_spec
+    if isinstance(value, tf.SparseTensor):
+        raise _other_kind(value, slot)
+    layout = {"ragged_rank": spec.ragged_rank, "row_splits_dtype": spec.row_splits_dtype}
+    try:
+        if isinstance(value, list | tuple):
+            value = tf.ragged.constant(list(value), dtype=spec.dtype, **layout)
+        elif not isinstance(value, tf.RaggedTensor):
+            dense = value if tf.is_tensor(value) else np.asarray(value)
+            value = tf.RaggedTensor.from_tensor(tf.convert_to_tensor(dense), **layout)
+    except (TypeError, ValueError) as error:
+        raise slot.misfit(_describe(value), input_advice.to_nest(spec.dtype)) from error
+    value = value.with_row_splits_dtype(spec.row_splits_dtype)
+    return value.with_flat_values(_widen(value.flat_values, slot))
+
+
+def _to_sparse(value: Any, slot: Slot) -> tf.SparseTensor:
+    if isinstance(value, tf.RaggedTensor):
+        raise _other_kind(value, slot)
+    if not isinstance(value, tf.SparseTensor):
+        dense = _to_dense(value, slot)
+        if dense.shape.rank == 0:
+            raise slot.misfit(_describe(value), input_advice.RESHAPE)
+        value = tf.sparse.from_dense(dense)
+    return value.with_values(_widen(value.values, slot))
+
+
+def _widen(value: tf.Tensor, slot: Slot) -> tf.Tensor:
+    dtype = slot.info.dtype
+    if value.dtype == dtype:
+        return value
+    if may_widen(value.dtype, dtype):
+        return tf.cast(value, dtype)
+    raise slot.misfit(f"dtype {value.dtype.name}", input_advice.to_convert(value, dtype))
+
+
+def _other_kind(value: Any, slot: Slot) -> InputError:
+    advice = input_advice.to_change_kind(value, slot.info.type_spec)
+    return slot.misfit(type(value).__name__, advice)
+
+
+def _unconvertible(value: Any, slot: Slot) -> InputError:
+    if any(map(tf.is_tensor, tf.nest.flatten(value))):
+        advice = input_advice.to_stack(slot.info.dtype)
+    elif _as_array(value) is None:
+        advice = input_advice.PAD
+    else:
+        advice = input_advice.to_convert(value, slot.info.dtype)
+    return slot.misfit(_describe(value), advice)
+
+
+def _describe(value: Any) -> str:
+    kind = type(value).__name__
+    if tf.is_tensor(value):
+        return f"{kind} of {value.dtype.name}, shape {show_shape(value.shape)}"
+    if any(map(tf.is_tensor, tf.nest.flatten(value))):
+        return f"{kind} of tensors"
+    array = _as_array(value)
+    what = "uneven rows" if array is None else f"{array.dtype}, shape {list(array.shape)}"
+    return f"{kind} of {what}"
+
+
+def _as_array(value: Any) -> np.ndarray | None:
+    """The value as NumPy has it; None where its rows are uneven."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        return None

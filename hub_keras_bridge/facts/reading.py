@@ -1,0 +1,75 @@
+"""From a handle to what the module there is. No graph is built and no weight is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hub_keras_bridge.compat import tf_errors
+from hub_keras_bridge.errors import choices
+from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.files.fetch.resolve import resolve
+from hub_keras_bridge.files.layout import VARIABLES_PREFIX
+from hub_keras_bridge.files.module_folder import read_module
+
+
+def load_module_spec(path: Any) -> ModuleSpec:
+    """Reads what a module is. Builds no graph and reads no weights.
+
+    Args:
+        path: what :func:`resolve` takes. A ModuleSpec is returned as it is.
+
+    Raises:
+        HandleError: the handle leads nowhere.
+        DownloadError, ArchiveError, CacheError: the module could not be fetched.
+        FormatError: what it leads to is no TF1 Hub module.
+        CheckpointError: its variables have no values.
+
+    Example:
+
+    >>> import tempfile, tensorflow as tf, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
+    ...     hub.add_signature(inputs=x, outputs=2 * x)
+    >>> folder = tempfile.mkdtemp()
+    >>> hub.create_module_spec(module_fn).export(folder)
+    >>> load_module_spec(folder).get_signature_names()
+    ['default']
+    """
+    if isinstance(path, ModuleSpec):
+        return path
+    return read_module_spec(resolve(path), redact(str(path)))
+
+
+def read_module_spec(path: str, name: str) -> ModuleSpec:
+    """Reads what the module in a folder is, as :func:`load_module_spec` does.
+
+    Args:
+        path: the folder, where a handle led.
+        name: the module as messages call it.
+
+    Raises:
+        HandleError, FormatError, CheckpointError: as :func:`load_module_spec`.
+    """
+    spec = ModuleSpec(read_module(path, name))
+    require_checkpoint(spec)
+    return spec
+
+
+def require_checkpoint(spec: ModuleSpec) -> None:
+    """Checks that the variables of a module that was read have values.
+
+    Without, they would take those of its initializers, which nobody published.
+
+    Raises:
+        CheckpointError: they have not.
+    """
+    if spec.files.checkpoint is None and any(facts.is_global for facts in spec.variables):
+        raise tf_errors.CheckpointError(
+            "Cannot read a TF1 Hub module: the values of its variables are missing.",
+            spec.subject,
+            expected=f"a checkpoint {VARIABLES_PREFIX}.index with "
+            + choices(facts.name for facts in spec.variables),
+            found="none",
+            advice="fetch the module again; the copy is incomplete",
+        )

@@ -1,0 +1,145 @@
+"""Private names of Keras: a failure here says which version broke which."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import hub_keras_bridge as hub
+from helpers.checks import Checks
+from hub_keras_bridge.compat import keras as private_keras
+
+v1 = tf.compat.v1
+CHECKS = Checks(private_keras)
+
+
+def layer_of_scale(**arguments):
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None, 2])
+        scale = v1.get_variable("scale", initializer=[2.0, 3.0])
+        v1.add_to_collection(v1.GraphKeys.REGULARIZATION_LOSSES, tf.reduce_sum(scale))
+        hub.add_signature(inputs=x, outputs=x * scale)
+
+    return hub.ModuleLayer(hub.create_module_spec(module_fn), **arguments)
+
+
+@CHECKS.of("has_stand_ins")
+def stand_ins_for_weights():
+    layer = keras.layers.Dense(1)
+    layer.build((None, 1))
+    assert not private_keras.has_stand_ins(layer)
+    with keras.StatelessScope([(weight, weight.value + 1.0) for weight in layer.weights]):
+        assert private_keras.has_stand_ins(layer)
+    with keras.StatelessScope():
+        assert not private_keras.has_stand_ins(layer)
+
+
+@CHECKS.of("HeldVariable")
+def a_variable_that_is_there_already():
+    first, second = tf.Variable([1.0]), tf.Variable([0.0])
+    held = private_keras.HeldVariable(first, name="held", trainable=True)
+    held.assign([5.0])
+    assert first.numpy().tolist() == [5.0]
+    held.move_to(second)
+    held.assign_add([1.0])
+    assert (first.numpy().tolist(), second.numpy().tolist()) == ([5.0], [6.0])
+
+
+@CHECKS.of("raw_variable")
+def variables_are_not_cast():
+    seen = []
+
+    class Reads(keras.layers.Layer):
+        def build(self, _):
+            self.scale = self.add_weight(shape=())
+
+        def call(self, inputs):
+            seen.extend([self.scale.value.dtype, private_keras.raw_variable(self.scale).dtype])
+            return inputs
+
+    Reads(dtype="mixed_bfloat16")(tf.ones([1]))
+    assert seen == [tf.bfloat16, tf.float32]
+
+
+@CHECKS.of("take_inputs_as_they_are")
+def inputs_reach_the_call():
+    class Asks(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            private_keras.take_inputs_as_they_are(self)
+
+        def call(self, inputs):
+            self.seen = inputs
+            return tf.constant(0.0)
+
+    layer, given = Asks(), np.float64([1.0])
+    layer(given)
+    assert layer.seen is given
+
+
+@CHECKS.of("all_layers")
+def layers_at_any_depth():
+    class Holder(keras.layers.Layer):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = [inner]
+
+        def call(self, inputs):
+            return self.inner[0](inputs)
+
+    inner = keras.layers.Dense(1)
+    model = keras.Sequential([keras.Sequential([Holder(inner)])])
+    assert inner in private_keras.all_layers(model)
+
+
+@CHECKS.of("outside_stateless_scope")
+def variables_at_once_inside_a_trace():
+    with keras.StatelessScope(), private_keras.outside_stateless_scope():
+        variable = keras.Variable(np.float32([1.0]))
+        assert variable.value.numpy().tolist() == [1.0]
+
+
+@CHECKS.of("loads_in_safe_mode")
+def safe_mode_of_a_load(folder):
+    seen = []
+
+    @keras.saving.register_keras_serializable("test_keras")
+    class Asks(keras.layers.Layer):
+        @classmethod
+        def from_config(cls, config):
+            seen.append(private_keras.loads_in_safe_mode())
+            return cls(**config)
+
+        def call(self, inputs):
+            return inputs
+
+    keras.Sequential([keras.Input((1,)), Asks()]).save(folder / "m.keras")
+    for safe_mode in (True, False):
+        keras.models.load_model(folder / "m.keras", safe_mode=safe_mode)
+    assert seen == [True, False]
+
+
+@CHECKS.of("forget_weights")
+def a_second_build_has_no_weight_twice():
+    layer = keras.layers.Dense(2)
+    layer.build((None, 3))
+    private_keras.forget_weights(layer)
+    assert layer.weights == []
+
+
+@CHECKS.of("OwnLosses")
+def losses_of_current_weights():
+    layer = layer_of_scale(trainable=True)
+    model = keras.Sequential([keras.Input((2,)), layer])
+    assert [float(loss) for loss in model.losses] == [5.0]
+    layer.variable_map["scale"].assign([1.0, 1.0])
+    assert [float(loss) for loss in model.losses] == [2.0]
+
+
+def test_each_has_a_check():
+    assert CHECKS.unchecked() == set()
+
+
+@pytest.mark.parametrize("name", sorted(CHECKS))
+def test_still_does_what_it_says(name, tmp_path):
+    CHECKS.run(name, tmp_path)
