@@ -55,6 +55,6 @@ def check(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> None:
                 f"Cannot read collection {key!r} of a TF1 Hub module: it lists other things.",
                 subject,
                 expected=_IN_WORDS[kind],
-                found=_IN_WORDS.get(found, found.replace("_", " of ", 1) if found else ""),
+                found=_IN_WORDS.get(str(found), f"a list of another kind, {found}"),
                 advice="fetch the module again; its graph is damaged",
             )

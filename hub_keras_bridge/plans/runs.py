@@ -28,11 +28,17 @@ class Run:
 
     @classmethod
     def of(cls, variant: Variant, nodes: Collection[str]) -> Run:
-        """The nodes with the functions that they call, directly or not."""
-        graph_def = variant.published.graph_def
-        run = [node for node in graph_def.node if node.name in nodes]
-        reached = library.reachable(graph_def.library, run).function
-        return cls(nodes, {function.signature.name for function in reached})
+        """The nodes with the functions that they call, directly or not.
+
+        Of both graphs: early ops are rewritten before a function runs them, and a
+        function of the module may have the name of an op that this brings in.
+        """
+        functions: set[str] = set()
+        for graph_def in (variant.published.graph_def, variant.meta_graph.graph_def):
+            run = [node for node in graph_def.node if node.name in nodes]
+            reached = library.reachable(graph_def.library, run).function
+            functions |= {function.signature.name for function in reached}
+        return cls(nodes, functions)
 
     def has(self, finding: Finding) -> bool:
         """Whether what was found runs."""

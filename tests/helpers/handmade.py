@@ -307,18 +307,31 @@ class Handmade:
         waits = [f"^{each}" for each in after]
         self.body.add("AssignVariableOp", f"{name}/Assign", name, value, *waits, dtype=FLOAT)
         self.body.add("ReadVariableOp", f"{name}/Read", name, dtype=FLOAT)
+        self._define(name, value, collections, is_resource=True)
+        return f"{name}/Read"
+
+    def reference_variable(self, name, *collections):
+        """Adds a variable as early TensorFlow 1 had them, with an initializer."""
+        shape = tf.TensorShape([])
+        self.body.add("VariableV2", name, dtype=FLOAT, shape=shape, container="", shared_name="")
+        value = self.body.const(f"{name}/value", 1.0)
+        self.body.add("Assign", f"{name}/Assign", name, value, T=FLOAT)
+        self.body.add("Identity", f"{name}/Read", name, T=FLOAT)
+        self._define(name, value, collections, is_resource=False)
+        return f"{name}/Read"
+
+    def _define(self, name, value, collections, *, is_resource):
         definition = variable_pb2.VariableDef(
             variable_name=f"{name}:0",
             initializer_name=f"{name}/Assign",
             snapshot_name=f"{name}/Read:0",
             initial_value_name=value,
-            is_resource=True,
+            is_resource=is_resource,
             trainable=True,
         )
         for key in collections:
             values = self.meta_graph.collection_def[key].bytes_list.value
             values.append(definition.SerializeToString())
-        return f"{name}/Read"
 
     def spec(self, *others):
         """What is read of the module, with other variants if there are any."""

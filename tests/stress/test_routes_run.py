@@ -254,6 +254,17 @@ def test_a_function_named_as_an_op(target):
         refused(use, spec)
 
 
+def test_a_function_named_as_an_op_that_a_rewrite_brings_in(target):
+    """Where a reference variable is read, a ReadVariableOp will be."""
+    module = Handmade()
+    module.function("ReadVariableOp", writes(target))
+    module.after(module.reference_variable("v", KEYS.GLOBAL_VARIABLES))
+    spec = module.spec()
+    assert {"ReadVariableOp", "WriteFile"} <= audit_module(spec).refused_ops
+    for use in (call, train, load):
+        refused(use, spec)
+
+
 def test_functions_that_nothing_reaches(target):
     """They are in no graph that TensorFlow gets."""
     module = Handmade()
