@@ -23,9 +23,10 @@ from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import VariableFacts
 from hub_keras_bridge.files.module_writing import write_module
+from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.files.targets import require_no_module
 from hub_keras_bridge.publishing.authoring import add_signature, create_module_spec
-from hub_keras_bridge.publishing.embedding_file import EmbeddingFile, Progress, Vocabulary
+from hub_keras_bridge.publishing.embedding_file import EmbeddingFile, Vocabulary
 
 _VOCABULARY = "vocabulary.txt"
 # Size of the part of the matrix in memory; up to three copies of it are.

@@ -63,7 +63,7 @@ def run(capsys, *argv):
 
 class TestList:
     def test_nothing(self, capsys, folder):
-        assert run(capsys, "list") == (0, f"0 modules in {folder}, 0 bytes\n")
+        assert run(capsys, "list") == (0, f"0 modules in {folder}, 0 B\n")
         assert run(capsys, "list", "--json") == (0, "[]\n")
 
     def test_modules(self, capsys, folder, whole, broken):

@@ -19,7 +19,7 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
@@ -29,6 +29,7 @@ from hub_keras_bridge.files import durable, paths, unfinished
 from hub_keras_bridge.files.fetch import integrity, ownership, remote_entries
 from hub_keras_bridge.files.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
 from hub_keras_bridge.files.locks import Lock, Taken
+from hub_keras_bridge.files.writing import telling
 
 _NAME = "[0-9a-f]{40}"
 _LOCKS = ".locks"
@@ -77,7 +78,7 @@ def obtain(handle: str, fill: Fill, *, sha256: str | None = None, name: str | No
     entry = entry_of(handle)
     if entry.serves(sha256):
         return entry.path
-    with _told(entry, subject), _locked(entry):
+    with _telling(entry, subject), _locked(entry):
         _remove_leftovers(held=entry)
         # Another process may have been quicker while this one waited.
         if not entry.serves(sha256):
@@ -96,7 +97,7 @@ def remove(entry: Entry) -> bool:
     Returns:
         Whether it is gone.
     """
-    with _told(entry, Subject(entry.handle)):
+    with _telling(entry, Subject(entry.handle)):
         try:
             with _locked(entry, wait=False):
                 _remove_leftovers(held=entry)
@@ -265,18 +266,14 @@ def _settle_and_remove(folder: str, owner: Entry) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _told(entry: Entry, subject: Subject) -> Iterator[None]:
+def _telling(entry: Entry, subject: Subject) -> AbstractContextManager[None]:
     """Says of an error on disk that it is the cache's."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, HubError | Taken):
-            raise
-        raise CacheError(
+    return telling(
+        lambda error: CacheError(
             "Cannot write to the cache of TF1 Hub modules.",
             subject,
             expected=f"to write in {os.path.dirname(entry.path)}",
             found=str(error),
             advice=f"check its permissions and free space, or point {VARIABLE} to another folder",
-        ) from error
+        )
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import zipfile
@@ -13,8 +14,8 @@ import numpy as np
 
 from hub_keras_bridge.errors import TableError
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.tools.apply.files import new_file
-from hub_keras_bridge.tools.apply.preflight import require_library
+from hub_keras_bridge.files.writing import telling, whole
+from hub_keras_bridge.tools.apply.preflight import require_free, require_library
 
 # Output name -> array, results first; a list where they are ragged.
 Columns = Mapping[str, Any]
@@ -53,7 +54,7 @@ def open_writer(
             writing failed; nothing is left then.
     """
     require_holds(format, outputs)
-    with new_file(path, overwrite) as made:
+    with _new_file(os.path.abspath(path), overwrite) as made:
         writer = _WRITERS[format](made)
         try:
             yield writer
@@ -61,6 +62,21 @@ def open_writer(
             writer.abort()
             raise
         writer.close()
+
+
+@contextmanager
+def _new_file(path: str, overwrite: bool) -> Iterator[str]:
+    def failed(error: OSError) -> TableError:
+        return TableError(
+            f"Cannot write {path!r}.",
+            expected="to make a file there",
+            found=str(error),
+            advice="check folder, permissions and free space; nothing was left behind",
+        )
+
+    free = functools.partial(require_free, path, overwrite)
+    with telling(failed), whole(path, require_free=free) as made:
+        yield made
 
 
 def require_holds(format: str, outputs: Mapping[str, ParsedTensorInfo]) -> None:

@@ -19,7 +19,7 @@ from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
-from hub_keras_bridge.files import module_writing
+from hub_keras_bridge.files.exporting import new_directory, new_file
 from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
 from hub_keras_bridge.frontends.tf2.load import load
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
@@ -65,7 +65,7 @@ def to_saved_model(
         HubError: what :func:`load` raises.
     """
     spec = load_module_spec(handle)
-    with module_writing.new_directory(os.fspath(path), spec.subject) as folder:
+    with new_directory(os.fspath(path), spec.subject) as folder:
         module = _load(spec, tags, signature, Trust.of(safe_mode, trusted_ops))
         tf.saved_model.save(module, folder, {_SERVING: module.serve, **module.signatures})
 
@@ -102,7 +102,7 @@ def to_keras(
     """
     spec = load_module_spec(handle)
     require_keras_ending(path, spec.subject)
-    with module_writing.new_file(path, spec.subject, _CANNOT_WRITE) as file:
+    with new_file(path, spec.subject, _CANNOT_WRITE) as file:
         facts = spec.variant(tags).signature(signature)
         layer = ModuleLayer(
             spec,
@@ -160,7 +160,7 @@ def to_tflite(
         HubError: what :func:`load` raises.
     """
     spec = load_module_spec(handle)
-    with module_writing.new_file(path, spec.subject, _CANNOT_WRITE) as file:
+    with new_file(path, spec.subject, _CANNOT_WRITE) as file:
         module = _load(spec, tags, signature, Trust.of(safe_mode, trusted_ops))
         model = tflite_model(
             module, signature or DEFAULT_SIGNATURE, _subject(spec, tags, signature)
