@@ -20,7 +20,7 @@ from hub_keras_bridge.errors import (
     listed,
     show_tags,
 )
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.checkpoint import Checkpoint, write_checkpoint
 from hub_keras_bridge.facts.shown.signature_table import signature_table
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo

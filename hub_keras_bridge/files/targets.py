@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 
 from hub_keras_bridge.errors import ExportError, Subject, choices
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.files.fetch.resolve import local_path
 from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PREFIX
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.http_server import Answer, Server, archive_of, redirect
 from helpers.places import ZOO
-from hub_keras_bridge.errors.urls import with_query
 from hub_keras_bridge.files.fetch import cache_entries, download
+from hub_keras_bridge.files.urls import with_query
 
 MODULE = ZOO / "text_embed" / "module"
 

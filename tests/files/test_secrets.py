@@ -20,7 +20,7 @@ import hub_keras_bridge as hub
 from helpers.http_server import Answer, Server, archive_of, redirect
 from helpers.places import TESTS, ZOO
 from hub_keras_bridge.cli.main import main
-from hub_keras_bridge.errors.urls import redact, redact_path
+from hub_keras_bridge.errors.redaction import redact, redact_path
 from hub_keras_bridge.errors.words import show_url
 from hub_keras_bridge.files.fetch import cache_entries, download
 from hub_keras_bridge.files.fetch.foreign import hidden_in_logs, redact_within

@@ -23,7 +23,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import legible, show_url
 from hub_keras_bridge.files import durable, paths, unfinished
 from hub_keras_bridge.files.fetch import integrity, ownership, remote_entries

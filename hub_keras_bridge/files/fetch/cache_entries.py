@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from absl import logging
 
 from hub_keras_bridge.errors import CacheError, Subject
-from hub_keras_bridge.errors.urls import file_path, redact, scheme_of
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import legible
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.fetch import integrity, ownership
 from hub_keras_bridge.files.fetch.settings import CACHE_DIR
+from hub_keras_bridge.files.urls import file_path, scheme_of
 
 VARIABLE = CACHE_DIR.variable
 _MODULE = re.compile(r"[0-9a-f]{40}")

@@ -16,10 +16,11 @@ from absl import logging
 from requests.adapters import HTTPAdapter
 
 from hub_keras_bridge.errors import DownloadError, HubError, Subject
-from hub_keras_bridge.errors.urls import flaw_of, host_of, redact, split_credentials
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import legible, show_url
 from hub_keras_bridge.files.fetch.foreign import hidden_in_logs, redact_within, stand_in
 from hub_keras_bridge.files.progress import download_bar
+from hub_keras_bridge.files.urls import flaw_of, host_of, split_credentials
 from hub_keras_bridge.version import VERSION
 
 # Seconds without a connection, and without a byte, until a try is given up.

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hub_keras_bridge.errors import HandleError, Subject
-from hub_keras_bridge.errors.urls import file_path, flaw_of_text, redact, redact_path, scheme_of
+from hub_keras_bridge.errors.redaction import redact, redact_path
 from hub_keras_bridge.errors.words import legible, show_url
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.fetch import cache_entries, hosting, kaggle, remote
@@ -20,6 +20,7 @@ from hub_keras_bridge.files.fetch.archived import (
 )
 from hub_keras_bridge.files.fetch.foreign import redact_within
 from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE
+from hub_keras_bridge.files.urls import file_path, flaw_of_text, scheme_of
 
 # Far more than a server takes in a URL, or an operating system in a path.
 _LONGEST_HANDLE = 2**15

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import BackendError, FormatError, HandleError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.shown.signature_table import signature_table
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec, read_module_spec

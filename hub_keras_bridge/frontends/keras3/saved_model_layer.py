@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import FormatError, HandleError, SignatureError, Subject, choices
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.shown.signature_table import facts_table
 from hub_keras_bridge.facts.spec import as_tags
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, VariableFacts

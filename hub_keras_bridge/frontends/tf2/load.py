@@ -8,7 +8,7 @@ from collections.abc import Collection
 import tensorflow as tf
 
 from hub_keras_bridge.errors import HandleError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.spec import ModuleSpec, read_module_spec
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
 from hub_keras_bridge.files.fetch.resolve import resolve

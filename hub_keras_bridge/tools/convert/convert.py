@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import private
 from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject, choices
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
