@@ -25,7 +25,7 @@ SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
 
 # What a process runs that has no TensorFlow to import.
 RESOLVE = (
-    "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
+    "import sys, hub_keras_bridge_cli\n"
     "from hub_keras_bridge.files.fetch.resolve import resolve\n"
     "print(resolve(sys.argv[1]))\n"
     "assert 'tensorflow' not in sys.modules\n"

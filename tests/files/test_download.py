@@ -411,8 +411,8 @@ class TestProgress:
 
 def test_importing_configures_nothing():
     code = (
-        "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
-        "import logging, os, warnings\n"
+        "import hub_keras_bridge_cli\n"
+        "import logging, os, sys, warnings\n"
         "before = dict(os.environ), list(warnings.filters), list(logging.root.handlers)\n"
         "import hub_keras_bridge.files.fetch.resolve\n"
         "after = dict(os.environ), list(warnings.filters), list(logging.root.handlers)\n"
