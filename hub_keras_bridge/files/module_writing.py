@@ -10,15 +10,16 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import ExportError, Subject
-from hub_keras_bridge.files import durable, layout, module_folder
+from hub_keras_bridge.files import durable, layout
 from hub_keras_bridge.files.exporting import new_directory, telling_of_export
+from hub_keras_bridge.files.module_folder import ModuleFiles
 from hub_keras_bridge.files.targets import local_target, require_no_module
 from hub_keras_bridge.files.unfinished import unfinished
 
 
 def write_module(
     path: str,
-    files: module_folder.ModuleFiles,
+    files: ModuleFiles,
     write_variables: Callable[[str], None] | None,
 ) -> None:
     """Writes a TF1 Hub module, atomically where its folder is new or empty.
@@ -39,18 +40,18 @@ def write_module(
     with _module_directory(path, subject) as folder:
         write_graphs(folder, files)
         if write_variables is not None:
-            prefix = os.path.join(folder, module_folder.VARIABLES_PREFIX)
+            prefix = os.path.join(folder, layout.VARIABLES_PREFIX)
             os.makedirs(os.path.dirname(prefix))
             write_variables(prefix)
 
 
-def write_graphs(folder: str, files: module_folder.ModuleFiles) -> None:
+def write_graphs(folder: str, files: ModuleFiles) -> None:
     """Writes all of a module but its variables into an existing folder."""
-    with open(os.path.join(folder, module_folder.MODULE_FILE), "wb") as stream:
+    with open(os.path.join(folder, layout.MODULE_FILE), "wb") as stream:
         stream.write(layout.module_def_bytes())
-    with open(os.path.join(folder, module_folder.SAVED_MODEL_FILE), "wb") as stream:
+    with open(os.path.join(folder, layout.SAVED_MODEL_FILE), "wb") as stream:
         stream.write(files.saved_model.SerializeToString(deterministic=True))
-    copy_assets(files.assets, os.path.join(folder, module_folder.ASSETS_FOLDER))
+    copy_assets(files.assets, os.path.join(folder, layout.ASSETS_FOLDER))
 
 
 def copy_assets(assets: Mapping[str, str], folder: str) -> None:
@@ -94,7 +95,7 @@ def _move_files(source: str, target: str, subject: Subject) -> None:
         for folder, _, files in os.walk(source)
         for file in files
     ]
-    names.sort(key=lambda name: name == module_folder.MODULE_FILE)
+    names.sort(key=lambda name: name == layout.MODULE_FILE)
     require_no_module(target, subject, names, tf_errors.ExportError)
     moved: list[str] = []
     try:

@@ -13,13 +13,13 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.facts.spec import ModuleSpec, require_checkpoint
 from hub_keras_bridge.files import module_folder
+from hub_keras_bridge.files.messages import read_message
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.publishing.authoring import ASSET_PATH, as_list, check_collections
 
@@ -111,11 +111,7 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
             advice="pass the folder that the SavedModel was written to",
         )
     file = os.path.join(path, module_folder.SAVED_MODEL_FILE)
-    saved_model = saved_model_pb2.SavedModel()
-    try:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            saved_model.ParseFromString(stream.read())
-    except tf.errors.NotFoundError as error:
+    if not tf.io.gfile.exists(file):
         raise tf_errors.FormatError(
             f"Cannot read a TF1 SavedModel: {module_folder.SAVED_MODEL_FILE} is missing.",
             subject,
@@ -123,15 +119,14 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
             found=", ".join(sorted(tf.io.gfile.listdir(path))[:10]) or "an empty directory",
             advice="pass the folder that has this file; one saved with as_text=True is to be "
             "loaded and saved again without",
-        ) from error
-    except DecodeError as error:
-        raise FormatError(
-            f"Cannot read a TF1 SavedModel: {module_folder.SAVED_MODEL_FILE} is damaged.",
-            subject,
-            expected="a serialized SavedModel message",
-            found=str(error),
-            advice="save the model again",
-        ) from error
+        )
+    saved_model = read_message(
+        file,
+        saved_model_pb2.SavedModel,
+        subject,
+        of="TF1 SavedModel",
+        advice="save the model again",
+    )
     _check_is_tf1(saved_model, subject)
     return saved_model
 
