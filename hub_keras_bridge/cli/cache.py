@@ -13,6 +13,7 @@ from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import CacheError
 from hub_keras_bridge.errors.words import show_bytes, show_number
 from hub_keras_bridge.files.fetch import cache, cache_entries
+from hub_keras_bridge.files.fetch.cache_directory import VARIABLE, directory
 from hub_keras_bridge.files.fetch.cache_entries import Entry
 
 Faults = Mapping[Entry, str | None]
@@ -42,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _place() -> str:
     """Where the cache is, for the help."""
     try:
-        place = f"The cache is {cache_entries.directory()}"
+        place = f"The cache is {directory()}"
     except CacheError as error:
         place = f"The cache cannot be used: expected {error.expected}; found {error.found}"
-    return f"{place}. The variable {cache_entries.VARIABLE} moves it."
+    return f"{place}. The variable {VARIABLE} moves it."
 
 
 def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +73,7 @@ def _list(args: argparse.Namespace) -> int:
     if not args.json:
         modules = show_number(len(found), "module")
         total = show_bytes(sum(entry.size for entry in found))
-        print(f"{modules} in {cache_entries.directory()}, {total}")
+        print(f"{modules} in {directory()}, {total}")
     return 0
 
 
@@ -84,7 +85,7 @@ def _verify(args: argparse.Namespace) -> int:
     _print(broken, args.json, faults)
     if not args.json:
         modules = show_number(len(found), "module")
-        print(f"{modules} in {cache_entries.directory()}, {len(broken)} broken")
+        print(f"{modules} in {directory()}, {len(broken)} broken")
     return 1 if broken else 0
 
 
@@ -108,7 +109,7 @@ def _prune(args: argparse.Namespace) -> int:
         if leftovers:
             print(f"unfinished downloads {verb}: {len(leftovers)}")
         modules = show_number(len(chosen) - len(kept), "module")
-        print(f"{modules} {verb} from {cache_entries.directory()}")
+        print(f"{modules} {verb} from {directory()}")
     return 1 if kept else 0
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 
 _LONGEST_LABEL, _LONGEST_HOST = 63, 253
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -36,6 +38,23 @@ def file_path(path_or_url: str) -> str | None:
     rest = path_or_url.partition("://")[2]
     _, slash, path = _AFTER_PATH.split(rest, maxsplit=1)[0].partition("/")
     return urllib.request.url2pathname(slash + path)
+
+
+def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
+    """The path that a path or ``file://`` URL stands for; None for other URLs.
+
+    A ``~`` in front is the user's home.
+
+    >>> local_path("/modules/embed"), local_path("file:///modules/my%20embed")
+    ('/modules/embed', '/modules/my embed')
+    >>> local_path("~/embed") == os.path.join(os.path.expanduser("~"), "embed")
+    True
+    >>> local_path("gs://modules/embed")
+    """
+    path = file_path(text := os.fsdecode(path_or_url))
+    with suppress(ValueError):  # There is no user of such a name.
+        return os.path.expanduser(text) if path == text else path
+    return path
 
 
 def host_of(url: str) -> str:

@@ -13,6 +13,7 @@ from helpers.http_server import Answer, Server, redirect
 from helpers.places import TESTS
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.files.fetch import download as download_module
+from hub_keras_bridge.files.fetch import retrying, session
 from hub_keras_bridge.files.fetch.download import download, location
 
 CERTIFICATE = str(TESTS / "helpers" / "http_server.pem")
@@ -21,7 +22,7 @@ BODY = bytes(range(256)) * 40
 
 @pytest.fixture(autouse=True)
 def _quick_and_alone(monkeypatch):
-    monkeypatch.setattr(download_module, "BACKOFF", 0.001)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.001)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
@@ -87,23 +88,23 @@ class TestWhatMayPass:
         assert (
             f"Found: 77 bytes, then IncompleteRead(77 bytes read, {len(BODY) - 77} more" in message
         )
-        assert f", {download_module.RETRIES + 1} times" in message
-        assert len(server.requests) == download_module.RETRIES + 1
+        assert f", {retrying.RETRIES + 1} times" in message
+        assert len(server.requests) == retrying.RETRIES + 1
 
     def test_body_that_is_cut_again_and_again_is_given_time(self, server, target, monkeypatch):
-        monkeypatch.setattr(download_module, "BACKOFF", 0.15)
+        monkeypatch.setattr(retrying, "BACKOFF", 0.15)
         cut = Answer(BODY, cut=1)
         begin = time.monotonic()
         fetch(server.serve("/m", cut, cut, BODY), target)
         assert time.monotonic() - begin >= 0.3  # at once, then after twice BACKOFF
 
     def test_body_that_stands_still(self, server, target, monkeypatch):
-        monkeypatch.setattr(download_module, "TIMEOUTS", (1.0, 0.1))
+        monkeypatch.setattr(session, "TIMEOUTS", (1.0, 0.1))
         fetch(server.serve("/m", Answer(BODY, pauses=0.3), BODY), target)
         assert target.read_bytes() == BODY
 
     def test_slow_body_takes_its_time(self, server, target, monkeypatch):
-        monkeypatch.setattr(download_module, "TIMEOUTS", (1.0, 0.2))
+        monkeypatch.setattr(session, "TIMEOUTS", (1.0, 0.2))
         fetch(server.serve("/m", Answer(BODY, pauses=0.05)), target)
         assert target.read_bytes() == BODY
         assert len(server.requests) == 1
@@ -120,7 +121,7 @@ class TestWhatMayPass:
         assert time.monotonic() - begin >= 1
 
     def test_waits_within_reason(self, server, target, monkeypatch):
-        monkeypatch.setattr(download_module, "LONGEST_WAIT", 0.01)
+        monkeypatch.setattr(retrying, "LONGEST_WAIT", 0.01)
         busy = Answer(status=503, headers={"Retry-After": "86400"})
         fetch(server.serve("/m", busy, BODY), target)
         assert target.read_bytes() == BODY
@@ -134,8 +135,8 @@ class TestWhatMayPass:
         message = failure(server.serve("/m", Answer(status=503)), target)
         assert f"Expected: status 200 from {server.url('/m')}" in message
         assert "Found: status 503 Service Unavailable" in message
-        assert f"try again later; {download_module.RETRIES} retries" in message
-        assert len(server.requests) == download_module.RETRIES + 1
+        assert f"try again later; {retrying.RETRIES} retries" in message
+        assert len(server.requests) == retrying.RETRIES + 1
 
 
 class TestWhatIsSaidOfRetries:
@@ -160,7 +161,7 @@ class TestWhatIsSaidOfRetries:
 
     def test_waits_grow(self, server, target, caplog, monkeypatch):
         monkeypatch.setattr(time, "sleep", lambda seconds: waits.append(seconds))
-        monkeypatch.setattr(download_module, "BACKOFF", 0.5)
+        monkeypatch.setattr(retrying, "BACKOFF", 0.5)
         waits = []
         failure(server.serve("/m", Answer(status=503)), target)
         assert waits == [0.0, 1.0, 2.0, 4.0, 8.0]
@@ -194,7 +195,7 @@ class TestWhatDoesNotPass:
         assert "offline, pass the module's folder" in message
 
     def test_nobody_listens_is_tried_once_more_at_once(self, target, monkeypatch, caplog):
-        monkeypatch.setattr(download_module, "BACKOFF", 60.0)
+        monkeypatch.setattr(retrying, "BACKOFF", 60.0)
         with Server() as gone:
             url = gone.url("/m")
         failure(url, target)
@@ -209,7 +210,7 @@ class TestWhatDoesNotPass:
             asked.append(host)
             raise socket.gaierror(-2, "Name or service not known")
 
-        monkeypatch.setattr(download_module, "BACKOFF", 60.0)
+        monkeypatch.setattr(retrying, "BACKOFF", 60.0)
         monkeypatch.setattr(socket, "getaddrinfo", look_up)
         message = failure("https://example.invalid/m", target)
         assert "Found: Failed to resolve 'example.invalid'" in message
@@ -268,9 +269,9 @@ class TestRedirects:
         url = server.serve("/m", redirect("/again"))
         again = server.serve("/again", redirect("/m"))
         message = failure(url, target)
-        assert f"more than {download_module.MAX_REDIRECTS} redirects" in message
+        assert f"more than {session.MAX_REDIRECTS} redirects" in message
         assert url in message or again in message
-        assert len(server.requests) == download_module.MAX_REDIRECTS + 1
+        assert len(server.requests) == session.MAX_REDIRECTS + 1
 
     def test_stop_where_somebody_else_goes_on(self, server, target):
         url = server.serve("/m", redirect("/page"))
