@@ -14,7 +14,7 @@ import time
 import pytest
 
 import hub_keras_bridge as hub
-from helpers.http_server import Answer, Server, archive_of
+from helpers.http_server import Answer, archive_of
 from helpers.places import ZOO
 from hub_keras_bridge.files.fetch import cache, cache_directory, cache_entries, download, retrying
 from hub_keras_bridge.files.locks import Lock
@@ -39,12 +39,6 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setattr(retrying, "RETRIES", 2)
     monkeypatch.setenv("NO_PROXY", "*")
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture

@@ -63,4 +63,5 @@ def test_some_other_folder(tmp_path):
 def test_damaged_saved_model(module):
     (module / "tfhub_module.pb").unlink()
     (module / "saved_model.pb").write_bytes(b"\xff\xff\xff garbage")
-    assert "a damaged SavedModel" in message_of(module)[1]
+    with pytest.raises(hub.FormatError, match="Found: a damaged SavedModel"):
+        hub.load_module_spec(module)

@@ -15,7 +15,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from helpers.http_server import Answer, Server, redirect
+from helpers.http_server import Answer, redirect
 from hub_keras_bridge.cli.main import main
 from hub_keras_bridge.files.fetch import cache_entries, retrying
 from hub_keras_bridge.files.fetch.kaggle import kaggle_handle
@@ -55,12 +55,6 @@ def _alone(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", known)
     monkeypatch.setattr(tf.io.gfile, "isdir", on_no_bucket)
     monkeypatch.setattr(tf.io.gfile, "copy", from_no_bucket)
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 def message(handle, call=hub.resolve, kind=hub.HubError):

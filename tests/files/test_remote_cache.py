@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from helpers.http_server import Answer, Server, archive_of
+from helpers.http_server import Answer, archive_of
 from helpers.places import ZOO
 from hub_keras_bridge.cli import main
 from hub_keras_bridge.files.fetch import cache_entries, remote_entries, retrying
@@ -27,12 +27,6 @@ def folder(tmp_path, monkeypatch, request):
     monkeypatch.setattr(retrying, "BACKOFF", 0.001)
     monkeypatch.setenv("NO_PROXY", "*")
     return url
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture

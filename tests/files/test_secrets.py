@@ -100,12 +100,6 @@ def _quick_and_alone(tmp_path, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
 
 
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
-
-
 def told(error):
     """All that can be read from an error and from what it comes from."""
     texts, waiting, seen = ["".join(traceback.format_exception(error))], [error], []

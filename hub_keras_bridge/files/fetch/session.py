@@ -1,4 +1,4 @@
-"""A talk with servers: redirects are followed within rules, and no answer is told plainly."""
+"""Asking servers: redirects within rules, and what is said where no answer comes."""
 
 from __future__ import annotations
 
