@@ -4,19 +4,25 @@
 >>> layer = hub.ModuleLayer("/path/to/module", trainable=True)  # doctest: +SKIP
 """
 
-import pathlib
 import sys
 import typing
 
 from hub_keras_bridge.frontends import old_names as _old_names
 from hub_keras_bridge.version import VERSION as __version__
 
+
+def _is_command_line() -> bool:
+    """Whether the command line imports the package: by its script, or by ``python -m``."""
+    if "hub_keras_bridge_cli" in sys.modules:
+        return True
+    # While Python looks for what it is to run, "-m" stands for that.
+    return sys.argv[:1] == ["-m"] and sys.orig_argv[-len(sys.argv)] == __name__
+
+
 # Keras finds the class of a saved layer only in what is imported, so importing
 # the package imports all of it, TensorFlow included, which takes seconds. The
 # command line imports what the chosen command needs instead.
-_IS_COMMAND_LINE = [pathlib.Path(name).stem for name in sys.argv[:1]] == ["hub-keras-bridge"]
-
-if not _IS_COMMAND_LINE:
+if not _is_command_line():
     from hub_keras_bridge.errors import (
         ArchiveError,
         AttachmentError,

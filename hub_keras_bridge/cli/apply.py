@@ -9,10 +9,10 @@ from typing import Any
 
 from rich.console import Console
 
-from hub_keras_bridge.cli.file_bar import file_bar
-from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe
+from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe, positive
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.files.fetch.resolve import check_handle
+from hub_keras_bridge.files.progress import file_bar
 from hub_keras_bridge.tools.apply.formats import INPUT_FORMATS, OUTPUT_FORMATS, show_ends
 from hub_keras_bridge.tools.apply.preflight import formats_of
 
@@ -66,11 +66,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--batch-size",
-        type=_positive,
+        type=positive,
         metavar="N",
         help="examples per batch (default: 64, or what the signature fixes)",
     )
-    parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N examples")
+    parser.add_argument("--limit", type=positive, metavar="N", help="only the first N examples")
     parser.add_argument(
         "--input-format",
         choices=list(dict.fromkeys(INPUT_FORMATS.values())),
@@ -122,13 +122,6 @@ def run(args: argparse.Namespace) -> int:
         )
     print(f"{args.output}: {applied.rows} rows of {', '.join(applied.outputs)}")
     return 0
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
-    return number
 
 
 def _setting(text: str) -> tuple[str, Any]:

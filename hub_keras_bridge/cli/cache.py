@@ -11,7 +11,9 @@ from typing import Any
 from hub_keras_bridge.cli.options import add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import CacheError
+from hub_keras_bridge.errors.words import show_bytes, show_number
 from hub_keras_bridge.files.fetch import cache, cache_entries
+from hub_keras_bridge.files.fetch.cache_directory import VARIABLE, directory
 from hub_keras_bridge.files.fetch.cache_entries import Entry
 
 Faults = Mapping[Entry, str | None]
@@ -41,10 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _place() -> str:
     """Where the cache is, for the help."""
     try:
-        place = f"The cache is {cache_entries.directory()}"
+        place = f"The cache is {directory()}"
     except CacheError as error:
         place = f"The cache cannot be used: expected {error.expected}; found {error.found}"
-    return f"{place}. The variable {cache_entries.VARIABLE} moves it."
+    return f"{place}. The variable {VARIABLE} moves it."
 
 
 def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +71,9 @@ def _list(args: argparse.Namespace) -> int:
     found = cache_entries.entries()
     _print(found, args.json, _faults(found))
     if not args.json:
-        total = _size(sum(entry.size for entry in found))
-        print(f"{_count(len(found))} in {cache_entries.directory()}, {total}")
+        modules = show_number(len(found), "module")
+        total = show_bytes(sum(entry.size for entry in found))
+        print(f"{modules} in {directory()}, {total}")
     return 0
 
 
@@ -81,7 +84,8 @@ def _verify(args: argparse.Namespace) -> int:
     broken = [entry for entry in found if faults[entry]]
     _print(broken, args.json, faults)
     if not args.json:
-        print(f"{_count(len(found))} in {cache_entries.directory()}, {len(broken)} broken")
+        modules = show_number(len(found), "module")
+        print(f"{modules} in {directory()}, {len(broken)} broken")
     return 1 if broken else 0
 
 
@@ -104,7 +108,8 @@ def _prune(args: argparse.Namespace) -> int:
             print(f"{entry.path} stays: a process is fetching it")
         if leftovers:
             print(f"unfinished downloads {verb}: {len(leftovers)}")
-        print(f"{_count(len(chosen) - len(kept))} {verb} from {cache_entries.directory()}")
+        modules = show_number(len(chosen) - len(kept), "module")
+        print(f"{modules} {verb} from {directory()}")
     return 1 if kept else 0
 
 
@@ -140,7 +145,7 @@ def _print(entries: Sequence[Entry], as_json: bool, faults: Faults) -> None:
     for entry in entries:
         fault = faults[entry]
         print(entry.handle or "(handle unknown: no descriptor)")
-        print(f"  {_size(entry.size)}, {_age(entry).days} days old, ", end="")
+        print(f"  {show_bytes(entry.size)}, {_age(entry).days} days old, ", end="")
         print(f"broken: {fault}" if fault else "whole")
         print(f"  {entry.path}")
 
@@ -158,22 +163,6 @@ def _facts(entry: Entry, fault: str | None) -> dict[str, Any]:
 
 def _age(entry: Entry) -> datetime.timedelta:
     return datetime.datetime.now() - entry.fetched
-
-
-def _count(modules: int) -> str:
-    return f"{modules} module{'' if modules == 1 else 's'}"
-
-
-def _size(count: int) -> str:
-    """How long a file is, for people.
-
-    >>> _size(999), _size(12_300_000)
-    ('999 bytes', '12.3 MB')
-    """
-    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} bytes"
 
 
 def _days(text: str) -> float:

@@ -16,7 +16,7 @@ from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors import ExportError, Subject
 from hub_keras_bridge.files.fetch.resolve import check_handle
-from hub_keras_bridge.files.unfinished import whole
+from hub_keras_bridge.files.writing import whole
 from hub_keras_bridge.tools.inspect.page import render_page
 from hub_keras_bridge.tools.inspect.summary import ModuleSummary
 from hub_keras_bridge.tools.inspect.text import format_summary

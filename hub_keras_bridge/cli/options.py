@@ -52,6 +52,14 @@ def add_unsafe(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
+def positive(text: str) -> int:
+    """The number in an argument, which is to be 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Adds ``--json``: for programs."""
     parser.add_argument(

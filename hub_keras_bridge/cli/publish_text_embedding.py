@@ -7,8 +7,8 @@ import os
 
 from rich.console import Console
 
-from hub_keras_bridge.cli.file_bar import file_bar
 from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.files.progress import file_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 
 from hub_keras_bridge.cli.options import add_handle, add_json
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.files.fetch.resolve import resolve
 
 

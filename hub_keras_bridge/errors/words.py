@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from hub_keras_bridge.errors import show_tags
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 
 _Name = TypeVar("_Name")
 _Facts = TypeVar("_Facts", bound=Hashable)

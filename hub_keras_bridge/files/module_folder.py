@@ -6,21 +6,19 @@ What lies where, and the two messages that only modules have, is in ``layout``.
 from __future__ import annotations
 
 import os
-import pathlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import tensorflow as tf
 from google.protobuf.message import DecodeError
-from tensorflow.core.framework import graph_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import FormatError, HandleError, Subject
+from hub_keras_bridge.files.assets import own_file
+from hub_keras_bridge.files.diagnosis import diagnose, kind_of_file
 from hub_keras_bridge.files.layout import (
     ASSETS_COLLECTION,
-    ASSETS_FOLDER,
     ATTACHMENTS_COLLECTION,
     FORMAT_V3,
     MODULE_FILE,
@@ -28,12 +26,9 @@ from hub_keras_bridge.files.layout import (
     VARIABLES_PREFIX,
     ModuleAttachment,
     ModuleDef,
-    modules_in,
     safe_asset_name,
 )
-from hub_keras_bridge.files.paths import is_file
-
-_LOOK_ELSEWHERE = "point to the folder that holds the module's own files"
+from hub_keras_bridge.files.messages import read_message
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +74,12 @@ def read_module(path: str, name: str | None = None) -> ModuleFiles:
             "Cannot read a TF1 Hub module: there is no such directory.",
             subject,
             expected=f"a directory with {MODULE_FILE} and {SAVED_MODEL_FILE}",
-            found=_kind_of_file(path),
+            found=kind_of_file(path),
             advice="check the path; an unpacked module is the folder that has these two files",
         )
     _check_module_def(path, subject)
-    saved_model = saved_model_pb2.SavedModel()
-    _parse(os.path.join(path, SAVED_MODEL_FILE), saved_model, subject)
+    file = os.path.join(path, SAVED_MODEL_FILE)
+    saved_model = read_message(file, saved_model_pb2.SavedModel, subject)
     if not saved_model.meta_graphs:
         raise FormatError(
             f"Cannot read a TF1 Hub module: {SAVED_MODEL_FILE} has no graph in it.",
@@ -127,38 +122,6 @@ def asset_files(
         for _, name in asset_entries(meta_graph, subject)
     }
     return {name: own_file(path, name, subject) for name in names}
-
-
-def own_file(path: str, name: str, subject: Subject, of: str = "TF1 Hub module") -> str:
-    """The file below ``assets/`` that has a name which is known to lead nowhere else.
-
-    Args:
-        path: the folder that ``assets/`` is in.
-        name: the file's path from there on.
-        subject: for messages.
-        of: what has the asset.
-
-    Raises:
-        FormatError: it is missing, or a link that leads outside.
-    """
-    file = os.path.join(path, ASSETS_FOLDER, *name.split("/"))
-    if not is_file(file):
-        raise FormatError(
-            f"Cannot read a {of}: its asset {name!r} is missing.",
-            subject,
-            expected=f"a file {file}",
-            found=_instead_of_file(file),
-            advice="fetch the module again; the copy is incomplete",
-        )
-    if not _is_within(file, path):
-        raise FormatError(
-            f"Refused a {of}: its asset {name!r} is a link that leads outside.",
-            subject,
-            expected=f"a file inside {path}",
-            found=os.path.realpath(file),
-            advice="put a copy of the file in its place, if you trust who made the link",
-        )
-    return file
 
 
 def asset_entries(
@@ -210,23 +173,10 @@ def attachments(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> di
     return {message.key: message.value for message in messages}
 
 
-def _instead_of_file(path: str) -> str:
-    return "something that is no regular file" if tf.io.gfile.exists(path) else "no such file"
-
-
-def _is_within(file: str, folder: str) -> bool:
-    """Whether a file's content lies in a folder, links followed."""
-    if "://" in folder:
-        return True  # No links on the file systems that TensorFlow adds.
-    parts = pathlib.Path(os.path.realpath(file)).parts
-    inside = pathlib.Path(os.path.realpath(folder)).parts
-    return parts[: len(inside)] == inside
-
-
 def _check_module_def(path: str, subject: Subject) -> None:
     file = os.path.join(path, MODULE_FILE)
     if not tf.io.gfile.exists(file):
-        found, advice = _diagnose(path)
+        found, advice = diagnose(path)
         raise tf_errors.FormatError(
             f"Cannot read a TF1 Hub module: {MODULE_FILE} is missing.",
             subject,
@@ -234,8 +184,7 @@ def _check_module_def(path: str, subject: Subject) -> None:
             found=found,
             advice=advice,
         )
-    module_def = ModuleDef()
-    _parse(file, module_def, subject)
+    module_def = read_message(file, ModuleDef, subject)
     if module_def.format != FORMAT_V3:
         raise FormatError(
             f"Cannot read a TF1 Hub module: {MODULE_FILE} names an unknown format.",
@@ -252,81 +201,3 @@ def _check_module_def(path: str, subject: Subject) -> None:
             found=", ".join(map(repr, module_def.required_features)),
             advice="look for a newer release of hub_keras_bridge, or another version of the module",
         )
-
-
-def _parse(file: str, message: Any, subject: Subject) -> None:
-    if not is_file(file):
-        raise FormatError(
-            f"Cannot read a TF1 Hub module: {os.path.basename(file)} is missing.",
-            subject,
-            expected=f"a file {file}",
-            found=_instead_of_file(file),
-            advice="fetch the module again; the copy is incomplete",
-        )
-    try:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            message.ParseFromString(stream.read())
-    except (DecodeError, tf.errors.OpError) as error:
-        raise FormatError(
-            f"Cannot read a TF1 Hub module: {os.path.basename(file)} is damaged.",
-            subject,
-            expected=f"a serialized {message.DESCRIPTOR.name} message",
-            found=str(error),
-            advice="fetch the module again",
-        ) from error
-
-
-def _diagnose(path: str) -> tuple[str, str]:
-    """What a folder that is no module is, and what to do with it."""
-    names = [name.rstrip("/") for name in tf.io.gfile.listdir(path)]
-    if SAVED_MODEL_FILE in names:
-        kind, advice = _diagnose_saved_model(path)
-        return f"{kind} (a {SAVED_MODEL_FILE} alone)", advice
-    frozen = [name for name in names if _is_frozen_graph(os.path.join(path, name))]
-    if frozen:
-        return (
-            f"a frozen graph ({frozen[0]})",
-            "import it with tf.compat.v1.wrap_function; it has neither signatures nor variables",
-        )
-    there = ", ".join(sorted(names)[:10]) or "an empty directory"
-    below = modules_in(path)
-    if below:
-        return there, f"did you mean {' or '.join(map(os.path.abspath, below[:3]))}?"
-    return there, _LOOK_ELSEWHERE
-
-
-def _diagnose_saved_model(path: str) -> tuple[str, str]:
-    saved_model = saved_model_pb2.SavedModel()
-    try:
-        with tf.io.gfile.GFile(os.path.join(path, SAVED_MODEL_FILE), "rb") as stream:
-            saved_model.ParseFromString(stream.read())
-    except DecodeError:
-        return "a damaged SavedModel", _LOOK_ELSEWHERE
-    if any(m.HasField("object_graph_def") for m in saved_model.meta_graphs):
-        return (
-            "a TF2 SavedModel",
-            "load it with hub.load or hub.ModuleLayer",
-        )
-    return (
-        "a TF1 SavedModel",
-        "load it with hub.load, or make a module of it with "
-        "hub.create_module_spec_from_saved_model",
-    )
-
-
-def _kind_of_file(path: str) -> str:
-    if not tf.io.gfile.exists(path):
-        return "nothing at this path"
-    return "a frozen graph" if _is_frozen_graph(path) else "a file"
-
-
-def _is_frozen_graph(file: str) -> bool:
-    if not file.endswith(".pb") or tf.io.gfile.isdir(file):
-        return False
-    graph_def = graph_pb2.GraphDef()
-    try:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            graph_def.ParseFromString(stream.read())
-    except DecodeError:
-        return False
-    return bool(graph_def.node)

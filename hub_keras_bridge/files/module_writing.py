@@ -9,25 +9,17 @@ from contextlib import contextmanager, suppress
 import tensorflow as tf
 
 from hub_keras_bridge.compat import tf_errors
-from hub_keras_bridge.errors import ExportError, HubError, Subject
-from hub_keras_bridge.files import durable, layout, module_folder
-from hub_keras_bridge.files.targets import local_target, require_free_target, require_no_module
-from hub_keras_bridge.files.unfinished import unfinished, whole
-
-# Of a session that gives values, for who runs it to handle; they say nothing of the disk.
-_OF_SESSIONS = (
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.UnavailableError,
-)
-
-_PROBLEM = "Cannot write a TF1 Hub module."
+from hub_keras_bridge.errors import ExportError, Subject
+from hub_keras_bridge.files import durable, layout
+from hub_keras_bridge.files.exporting import new_directory, telling_of_export
+from hub_keras_bridge.files.module_folder import ModuleFiles
+from hub_keras_bridge.files.targets import local_target, require_no_module
+from hub_keras_bridge.files.unfinished import unfinished
 
 
 def write_module(
     path: str,
-    files: module_folder.ModuleFiles,
+    files: ModuleFiles,
     write_variables: Callable[[str], None] | None,
 ) -> None:
     """Writes a TF1 Hub module, atomically where its folder is new or empty.
@@ -53,7 +45,7 @@ def write_module(
             write_variables(prefix)
 
 
-def write_graphs(folder: str, files: module_folder.ModuleFiles) -> None:
+def write_graphs(folder: str, files: ModuleFiles) -> None:
     """Writes all of a module but its variables into an existing folder."""
     with open(os.path.join(folder, layout.MODULE_FILE), "wb") as stream:
         stream.write(layout.module_def_bytes())
@@ -80,7 +72,7 @@ def copy_assets(assets: Mapping[str, str], folder: str) -> None:
 
 @contextmanager
 def _module_directory(path: str, subject: Subject) -> Iterator[str]:
-    """As :func:`new_directory`, into a folder that may have files that are no module's."""
+    """As ``new_directory``, into a folder that may have files that are no module's."""
     path = os.path.abspath(local_target(path, subject))
     require_no_module(path, subject, kind=tf_errors.ExportError)
     if not os.path.isdir(path) or not os.listdir(path):
@@ -88,7 +80,10 @@ def _module_directory(path: str, subject: Subject) -> Iterator[str]:
             yield folder
         return
     # Within it, on the same file system.
-    with _told(path, subject, _PROBLEM), unfinished(os.path.join(path, "module")) as folder:
+    with (
+        telling_of_export(path, subject, "Cannot write a TF1 Hub module."),
+        unfinished(os.path.join(path, "module")) as folder,
+    ):
         yield folder
         _move_files(folder, path, subject)
 
@@ -113,66 +108,3 @@ def _move_files(source: str, target: str, subject: Subject) -> None:
             with suppress(OSError):
                 os.remove(os.path.join(target, name))
         raise
-
-
-@contextmanager
-def new_directory(path: str, subject: Subject) -> Iterator[str]:
-    """A folder beside ``path`` that becomes ``path`` when the block succeeds.
-
-    What killed processes left beside ``path`` is removed first.
-
-    Raises:
-        ExportError: ``path`` is taken, or something in the block failed on
-            disk; the temporary folder is gone then.
-    """
-    path = os.path.abspath(local_target(path, subject))
-    with _moved_when_whole(path, subject, _PROBLEM) as folder:
-        os.mkdir(folder)
-        yield folder
-
-
-@contextmanager
-def new_file(path: str | os.PathLike[str], subject: Subject, problem: str) -> Iterator[str]:
-    """As :func:`new_directory`, a file to be made, of the same name.
-
-    Args:
-        path: where the file comes to be.
-        subject: the module, for messages.
-        problem: what an error on disk says first.
-
-    Raises:
-        ExportError: ``path`` is taken, or something in the block failed on disk.
-    """
-    path = os.path.abspath(os.fspath(path))
-    with _moved_when_whole(path, subject, problem) as file:
-        yield file
-        # A folder cannot be moved over another; a file can.
-        require_free_target(path, subject, tf_errors.ExportError)
-
-
-@contextmanager
-def _moved_when_whole(path: str, subject: Subject, problem: str) -> Iterator[str]:
-    require_free_target(path, subject, tf_errors.ExportError)
-    with _told(path, subject, problem):
-        durable.make_folders(os.path.dirname(path))
-        with whole(path) as made:
-            yield made
-
-
-@contextmanager
-def _told(path: str, subject: Subject, problem: str) -> Iterator[None]:
-    """Says of an error on disk what it hindered."""
-    try:
-        yield
-    except _OF_SESSIONS:
-        raise
-    except (OSError, tf.errors.OpError) as error:
-        if isinstance(error, HubError):
-            raise
-        raise ExportError(
-            problem,
-            subject,
-            expected=f"to write {path}",
-            found=str(error),
-            advice="check permissions and free space; nothing was left behind",
-        ) from error

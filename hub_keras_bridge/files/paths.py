@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hub_keras_bridge.errors.urls import scheme_of
+from hub_keras_bridge.files.urls import scheme_of
 
 _CHUNK = 2**20
 _NO_FILE_SYSTEM = ("", "file", "http", "https")

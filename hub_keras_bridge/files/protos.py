@@ -46,7 +46,8 @@ def define(
 
     Args:
         file_name: the .proto file that they would stand in.
-        messages: the fields of each.
+        messages: the fields of each; ``"Outer.Inner"`` is nested in ``"Outer"``, which
+            comes before it.
         syntax: ``"proto2"`` tells a field that is absent from one that is empty.
 
     >>> point = define("point.proto", {"Point": [Field("x", 1, "int32")]})["Point"]
@@ -56,8 +57,11 @@ def define(
     file = descriptor_pb2.FileDescriptorProto(
         name=f"{_PACKAGE}/{file_name}", package=_PACKAGE, syntax=syntax
     )
+    made: dict[str, descriptor_pb2.DescriptorProto] = {}
     for name, fields in messages.items():
-        message = file.message_type.add(name=name)
+        outer, _, own = name.rpartition(".")
+        siblings = made[outer].nested_type if outer else file.message_type
+        message = made[name] = siblings.add(name=own)
         for field in fields:
             described = message.field.add(
                 name=field.name,

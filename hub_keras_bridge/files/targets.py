@@ -6,9 +6,9 @@ import os
 from collections.abc import Iterable
 
 from hub_keras_bridge.errors import ExportError, Subject, choices
-from hub_keras_bridge.errors.urls import redact
-from hub_keras_bridge.files.fetch.resolve import local_path
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PREFIX
+from hub_keras_bridge.files.urls import local_path
 
 
 def require_free_target(

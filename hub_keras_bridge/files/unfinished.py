@@ -1,7 +1,7 @@
 """What is not finished yet: a hidden folder beside what it will become.
 
 Files and folders that this package writes are made in ``.<name>.*.partial``
-beside their place, and moved there (``durable``) when they are whole. A process that is killed
+beside their place, and moved there (``writing``) when they are whole. A process that is killed
 leaves such a folder; the next one to write beside it removes it, whatever the
 name, since versions are written to a new one each time. The living are told from
 the dead by a lock in the folder, which the operating system takes back from a
@@ -17,7 +17,6 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from hub_keras_bridge.files import durable
 from hub_keras_bridge.files.locks import Lock, Taken
 
 _SUFFIX = ".partial"
@@ -53,28 +52,6 @@ def unfinished(path: str, *, sweep: bool = True) -> Iterator[str]:
         yield work_in(folder)
     finally:
         _remove_locked(folder, lock)
-
-
-@contextmanager
-def whole(path: str) -> Iterator[str]:
-    """A path for a file or folder that comes to ``path`` when the block succeeds.
-
-    What a power cut leaves at ``path`` is what was there, or what was made.
-
-    Raises:
-        OSError: it cannot be made there.
-
-    >>> parent = tempfile.mkdtemp()
-    >>> with whole(os.path.join(parent, "embed.txt")) as made:
-    ...     _ = open(made, "w").write("whole")
-    >>> os.listdir(parent)
-    ['embed.txt']
-    """
-    path = os.path.abspath(path)
-    with unfinished(path) as folder:
-        made = os.path.join(folder, os.path.basename(path))
-        yield made
-        durable.move(made, path)
 
 
 def leftovers(parent: str, names: str = ".+") -> dict[str, str]:

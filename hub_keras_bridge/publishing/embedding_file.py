@@ -10,20 +10,18 @@ import codecs
 import gzip
 import hashlib
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from hub_keras_bridge.errors import PublishError, Subject, listed
+from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.publishing.embedding_line import BrokenLineError, header, parse
 
 # How many broken lines an error names.
 _SHOWN = 10
 _LINES_PER_NOTICE = 1000
-
-# Told how many more bytes of the file, as it lies on disk, were read.
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)

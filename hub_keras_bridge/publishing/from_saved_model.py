@@ -13,7 +13,6 @@ import os
 from collections.abc import Collection, Iterable, Iterator
 
 import tensorflow as tf
-from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.compat import tf_errors
@@ -21,6 +20,7 @@ from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.facts.reading import require_checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files import layout, module_folder
+from hub_keras_bridge.files.messages import read_message
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.publishing.meta_graph import ASSET_PATH
 from hub_keras_bridge.publishing.rules import check_collections, dropped_collections
@@ -113,11 +113,7 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
             advice="pass the folder that the SavedModel was written to",
         )
     file = os.path.join(path, layout.SAVED_MODEL_FILE)
-    saved_model = saved_model_pb2.SavedModel()
-    try:
-        with tf.io.gfile.GFile(file, "rb") as stream:
-            saved_model.ParseFromString(stream.read())
-    except tf.errors.NotFoundError as error:
+    if not tf.io.gfile.exists(file):
         raise tf_errors.FormatError(
             f"Cannot read a TF1 SavedModel: {layout.SAVED_MODEL_FILE} is missing.",
             subject,
@@ -125,15 +121,14 @@ def _read(path: str, subject: Subject) -> saved_model_pb2.SavedModel:
             found=", ".join(sorted(tf.io.gfile.listdir(path))[:10]) or "an empty directory",
             advice="pass the folder that has this file; one saved with as_text=True is to be "
             "loaded and saved again without",
-        ) from error
-    except DecodeError as error:
-        raise FormatError(
-            f"Cannot read a TF1 SavedModel: {layout.SAVED_MODEL_FILE} is damaged.",
-            subject,
-            expected="a serialized SavedModel message",
-            found=str(error),
-            advice="save the model again",
-        ) from error
+        )
+    saved_model = read_message(
+        file,
+        saved_model_pb2.SavedModel,
+        subject,
+        of="TF1 SavedModel",
+        advice="save the model again",
+    )
     _check_is_tf1(saved_model, subject)
     return saved_model
 

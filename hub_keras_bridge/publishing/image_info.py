@@ -7,41 +7,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
-
+from hub_keras_bridge.files.protos import Field, define
 from hub_keras_bridge.publishing.described import described
 from hub_keras_bridge.publishing.module_fn import attach_message
 
 IMAGE_MODULE_INFO_KEY = "image_module_info"
 
-_FIELDS = descriptor_pb2.FieldDescriptorProto
-
-
-def _define_message() -> Any:
-    file = descriptor_pb2.FileDescriptorProto(
-        name="hub_keras_bridge/image_module_info.proto", package="hub_keras_bridge", syntax="proto3"
-    )
-    info = file.message_type.add(name="ImageModuleInfo")
-    size = info.nested_type.add(name="InputSize")
-    for number, name in enumerate(("height", "width"), start=1):
-        size.field.add(
-            name=name, number=number, type=_FIELDS.TYPE_INT32, label=_FIELDS.LABEL_OPTIONAL
-        )
-    info.field.add(
-        name="default_image_size",
-        number=1,
-        type=_FIELDS.TYPE_MESSAGE,
-        type_name=".hub_keras_bridge.ImageModuleInfo.InputSize",
-        label=_FIELDS.LABEL_OPTIONAL,
-    )
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(
-        pool.FindMessageTypeByName("hub_keras_bridge.ImageModuleInfo")
-    )
-
-
-ImageModuleInfo = _define_message()
+ImageModuleInfo = define(
+    "image_module_info.proto",
+    {
+        "ImageModuleInfo": [Field("default_image_size", 1, "ImageModuleInfo.InputSize")],
+        "ImageModuleInfo.InputSize": [Field("height", 1, "int32"), Field("width", 2, "int32")],
+    },
+)["ImageModuleInfo"]
 # What protobuf leaves open of a class that it makes.
 ImageModuleInfo.__module__ = __name__
 ImageModuleInfo.__doc__ = """What a publisher declares of a module's images: a protobuf message.

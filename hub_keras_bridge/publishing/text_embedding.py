@@ -17,9 +17,10 @@ from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import PublishError
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files.module_writing import write_module
+from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.files.targets import require_no_module
 from hub_keras_bridge.publishing.blocks import blocks_of, write_rows
-from hub_keras_bridge.publishing.embedding_file import EmbeddingFile, Progress, Vocabulary
+from hub_keras_bridge.publishing.embedding_file import EmbeddingFile, Vocabulary
 from hub_keras_bridge.publishing.module_fn import add_signature, create_module_spec
 
 _VOCABULARY = "vocabulary.txt"

@@ -150,8 +150,8 @@ def test_every_command_in_the_table_explains_itself(name, capsys):
 def started(*argv, **variables):
     """What a process of its own says: to the command line, and where TensorFlow is imported."""
     code = (
-        "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
-        "from hub_keras_bridge.cli import main\n"
+        "import sys\n"
+        "from hub_keras_bridge_cli import main\n"
         "try:\n    status = main(sys.argv[1:])\n"
         "except SystemExit as exit_:\n    status = exit_.code\n"
         "print('TensorFlow' if 'tensorflow' in sys.modules else 'alone')\n"

@@ -107,8 +107,8 @@ def test_wrong_usage(run, lines, argv, reason, capsys):
 
 def test_help_names_beam_and_imports_no_tensorflow():
     code = (
-        "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
-        "from hub_keras_bridge.cli import main\n"
+        "import sys\n"
+        "from hub_keras_bridge_cli import main\n"
         "try:\n    main(['apply', '--help'])\n"
         "finally:\n    print('tensorflow' in sys.modules)\n"
     )

@@ -63,7 +63,7 @@ def run(capsys, *argv):
 
 class TestList:
     def test_nothing(self, capsys, folder):
-        assert run(capsys, "list") == (0, f"0 modules in {folder}, 0 bytes\n")
+        assert run(capsys, "list") == (0, f"0 modules in {folder}, 0 B\n")
         assert run(capsys, "list", "--json") == (0, "[]\n")
 
     def test_modules(self, capsys, folder, whole, broken):
@@ -242,8 +242,8 @@ def test_needs_an_action(capsys):
 
 def test_needs_no_tensorflow(whole):
     code = (
-        "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
-        "from hub_keras_bridge.cli import main\n"
+        "import sys\n"
+        "from hub_keras_bridge_cli import main\n"
         "assert main(['cache', 'verify']) == 0\n"
         "assert not {'tensorflow', 'keras', 'requests'} & set(sys.modules)\n"
     )

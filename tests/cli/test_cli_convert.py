@@ -102,8 +102,7 @@ def test_wrong_usage(argv, capsys):
 def test_help_needs_no_tensorflow():
     code = (
         "import sys\n"
-        "sys.argv[0] = 'hub-keras-bridge'\n"
-        "from hub_keras_bridge.cli import main\n"
+        "from hub_keras_bridge_cli import main\n"
         "try:\n"
         "    main(['convert', '--help'])\n"
         "finally:\n"

@@ -57,9 +57,8 @@ def test_without_tensorflow(module, tmp_path):
     """In a process of its own, where importing TensorFlow or Keras would fail."""
     code = (
         "import sys\n"
-        "sys.argv[0] = 'hub-keras-bridge'\n"
         "sys.modules.update(tensorflow=None, keras=None)\n"
-        "from hub_keras_bridge.cli import main\n"
+        "from hub_keras_bridge_cli import main\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     command = [sys.executable, "-c", code, "pack", str(module), str(tmp_path / "m.tar.gz")]

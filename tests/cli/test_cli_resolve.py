@@ -61,8 +61,8 @@ def test_needs_no_tensorflow(kind, url, tmp_path):
     (tmp_path / "m.tar.gz").write_bytes(ARCHIVE)
     handle = {"path": str(MODULE), "archive": str(tmp_path / "m.tar.gz"), "url": url}[kind]
     code = (
-        "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
-        "from hub_keras_bridge.cli import main\n"
+        "import sys\n"
+        "from hub_keras_bridge_cli import main\n"
         "assert main(['resolve', sys.argv[1]]) == 0\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
     )

@@ -12,7 +12,10 @@ from rich.console import Console
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.cli import main
-from hub_keras_bridge.cli.demo import command, experiment
+from hub_keras_bridge.cli.demo import command, experiment, report
+from hub_keras_bridge.cli.demo.digits_module import digits_spec
+from hub_keras_bridge.cli.demo.examples import digits, few_and_rest
+from hub_keras_bridge.cli.demo.folder import MARKER, make_room
 
 TINY = experiment.Settings(seeds=1, publish_epochs=1, transfer_epochs=2)
 
@@ -42,16 +45,17 @@ class Told:
     def __init__(self):
         self.stages, self.epochs = [], 0
 
-    def stage(self, text):
+    def __call__(self, text):
         self.stages.append(text)
+        return self.trained
 
-    def epoch(self):
-        self.epochs += 1
+    def trained(self, epochs):
+        self.epochs += epochs
 
 
 class TestModule:
     def test_variants_and_signatures(self):
-        spec = experiment.digits_spec()
+        spec = digits_spec()
         assert set(spec.get_tags()) == {frozenset(), frozenset({"train"})}
         for tags in spec.get_tags():
             assert set(spec.get_signature_names(tags)) == {"default", "image_feature_vector"}
@@ -66,7 +70,7 @@ class TestModule:
         }
 
     def test_features_are_the_last_block_averaged(self, images):
-        spec = experiment.digits_spec()
+        spec = digits_spec()
         layer = hub.ModuleLayer(spec, signature="image_feature_vector", as_dict=True)
         found = layer(images)
         np.testing.assert_allclose(found["default"], found["block"].numpy().mean((1, 2)), atol=1e-6)
@@ -74,7 +78,7 @@ class TestModule:
 
     def test_dropout_in_training_only(self, images):
         layer = hub.ModuleLayer(
-            experiment.digits_spec(),
+            digits_spec(),
             signature="image_feature_vector",
             as_dict=True,
             trainable=True,
@@ -87,7 +91,7 @@ class TestModule:
         assert 0.1 < dropped < 0.4
 
     def test_batch_norm_follows_training_batches_only(self, images):
-        layer = hub.ModuleLayer(experiment.digits_spec(), trainable=True)
+        layer = hub.ModuleLayer(digits_spec(), trainable=True)
         layer(images)
         weights = layer.variable_map
         np.testing.assert_array_equal(weights["block1/moving_mean"], np.zeros(16))
@@ -103,7 +107,7 @@ class TestModule:
         )
 
     def test_one_loss_per_kernel(self):
-        layer = hub.ModuleLayer(experiment.digits_spec(), trainable=True)
+        layer = hub.ModuleLayer(digits_spec(), trainable=True)
         layer.build()
         kernels = [v.numpy() for name, v in layer.variable_map.items() if "kernel" in name]
         assert len(kernels) == 3
@@ -111,7 +115,7 @@ class TestModule:
         np.testing.assert_allclose(sorted(layer.losses), sorted(expected), rtol=1e-5)
 
     def test_same_initial_values_every_time(self):
-        one, other = (hub.ModuleLayer(experiment.digits_spec()) for _ in range(2))
+        one, other = (hub.ModuleLayer(digits_spec()) for _ in range(2))
         for layer in (one, other):
             layer.build()
         for a, b in zip(one.get_weights(), other.get_weights(), strict=True):
@@ -120,22 +124,22 @@ class TestModule:
 
 class TestExperiment:
     def test_digits_5_to_9_become_classes(self):
-        data = experiment.digits(5)
+        data = digits(5)
         assert data.images.shape == (len(data), 8, 8, 1)
         assert data.images.dtype == np.float32
         assert (data.images.min(), data.images.max()) == (0, 1)
         assert set(data.labels) == {0, 1, 2, 3, 4}
-        assert len(data) + len(experiment.digits(0)) == 1797
+        assert len(data) + len(digits(0)) == 1797
 
     def test_few_and_rest_share_no_example(self):
-        data = experiment.digits(5)
+        data = digits(5)
         numbered = dataclasses.replace(data, images=np.arange(len(data)))
-        few, rest = experiment.few_and_rest(numbered, 4, seed=3)
+        few, rest = few_and_rest(numbered, 4, seed=3)
         assert np.bincount(few.labels).tolist() == [4] * 5
         assert sorted([*few.images, *rest.images]) == list(range(len(data)))
-        again, _ = experiment.few_and_rest(numbered, 4, seed=3)
+        again, _ = few_and_rest(numbered, 4, seed=3)
         np.testing.assert_array_equal(few.images, again.images)
-        other, _ = experiment.few_and_rest(numbered, 4, seed=4)
+        other, _ = few_and_rest(numbered, 4, seed=4)
         assert set(few.images) != set(other.images)
 
     def test_compares_both_ways_and_repeats_itself(self, tmp_path):
@@ -152,7 +156,7 @@ class TestExperiment:
             original = published.variable_map["block1/kernel"]
             assert np.array_equal(now, original) == same
             assert done.curve.shape == (TINY.transfer_epochs,)
-        again = experiment.transfer(tmp_path / "module", True, 0, TINY, told)
+        again = experiment.transfer(tmp_path / "module", True, 0, TINY, told.trained)
         np.testing.assert_array_equal(again.curve, tuned.curve)
 
 
@@ -163,15 +167,15 @@ class TestDemo:
             "digits_module",
             "transfer.png",
             "digits.keras",
-            command._MARKER,
+            MARKER,
         }
         assert hub.ModuleLayer(folder / "digits_module")(np.zeros((2, 8, 8, 1))).shape == (2, 64)
         assert (folder / "transfer.png").read_bytes().startswith(b"\x89PNG")
 
     def test_table_has_the_accuracy_of_the_saved_model(self, folder, shown):
         model = keras.models.load_model(folder / "digits.keras")
-        data = experiment.digits(5)
-        _, test = experiment.few_and_rest(data, TINY.examples, seed=0)
+        data = digits(5)
+        _, test = few_and_rest(data, TINY.examples, seed=0)
         right = np.argmax(model.predict(test.images, verbose=0), axis=-1) == test.labels
         row = next(line for line in shown.splitlines() if line.startswith("│") and " 0 " in line)
         assert row.split("│")[3].strip() == f"{np.mean(right):.1%}"
@@ -192,18 +196,16 @@ class TestDemo:
 
     def test_lines_where_there_is_no_terminal(self):
         out = io.StringIO()
-        with command._progress(Console(file=out), total=2) as progress:
-            progress.stage("one")
-            progress.epoch()
-            progress.stage("two")
-            progress.epoch()
+        with command._progress(Console(file=out), total=2) as stage:
+            stage("one")(1)
+            stage("two")(1)
         assert out.getvalue() == "one\ntwo\n"
 
 
 class TestPresentation:
     def test_table(self):
         out = io.StringIO()
-        table = command.accuracy_table(np.array([0.5, 0.6]), np.array([0.8, 0.7]), 5, 871)
+        table = report.accuracy_table(np.array([0.5, 0.6]), np.array([0.8, 0.7]), 5, 871)
         Console(file=out, width=100).print(table)
         rows = [re.findall(r"[^│\s]+(?: [^│\s]+)*", line) for line in out.getvalue().splitlines()]
         assert ["0", "50.0%", "80.0%", "+30.0"] in rows
@@ -213,7 +215,7 @@ class TestPresentation:
 
     def test_table_of_one_seed_has_no_spread(self):
         out = io.StringIO()
-        table = command.accuracy_table(np.array([0.5]), np.array([0.8]), 5, 871)
+        table = report.accuracy_table(np.array([0.5]), np.array([0.8]), 5, 871)
         Console(file=out, width=100).print(table)
         assert "mean" in out.getvalue()
         assert "deviation" not in out.getvalue()
@@ -230,7 +232,7 @@ class TestPresentation:
         ],
     )
     def test_verdict_is_honest(self, tuned, beginning):
-        assert command.verdict(np.full(3, 0.5), np.array(tuned)).startswith(beginning)
+        assert report.verdict(np.full(3, 0.5), np.array(tuned)).startswith(beginning)
 
     def test_plot_shows_mean_and_range(self):
         def transfers(*curves):
@@ -239,7 +241,7 @@ class TestPresentation:
         comparison = experiment.Comparison(
             frozen=transfers([0.2, 0.4], [0.4, 0.6]), tuned=transfers([0.5, 0.7], [0.7, 0.9])
         )
-        (axes,) = command.plot_curves(comparison, 5).axes
+        (axes,) = report.plot_curves(comparison, 5).axes
         lines = {line.get_label(): line.get_ydata() for line in axes.lines}
         np.testing.assert_allclose(lines["frozen"], [0.3, 0.5])
         np.testing.assert_allclose(lines["fine-tuned"], [0.6, 0.8])
@@ -266,23 +268,23 @@ class TestFolder:
             (module / name).touch()
         (tmp_path / "transfer.png").touch()
         (tmp_path / "notes.txt").touch()
-        (tmp_path / command._MARKER).touch()
-        command._make_room(tmp_path, module, tmp_path / "transfer.png", tmp_path / "digits.keras")
-        assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", command._MARKER}
+        (tmp_path / MARKER).touch()
+        make_room(tmp_path, module, tmp_path / "transfer.png", tmp_path / "digits.keras")
+        assert {path.name for path in tmp_path.iterdir()} == {"notes.txt", MARKER}
 
     def test_refuses_a_folder_that_is_no_demo(self, tmp_path):
         mine = tmp_path / "transfer.png"
         mine.touch()
         with pytest.raises(hub.ExportError, match=r"'transfer\.png'"):
-            command._make_room(tmp_path, tmp_path / "digits_module", mine)
+            make_room(tmp_path, tmp_path / "digits_module", mine)
         assert [path.name for path in tmp_path.iterdir()] == ["transfer.png"]
 
     def test_keeps_what_is_not_its_own_in_the_module_folder(self, tmp_path):
         module = tmp_path / "digits_module"
         (module / "variables").mkdir(parents=True)
         (module / "variables" / "mine.txt").touch()
-        (tmp_path / command._MARKER).touch()
-        command._make_room(tmp_path, module)
+        (tmp_path / MARKER).touch()
+        make_room(tmp_path, module)
         assert (module / "variables" / "mine.txt").exists()
         experiment.publish(module, TINY, Told())
         assert (module / "variables" / "mine.txt").exists()

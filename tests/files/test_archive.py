@@ -475,7 +475,7 @@ archive.unpack(open({str(file)!r}, "rb"), {str(target)!r}, subject=Subject("m"))
 
 def run_without_tensorflow(script):
     """Runs as the command line does, where importing TensorFlow would fail."""
-    prelude = "import sys\nsys.argv[0] = 'hub-keras-bridge'\nsys.modules['tensorflow'] = None\n"
+    prelude = "import sys, hub_keras_bridge_cli\nsys.modules['tensorflow'] = None\n"
     return subprocess.run([sys.executable, "-c", prelude + script], capture_output=True, text=True)
 
 

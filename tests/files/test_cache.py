@@ -14,9 +14,9 @@ import time
 import pytest
 
 import hub_keras_bridge as hub
-from helpers.http_server import Answer, Server, archive_of
+from helpers.http_server import Answer, archive_of
 from helpers.places import ZOO
-from hub_keras_bridge.files.fetch import cache, cache_entries, download
+from hub_keras_bridge.files.fetch import cache, cache_directory, cache_entries, download, retrying
 from hub_keras_bridge.files.locks import Lock
 
 MODULE = ZOO / "text_embed" / "module"
@@ -25,7 +25,7 @@ SHA256 = hashlib.sha256(ARCHIVE).hexdigest()
 
 # What a process runs that has no TensorFlow to import.
 RESOLVE = (
-    "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
+    "import sys, hub_keras_bridge_cli\n"
     "from hub_keras_bridge.files.fetch.resolve import resolve\n"
     "print(resolve(sys.argv[1]))\n"
     "assert 'tensorflow' not in sys.modules\n"
@@ -35,16 +35,10 @@ RESOLVE = (
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
-    monkeypatch.setattr(download, "RETRIES", 2)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.001)
+    monkeypatch.setattr(retrying, "RETRIES", 2)
     monkeypatch.setenv("NO_PROXY", "*")
     return tmp_path / "cache"
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture
@@ -118,7 +112,7 @@ class TestLayout:
     def test_default_folder(self, monkeypatch, tmp_path):
         monkeypatch.delenv("TFHUB_CACHE_DIR")
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        assert cache_entries.directory() == str(tmp_path / "tfhub_modules")
+        assert cache_directory.directory() == str(tmp_path / "tfhub_modules")
 
     def test_no_local_disk(self, monkeypatch, url):
         monkeypatch.setenv("TFHUB_CACHE_DIR", "https://bucket/cache")
@@ -391,7 +385,7 @@ class TestUnwritable:
         monkeypatch.delenv("TFHUB_CACHE_DIR")
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         (tmp_path / "tfhub_modules").mkdir()
-        monkeypatch.setattr(cache_entries, "_owners", lambda folder: {owner, os.geteuid()})
+        monkeypatch.setattr(cache_directory, "_owners", lambda folder: {owner, os.geteuid()})
         if owner == 0:
             hub.resolve(url)  # root could replace this very program
             return

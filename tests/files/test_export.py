@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.errors import Subject
-from hub_keras_bridge.files import module_writing
+from hub_keras_bridge.files.exporting import new_directory
 
 v1 = tf.compat.v1
 
@@ -194,7 +194,7 @@ def test_nothing_is_left_of_a_failure(tmp_path, failure):
     expected = hub.ExportError if isinstance(failure, OSError) else type(failure)
 
     def fail_halfway():
-        with module_writing.new_directory(str(tmp_path / "m"), Subject("/source")) as folder:
+        with new_directory(str(tmp_path / "m"), Subject("/source")) as folder:
             (tmp_path / folder / "half").write_text("x")
             raise failure
 
@@ -207,7 +207,7 @@ def test_nothing_is_left_of_a_failure(tmp_path, failure):
 
 
 def test_nothing_is_there_before_all_is_there(tmp_path):
-    with module_writing.new_directory(str(tmp_path / "m"), Subject()):
+    with new_directory(str(tmp_path / "m"), Subject()):
         assert not (tmp_path / "m").exists()
     assert (tmp_path / "m").is_dir()
 
@@ -223,7 +223,6 @@ def run_export(body, path):
     script = f"""
 import os, resource, signal
 import tensorflow as tf, hub_keras_bridge as hub
-from hub_keras_bridge.files import module_writing
 
 def module_fn():
     x = tf.compat.v1.placeholder(tf.float32, [None])

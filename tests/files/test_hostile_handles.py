@@ -15,9 +15,9 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from helpers.http_server import Answer, Server, redirect
+from helpers.http_server import Answer, redirect
 from hub_keras_bridge.cli.main import main
-from hub_keras_bridge.files.fetch import cache_entries, download
+from hub_keras_bridge.files.fetch import cache_entries, retrying
 from hub_keras_bridge.files.fetch.kaggle import kaggle_handle
 
 
@@ -26,7 +26,7 @@ def _alone(tmp_path, monkeypatch):
     """No question leaves this machine, and names are encoded as sockets do it."""
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("TFHUB_MODEL_LOAD_FORMAT", raising=False)
-    monkeypatch.setattr(download, "BACKOFF", 0.0)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.0)
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.chdir(tmp_path)
     look_up, isdir, copy = socket.getaddrinfo, tf.io.gfile.isdir, tf.io.gfile.copy
@@ -55,12 +55,6 @@ def _alone(tmp_path, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", known)
     monkeypatch.setattr(tf.io.gfile, "isdir", on_no_bucket)
     monkeypatch.setattr(tf.io.gfile, "copy", from_no_bucket)
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 def message(handle, call=hub.resolve, kind=hub.HubError):
@@ -223,8 +217,7 @@ class TestUnknownSchemes:
         """TensorFlow, whose import takes seconds, is not asked which schemes others added."""
         program = (
             "import sys\n"
-            "sys.argv = ['hub-keras-bridge']\n"
-            "from hub_keras_bridge.cli.main import main\n"
+            "from hub_keras_bridge_cli import main\n"
             "for handle in ('a://b', 's3://b/m', '://', 'a:// b'):\n"
             "    for command in ('resolve', 'audit', 'inspect'):\n"
             "        assert main([command, handle]) == 1\n"
@@ -282,7 +275,7 @@ class TestServers:
     )
     @pytest.mark.parametrize("status", [200, 503])
     def test_headers(self, server, name, value, status, monkeypatch):
-        monkeypatch.setattr(download, "LONGEST_WAIT", 0.0)
+        monkeypatch.setattr(retrying, "LONGEST_WAIT", 0.0)
         body = Answer(b"abc", status=status, headers={name: value}, has_length=name[0] == "R")
         message(server.serve("/m", body), kind=hub.HubError)
 

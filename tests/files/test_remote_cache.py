@@ -8,10 +8,10 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from helpers.http_server import Answer, Server, archive_of
+from helpers.http_server import Answer, archive_of
 from helpers.places import ZOO
 from hub_keras_bridge.cli import main
-from hub_keras_bridge.files.fetch import cache_entries, download, remote_entries
+from hub_keras_bridge.files.fetch import cache_entries, remote_entries, retrying
 
 GFILE = tf.io.gfile
 MODULE = ZOO / "text_embed" / "module"
@@ -24,15 +24,9 @@ def folder(tmp_path, monkeypatch, request):
     """A cache of the test's own."""
     url = f"ram://cache/{hashlib.sha1(str(tmp_path).encode()).hexdigest()[:8]}"
     monkeypatch.setenv("TFHUB_CACHE_DIR", url)
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.001)
     monkeypatch.setenv("NO_PROXY", "*")
     return url
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture

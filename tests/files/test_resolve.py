@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from helpers.http_server import Answer, Server, archive_of, redirect
+from helpers.http_server import Answer, archive_of, redirect
 from helpers.places import ZOO
-from hub_keras_bridge.errors.urls import with_query
-from hub_keras_bridge.files.fetch import cache_entries, download
+from hub_keras_bridge.files.fetch import cache_entries, retrying
+from hub_keras_bridge.files.urls import with_query
 
 MODULE = ZOO / "text_embed" / "module"
 
@@ -22,14 +22,8 @@ MODULE = ZOO / "text_embed" / "module"
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.delenv("TFHUB_MODEL_LOAD_FORMAT", raising=False)
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 @pytest.fixture

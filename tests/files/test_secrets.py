@@ -20,9 +20,9 @@ import hub_keras_bridge as hub
 from helpers.http_server import Answer, Server, archive_of, redirect
 from helpers.places import TESTS, ZOO
 from hub_keras_bridge.cli.main import main
-from hub_keras_bridge.errors.urls import redact, redact_path
+from hub_keras_bridge.errors.redaction import redact, redact_path
 from hub_keras_bridge.errors.words import show_url
-from hub_keras_bridge.files.fetch import cache_entries, download
+from hub_keras_bridge.files.fetch import cache_entries, retrying
 from hub_keras_bridge.files.fetch.foreign import hidden_in_logs, redact_within
 
 CERTIFICATE = str(TESTS / "helpers" / "http_server.pem")
@@ -78,7 +78,7 @@ IN_FRONT = [
 @pytest.fixture(autouse=True)
 def _quick_and_alone(tmp_path, monkeypatch, caplog):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.001)
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.delenv("TFHUB_MODEL_LOAD_FORMAT", raising=False)
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "TFHUB_DISABLE_CERT_VALIDATION"):
@@ -98,12 +98,6 @@ def _quick_and_alone(tmp_path, monkeypatch, caplog):
         tf.io.gfile, "isdir", lambda path: not path.startswith("gs:") and isdir(path)
     )
     caplog.set_level(logging.DEBUG)
-
-
-@pytest.fixture
-def server():
-    with Server() as server:
-        yield server
 
 
 def told(error):

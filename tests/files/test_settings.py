@@ -8,7 +8,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.files.fetch import cache_entries, remote, settings
+from hub_keras_bridge.files.fetch import cache_directory, remote, settings
 
 FLAGS = flags.FLAGS
 VARIABLES = ("TFHUB_CACHE_DIR", "TFHUB_MODEL_LOAD_FORMAT")
@@ -79,7 +79,7 @@ def test_which_counts(argv, variable, folder, load_format, monkeypatch):
     if variable is not None:
         monkeypatch.setenv("TFHUB_CACHE_DIR", variable)
         monkeypatch.setenv("TFHUB_MODEL_LOAD_FORMAT", variable and "COMPRESSED")
-    found = cache_entries.directory()
+    found = cache_directory.directory()
     assert found == folder if folder else found.endswith("tfhub_modules")
     assert remote.load_format() == load_format
 
@@ -88,7 +88,7 @@ def test_without_parsing():
     """A notebook's command line is never parsed, and some delete all flags there."""
     with flagsaver.flagsaver():
         FLAGS.unparse_flags()
-        assert cache_entries.directory().endswith("tfhub_modules")
+        assert cache_directory.directory().endswith("tfhub_modules")
         assert remote.load_format() == "AUTO"
         FLAGS.mark_as_parsed()
     with without_flags():
@@ -104,7 +104,7 @@ def test_a_format_that_is_none():
 def test_errors_say_what_was_set():
     parse("--tfhub_cache_dir=https://host/cache")
     with pytest.raises(hub.CacheError) as caught:
-        cache_entries.directory()
+        cache_directory.directory()
     assert caught.value.found == "--tfhub_cache_dir=https://host/cache"
 
 
@@ -133,4 +133,4 @@ def test_nobody_else_is_in_the_way(default):
     assert FLAGS["tfhub_cache_dir"].help == "theirs"
     assert settings.CACHE_DIR.value == default
     parse("--tfhub_cache_dir=/flag")
-    assert cache_entries.directory() == "/flag"
+    assert cache_directory.directory() == "/flag"

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2
 
 from hub_keras_bridge.graphs.ops.reach import Reach, reviewed_ops
-from hub_keras_bridge.graphs.ops.rules import derive_reach
+from scripts.op_rules import derive_reach
 
 # No public name lists them.
 _LIST = """

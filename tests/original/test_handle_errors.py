@@ -15,7 +15,7 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.http_server import Answer, Server, archive_of
 from helpers.places import ZOO
-from hub_keras_bridge.files.fetch import download
+from hub_keras_bridge.files.fetch import retrying
 
 v1 = tf.compat.v1
 MODULE = ZOO / "mlp_bn" / "module"
@@ -139,7 +139,7 @@ def test_servers(load_format, answer, kind, tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("TFHUB_MODEL_LOAD_FORMAT", load_format)
     monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.001)
     with Server() as server:
         url = server.serve("/m", ANSWERS[answer]())
         with pytest.raises(kind) as caught:
@@ -151,7 +151,7 @@ def test_servers(load_format, answer, kind, tmp_path, monkeypatch):
 def test_nobody_listens(load_format, tmp_path, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("TFHUB_MODEL_LOAD_FORMAT", load_format)
-    monkeypatch.setattr(download, "BACKOFF", 0.001)
+    monkeypatch.setattr(retrying, "BACKOFF", 0.001)
     with Server() as gone:
         url = gone.url("/m")
     with pytest.raises(OSError, match="there is no answer"):

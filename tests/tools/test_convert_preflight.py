@@ -53,7 +53,7 @@ def test_hub_keeps_all(choice, tmp_path):
 
 def test_needs_no_tensorflow(tmp_path):
     code = (
-        "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
+        "import sys, hub_keras_bridge_cli\n"
         "from hub_keras_bridge.tools.convert.preflight import check_conversion\n"
         "check_conversion('savedmodel', *sys.argv[1:])\n"
         "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"

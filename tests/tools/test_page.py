@@ -1,6 +1,7 @@
 """The page of a module."""
 
 import dataclasses
+import pathlib
 import re
 
 import pytest
@@ -9,9 +10,9 @@ import hub_keras_bridge as hub
 from helpers.hostile_module import RAW, write_hostile_module
 from helpers.html_reader import Page
 from helpers.places import REAL, ZOO
+from hub_keras_bridge.tools.inspect import page
 from hub_keras_bridge.tools.inspect.inspection import inspect_module
 from hub_keras_bridge.tools.inspect.page import render_page
-from hub_keras_bridge.tools.inspect.style import STYLE
 from hub_keras_bridge.tools.inspect.summary import ScopeSummary, VariableSummary
 
 SECTIONS = [
@@ -224,7 +225,8 @@ def contrast(first, second):
 
 @pytest.mark.parametrize("scheme", ["light", "dark", "print"])
 def test_contrast(scheme):
-    light, rest = STYLE.split("@media (prefers-color-scheme: dark)")
+    style = pathlib.Path(page.__file__).with_name("page.css").read_text("utf-8")
+    light, rest = style.split("@media (prefers-color-scheme: dark)")
     dark, paper = rest.split("@media print")
     found = colours({"light": light, "dark": dark, "print": paper}[scheme])
     assert contrast(found["ink"], found["paper"]) > 7

@@ -67,7 +67,7 @@ def test_library_that_is_not_there(source, tmp_path, monkeypatch):
 
 def test_needs_no_tensorflow(source, tmp_path):
     code = (
-        "import sys; sys.argv[0] = 'hub-keras-bridge'\n"
+        "import sys, hub_keras_bridge_cli\n"
         "from hub_keras_bridge.tools.apply.preflight import formats_of\n"
         "formats_of(*sys.argv[1:])\n"
         "assert not {'tensorflow', 'keras', 'pyarrow'} & set(sys.modules)\n"

@@ -10,8 +10,8 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import TableError
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.tools.apply import writer as writer_module
-from hub_keras_bridge.tools.apply.writer import open_writer
+from hub_keras_bridge.tools.apply import writers
+from hub_keras_bridge.tools.apply.results import open_writer
 
 
 def info(shape, dtype):
@@ -92,7 +92,7 @@ def test_json_of_floats_is_exact(tmp_path):
 
 def test_parquet(tmp_path, monkeypatch):
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr(writer_module, "_ROW_GROUP_BYTES", 100)
+    monkeypatch.setattr(writers, "_ROW_GROUP_BYTES", 100)
     outputs = {**VECTORS, **STRINGS, "m": info([None, 2, 3], tf.int32)}
     batch = {
         **floats(4),

@@ -8,22 +8,17 @@ frozen, and fine-tuned. Nothing here prints or plots.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import keras
 import numpy as np
-import tensorflow as tf
-from sklearn.datasets import load_digits
 
-from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.files.unfinished import whole
+from hub_keras_bridge.cli.demo.digits_module import IMAGE_SHAPE, digits_spec
+from hub_keras_bridge.cli.demo.examples import CLASSES, Examples, digits, few_and_rest
+from hub_keras_bridge.files.progress import Progress, Stages
+from hub_keras_bridge.files.writing import whole
 from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
-from hub_keras_bridge.publishing.module_fn import add_signature, create_module_spec
-
-CLASSES = 5
-IMAGE_SHAPE = (8, 8, 1)
 
 
 @dataclass(frozen=True)
@@ -56,30 +51,6 @@ class Settings:
         return self.publish_epochs + 2 * self.seeds * self.transfer_epochs
 
 
-class Progress(Protocol):
-    """Who is told how far the experiment is."""
-
-    def stage(self, text: str) -> None:
-        """A model's training begins."""
-
-    def epoch(self) -> None:
-        """A pass over training data is done."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Images in [0, 1] with their classes, counted from 0."""
-
-    images: np.ndarray
-    labels: np.ndarray
-
-    def __getitem__(self, chosen: Any) -> Examples:
-        return Examples(self.images[chosen], self.labels[chosen])
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
 @dataclass(frozen=True)
 class Transfer:
     """One model for digits 5 to 9, and how it came about.
@@ -108,110 +79,9 @@ class Comparison:
     tuned: Sequence[Transfer]
 
 
-# --- the module, in TF1 code ---
-
-_BLOCKS = ((16, 1), (32, 2), (64, 1))  # (channels, stride)
-_L2_SCALE = 1e-4
-_DROPOUT_RATE = 0.25
-_MOVING_AVERAGE_DECAY = 0.9
-_EPSILON = 1e-3
-
-
-def digits_module_fn(is_training: bool) -> None:
-    """Defines one variant of the module: three convolutions and an average.
-
-    Args:
-        is_training: whether batch norm looks at the batch and dropout drops.
-    """
-    images = tf.compat.v1.placeholder(tf.float32, [None, *IMAGE_SHAPE], "images")
-    block = images
-    for number, (channels, stride) in enumerate(_BLOCKS, start=1):
-        with tf.compat.v1.variable_scope(f"block{number}"):
-            block = _convolution(block, channels, stride, seed=number)
-            block = tf.nn.relu(_batch_norm(block, is_training))
-    features = tf.reduce_mean(block, axis=[1, 2])
-    if is_training:
-        features = tf.nn.dropout(features, rate=_DROPOUT_RATE, seed=len(_BLOCKS) + 1)
-    add_signature(inputs={"images": images}, outputs=features)
-    add_signature(
-        "image_feature_vector",
-        inputs={"images": images},
-        outputs={"default": features, "block": block},
-    )
-
-
-def digits_spec() -> ModuleSpec:
-    """The module with its initial values, for inference and for training."""
-    return create_module_spec(
-        digits_module_fn,
-        tags_and_args=[(set(), {"is_training": False}), ({"train"}, {"is_training": True})],
-    )
-
-
-def _convolution(images: tf.Tensor, channels: int, stride: int, seed: int) -> tf.Tensor:
-    kernel = tf.compat.v1.get_variable(
-        "kernel",
-        [3, 3, images.shape[-1], channels],
-        initializer=tf.compat.v1.variance_scaling_initializer(scale=2.0, seed=seed),
-    )
-    tf.compat.v1.add_to_collection(
-        tf.compat.v1.GraphKeys.REGULARIZATION_LOSSES, _L2_SCALE * tf.nn.l2_loss(kernel)
-    )
-    return tf.nn.conv2d(images, kernel, strides=stride, padding="SAME")
-
-
-def _batch_norm(values: tf.Tensor, is_training: bool) -> tf.Tensor:
-    def variable(name: str, start: Callable[[], Any], trainable: bool) -> tf.Variable:
-        return tf.compat.v1.get_variable(
-            name, [values.shape[-1]], initializer=start(), trainable=trainable
-        )
-
-    beta = variable("beta", tf.compat.v1.zeros_initializer, trainable=True)
-    gamma = variable("gamma", tf.compat.v1.ones_initializer, trainable=True)
-    moving_mean = variable("moving_mean", tf.compat.v1.zeros_initializer, trainable=False)
-    moving_variance = variable("moving_variance", tf.compat.v1.ones_initializer, trainable=False)
-    if not is_training:
-        mean, variance = moving_mean, moving_variance
-    else:
-        mean, variance = tf.nn.moments(values, axes=[0, 1, 2])
-        for average, current in ((moving_mean, mean), (moving_variance, variance)):
-            step = (1.0 - _MOVING_AVERAGE_DECAY) * (average - current)
-            tf.compat.v1.add_to_collection(
-                tf.compat.v1.GraphKeys.UPDATE_OPS, tf.compat.v1.assign_sub(average, step)
-            )
-    return tf.nn.batch_normalization(values, mean, variance, beta, gamma, _EPSILON)
-
-
-# --- the data ---
-
-
-def digits(first: int) -> Examples:
-    """All examples of five digits, the first of which becomes class 0."""
-    bunch = load_digits()
-    chosen = (bunch.target >= first) & (bunch.target < first + CLASSES)
-    images = (bunch.images[chosen] / 16.0).astype(np.float32)[..., np.newaxis]
-    return Examples(images, bunch.target[chosen] - first)
-
-
-def few_and_rest(data: Examples, per_class: int, seed: int) -> tuple[Examples, Examples]:
-    """Draws some examples of each class to train on; the rest is for the test."""
-    draw = np.random.default_rng(seed)
-    few = np.concatenate(
-        [
-            draw.choice(np.flatnonzero(data.labels == label), per_class, replace=False)
-            for label in range(CLASSES)
-        ]
-    )
-    rest = np.setdiff1d(np.arange(len(data)), few)
-    return data[few], data[rest]
-
-
-# --- the experiment ---
-
-
-def publish(path: str | os.PathLike[str], settings: Settings, progress: Progress) -> None:
+def publish(path: str | os.PathLike[str], settings: Settings, stage: Stages) -> None:
     """Trains the module on digits 0 to 4 and writes it to ``path``."""
-    progress.stage("Training the module on digits 0 to 4")
+    trained = stage("Training the module on digits 0 to 4")
     keras.utils.set_random_seed(0)
     layer = ModuleLayer(digits_spec(), trainable=True)
     data = digits(0)
@@ -220,19 +90,19 @@ def publish(path: str | os.PathLike[str], settings: Settings, progress: Progress
         data.labels,
         epochs=settings.publish_epochs,
         verbose=0,
-        callbacks=[_tell(progress)],
+        callbacks=[_tell(trained)],
     )
     layer.export_module(path)
 
 
-def compare(path: str | os.PathLike[str], settings: Settings, progress: Progress) -> Comparison:
+def compare(path: str | os.PathLike[str], settings: Settings, stage: Stages) -> Comparison:
     """Transfers the module in ``path`` to digits 5 to 9, both ways, for each seed."""
     found: dict[bool, list[Transfer]] = {False: [], True: []}
     for seed in range(settings.seeds):
         for trainable, done in found.items():
             way = "fine-tuned" if trainable else "frozen"
-            progress.stage(f"Transferring to digits 5 to 9: seed {seed}, {way}")
-            done.append(transfer(path, trainable, seed, settings, progress))
+            trained = stage(f"Transferring to digits 5 to 9: seed {seed}, {way}")
+            done.append(transfer(path, trainable, seed, settings, trained))
     return Comparison(frozen=found[False], tuned=found[True])
 
 
@@ -241,7 +111,7 @@ def transfer(
     trainable: bool,
     seed: int,
     settings: Settings,
-    progress: Progress,
+    trained: Progress,
 ) -> Transfer:
     """Trains a model for digits 5 to 9 on the module in ``path``.
 
@@ -260,7 +130,7 @@ def transfer(
         validation_data=(test.images, test.labels),
         validation_batch_size=len(test),
         verbose=0,
-        callbacks=[_tell(progress)],
+        callbacks=[_tell(trained)],
     )
     return Transfer(model, np.array(history.history["val_accuracy"]), test)
 
@@ -288,5 +158,6 @@ def _classifier(layer: ModuleLayer, learning_rate: float) -> keras.Model:
     return model
 
 
-def _tell(progress: Progress) -> keras.callbacks.Callback:
-    return keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: progress.epoch())
+def _tell(trained: Progress) -> keras.callbacks.Callback:
+    """Tells of each pass over the training data."""
+    return keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: trained(1))

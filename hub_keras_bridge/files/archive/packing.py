@@ -9,15 +9,14 @@ import struct
 import tarfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import IO, cast
 
-from hub_keras_bridge.errors import ExportError, HubError, Subject
-from hub_keras_bridge.files import durable
+from hub_keras_bridge.errors import ExportError, Subject
 from hub_keras_bridge.files.archive.names import flaw, show
 from hub_keras_bridge.files.archive.stream import GZIP_MAGIC
 from hub_keras_bridge.files.layout import ASSETS_FOLDER, MODULE_FILE, SAVED_MODEL_FILE
-from hub_keras_bridge.files.unfinished import unfinished
+from hub_keras_bridge.files.writing import telling, whole
 
 
 def pack(folder: str, file: str) -> None:
@@ -162,45 +161,32 @@ def _new_file(path: str, folder: str) -> Iterator[IO[bytes]]:
             found=str(target),
             advice="choose another path; an archive in the folder would become part of the module",
         )
-    if os.path.lexists(target):
-        raise _target_exists(folder, target)
-    with _disk(folder):
-        durable.make_folders(str(target.parent))
-        with unfinished(str(target)) as work:
-            partial = pathlib.Path(work, target.name)
-            with open(partial, "xb") as out:
-                yield out
-            _rename(partial, target, folder)
+
+    def require_free() -> None:
+        if os.path.lexists(target):
+            raise _cannot_pack(
+                folder,
+                expected=f"no file at {target}",
+                found="one that is there already",
+                advice="choose another path; pack never overwrites",
+            )
+
+    with (
+        _disk(folder),
+        whole(str(target), require_free=require_free, parents=True) as made,
+        open(made, "xb") as out,
+    ):
+        yield out
 
 
-def _rename(partial: pathlib.Path, target: pathlib.Path, folder: str) -> None:
-    try:
-        durable.place(str(partial), str(target))
-    except FileExistsError as error:
-        raise _target_exists(folder, target) from error
-
-
-@contextmanager
-def _disk(folder: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, HubError):
-            raise
-        raise _cannot_pack(
+def _disk(folder: str) -> AbstractContextManager[None]:
+    return telling(
+        lambda error: _cannot_pack(
             folder,
             expected="to read the module and to write the archive",
             found=str(error),
             advice="check permissions and free space; nothing was left behind",
-        ) from error
-
-
-def _target_exists(folder: str, target: pathlib.Path) -> ExportError:
-    return _cannot_pack(
-        folder,
-        expected=f"no file at {target}",
-        found="one that is there already",
-        advice="choose another path; pack never overwrites",
+        )
     )
 
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from hub_keras_bridge.errors import ArchiveError, DownloadError, HandleError, HubError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import show_url
 from hub_keras_bridge.files import archive
 from hub_keras_bridge.files.fetch import cache

@@ -19,23 +19,21 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 
 from hub_keras_bridge.errors import CacheError, DownloadError, FormatError, HubError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import legible, show_url
 from hub_keras_bridge.files import durable, paths, unfinished
-from hub_keras_bridge.files.fetch import integrity, ownership, remote_entries
-from hub_keras_bridge.files.fetch.cache_entries import VARIABLE, Entry, directory, entry_of
+from hub_keras_bridge.files.fetch import integrity, ownership, remote_entries, replacing
+from hub_keras_bridge.files.fetch.cache_directory import VARIABLE, directory
+from hub_keras_bridge.files.fetch.cache_entries import Entry, entry_of
 from hub_keras_bridge.files.locks import Lock, Taken
+from hub_keras_bridge.files.writing import telling
 
 _NAME = "[0-9a-f]{40}"
 _LOCKS = ".locks"
-
-# Within the folder of a fetch: what was fetched, and what it replaces.
-_NEW, _NEW_DESCRIPTOR = "new", "new.descriptor.txt"
-_OLD, _OLD_DESCRIPTOR = "old", "old.descriptor.txt"
 
 Fill = Callable[[str], "Receipt"]
 
@@ -77,7 +75,7 @@ def obtain(handle: str, fill: Fill, *, sha256: str | None = None, name: str | No
     entry = entry_of(handle)
     if entry.serves(sha256):
         return entry.path
-    with _told(entry, subject), _locked(entry):
+    with _telling(entry, subject), _locked(entry):
         _remove_leftovers(held=entry)
         # Another process may have been quicker while this one waited.
         if not entry.serves(sha256):
@@ -96,7 +94,7 @@ def remove(entry: Entry) -> bool:
     Returns:
         Whether it is gone.
     """
-    with _told(entry, Subject(entry.handle)):
+    with _telling(entry, Subject(entry.handle)):
         try:
             with _locked(entry, wait=False):
                 _remove_leftovers(held=entry)
@@ -104,10 +102,7 @@ def remove(entry: Entry) -> bool:
                     remote_entries.remove(entry)
                     return True
                 with unfinished.unfinished(entry.path, sweep=False) as partial:
-                    # Gone at once for readers, then file by file.
-                    durable.rename(entry.path, os.path.join(partial, _OLD))
-                    if os.path.exists(entry.descriptor):
-                        os.remove(entry.descriptor)
+                    replacing.take_away(partial, entry)
         except Taken:
             return False
     return True
@@ -129,17 +124,17 @@ def _renew(entry: Entry, fill: Fill, shown: str, sha256: str | None) -> None:
         # Where nothing can be written, that is told before a long download.
         paths.make_folder(os.path.dirname(entry.path))
         with tempfile.TemporaryDirectory(prefix="hub_keras_bridge_") as work:
-            new = os.path.join(work, _NEW)
+            new = os.path.join(work, replacing.NEW)
             remote_entries.publish(new, _fetched(new, fill, shown), entry, sha256)
         return
     with unfinished.unfinished(entry.path, sweep=False) as partial:
-        description = _fetched(os.path.join(partial, _NEW), fill, shown)
-        with open(os.path.join(partial, _NEW_DESCRIPTOR), "w", encoding="utf-8") as stream:
+        description = _fetched(os.path.join(partial, replacing.NEW), fill, shown)
+        with open(os.path.join(partial, replacing.NEW_DESCRIPTOR), "w", encoding="utf-8") as stream:
             stream.write(description)
         try:
-            _publish(partial, entry)
+            replacing.publish(partial, entry)
         finally:
-            _settle(partial, entry)
+            replacing.settle(partial, entry)
 
 
 def _fetched(new: str, fill: Fill, shown: str) -> str:
@@ -156,36 +151,6 @@ def _fetched(new: str, fill: Fill, shown: str) -> str:
             advice="check the handle; if it is right, tell the publisher",
         )
     return _described(shown, receipt, integrity.digest(new))
-
-
-def _publish(partial: str, entry: Entry) -> None:
-    """Moves a module to its place, and what was there out of it."""
-    # Found again after a power cut, with what comes into it.
-    durable.sync_all(os.path.dirname(partial))
-    durable.sync(os.path.dirname(entry.path))
-    # The descriptor goes first and comes last: it never tells of another module.
-    if os.path.lexists(entry.descriptor):
-        durable.rename(entry.descriptor, os.path.join(partial, _OLD_DESCRIPTOR))
-    if os.path.lexists(entry.path):
-        durable.rename(entry.path, os.path.join(partial, _OLD))
-    durable.rename(os.path.join(partial, _NEW), entry.path)
-
-
-def _settle(partial: str, entry: Entry) -> None:
-    """Ends what :func:`_publish` began: the old state, or the new one.
-
-    Whether the new module is in its place decides. This may be another process
-    than the one that began, which was killed at any point.
-    """
-    moves = {_NEW_DESCRIPTOR: entry.descriptor}
-    if os.path.lexists(os.path.join(partial, _NEW)):
-        moves = {_OLD: entry.path, _OLD_DESCRIPTOR: entry.descriptor}
-        # Else it would seem published to whoever comes when only "new" is removed.
-        with suppress(FileNotFoundError):
-            os.remove(os.path.join(partial, _NEW_DESCRIPTOR))
-    for name, place in moves.items():
-        if os.path.lexists(os.path.join(partial, name)) and not os.path.lexists(place):
-            durable.rename(os.path.join(partial, name), place)
 
 
 def _described(shown: str, receipt: Receipt, digest: str) -> str:
@@ -261,22 +226,18 @@ def _remove_leftovers(held: Entry | None) -> list[str]:
 
 
 def _settle_and_remove(folder: str, owner: Entry) -> None:
-    _settle(unfinished.work_in(folder), owner)
+    replacing.settle(unfinished.work_in(folder), owner)
     shutil.rmtree(folder, ignore_errors=True)
 
 
-@contextmanager
-def _told(entry: Entry, subject: Subject) -> Iterator[None]:
+def _telling(entry: Entry, subject: Subject) -> AbstractContextManager[None]:
     """Says of an error on disk that it is the cache's."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, HubError | Taken):
-            raise
-        raise CacheError(
+    return telling(
+        lambda error: CacheError(
             "Cannot write to the cache of TF1 Hub modules.",
             subject,
             expected=f"to write in {os.path.dirname(entry.path)}",
             found=str(error),
             advice=f"check its permissions and free space, or point {VARIABLE} to another folder",
-        ) from error
+        )
+    )

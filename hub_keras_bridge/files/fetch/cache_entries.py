@@ -1,9 +1,7 @@
 """What is in the cache, and where: looked at here, changed by ``cache``.
 
-The layout is the old library's. Below the folder that ``TFHUB_CACHE_DIR`` names, on
-a disk or one of TensorFlow's file systems, or ``tfhub_modules`` in the folder for
-temporary files, a module lies at the SHA-1 of its handle in hex, beside a descriptor
-for people (``<sha1>.descriptor.txt``).
+The layout is the old library's: in the cache's folder, a module lies at the SHA-1 of
+its handle in hex, beside a descriptor for people (``<sha1>.descriptor.txt``).
 """
 
 from __future__ import annotations
@@ -12,19 +10,17 @@ import datetime
 import hashlib
 import os
 import re
-import tempfile
 from dataclasses import dataclass
 
 from absl import logging
 
 from hub_keras_bridge.errors import CacheError, Subject
-from hub_keras_bridge.errors.urls import file_path, redact, scheme_of
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import legible
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.fetch import integrity, ownership
-from hub_keras_bridge.files.fetch.settings import CACHE_DIR
+from hub_keras_bridge.files.fetch.cache_directory import VARIABLE, directory
 
-VARIABLE = CACHE_DIR.variable
 _MODULE = re.compile(r"[0-9a-f]{40}")
 
 
@@ -153,41 +149,11 @@ class Entry:
         return next((value for found, _, value in lines if found == label), None)
 
 
-def directory(subject: Subject | None = None) -> str:
-    """The folder of the cache, which may not exist yet: a path, or the URL of a file system.
-
-    Args:
-        subject: the module that is looked for, for messages.
-
-    Raises:
-        CacheError: TensorFlow has no such file system, or the folder for all users'
-            temporary files holds a cache that is somebody else's.
-    """
-    configured = CACHE_DIR.value
-    if not configured:
-        default = os.path.join(tempfile.gettempdir(), "tfhub_modules")
-        _require_own(default, subject)
-        return default
-    path = file_path(configured)
-    if path is not None:
-        return os.path.abspath(path)
-    if not paths.is_remote(configured) or scheme_of(configured) not in paths.schemes():
-        raise CacheError(
-            "Cannot use the cache of TF1 Hub modules: there is no such file system.",
-            subject,
-            expected=f"{VARIABLE}=/path/of/a/folder, or a URL of one of the schemes file, "
-            f"{', '.join(paths.schemes())}",
-            found=CACHE_DIR.shown,
-            advice="name a folder on one of these; tensorflow_io, imported before, adds some",
-        )
-    return configured.rstrip("/")
-
-
 def entry_of(handle: str) -> Entry:
     """The place of a handle's module.
 
     Raises:
-        CacheError: as in :func:`directory`.
+        CacheError: as in ``directory``.
 
     >>> import os
     >>> os.path.basename(entry_of("https://tfhub.dev/google/elmo/2").path)
@@ -235,25 +201,3 @@ def _warn_of_others(path: str) -> None:
         others,
         VARIABLE,
     )
-
-
-def _require_own(folder: str, subject: Subject | None) -> None:
-    """Anybody may make a folder in /tmp, and a module is a program."""
-    others = _owners(folder) - ownership.trusted_users() if hasattr(os, "geteuid") else None
-    if others:
-        raise CacheError(
-            "Refused the cache of TF1 Hub modules: the folder is another user's.",
-            subject,
-            expected=f"{folder} to be made by user {os.geteuid()}, who runs this process",
-            found=f"it was made by user {min(others)}",
-            advice=f"point {VARIABLE} to a folder of your own, or to this one if you trust that "
-            "user with the programs you run",
-        )
-
-
-def _owners(folder: str) -> set[int]:
-    """Who made a folder and, if it is a link, who made that; nobody if it is not there."""
-    try:
-        return {os.lstat(folder).st_uid, os.stat(folder).st_uid}
-    except FileNotFoundError:
-        return set()

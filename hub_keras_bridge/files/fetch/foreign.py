@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from hub_keras_bridge.errors.urls import HIDDEN, host_of, redact, redact_path
+from hub_keras_bridge.errors.redaction import HIDDEN, redact, redact_path
 from hub_keras_bridge.errors.words import legible
+from hub_keras_bridge.files.urls import host_of
 
 _WORDS = re.compile(r"(\s+)")
 _ODD_SPACE = re.compile(r"[^ \n]")

@@ -13,12 +13,13 @@ import shutil
 import urllib.parse
 
 from hub_keras_bridge.errors import DownloadError, Subject
-from hub_keras_bridge.errors.urls import redact, with_query
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import show_url
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.fetch import cache, cache_entries, kaggle, remote
 from hub_keras_bridge.files.fetch.archived import refuse_sha256, unpacked
 from hub_keras_bridge.files.fetch.download import checked_url, download, location
+from hub_keras_bridge.files.urls import with_query
 
 _PARAMETER = "tf-hub-format"
 _MIRROR = "hub.tensorflow.google.cn"

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from hub_keras_bridge.errors import DownloadError, HandleError, Subject
-from hub_keras_bridge.errors.urls import redact, scheme_of
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import show_url
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.fetch import cache
 from hub_keras_bridge.files.fetch.archived import cached_archive, is_archive, refuse_sha256
 from hub_keras_bridge.files.fetch.foreign import redact_within, stand_in
 from hub_keras_bridge.files.fetch.settings import LOAD_FORMAT, LOAD_FORMATS
+from hub_keras_bridge.files.urls import scheme_of
 
 _Result = TypeVar("_Result")
 

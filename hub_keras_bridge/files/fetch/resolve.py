@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hub_keras_bridge.errors import HandleError, Subject
-from hub_keras_bridge.errors.urls import file_path, flaw_of_text, redact, redact_path, scheme_of
-from hub_keras_bridge.errors.words import legible, show_url
+from hub_keras_bridge.errors.redaction import redact
+from hub_keras_bridge.errors.words import show_url
 from hub_keras_bridge.files import paths
-from hub_keras_bridge.files.fetch import cache_entries, hosting, kaggle, remote
-from hub_keras_bridge.files.fetch.archived import (
-    cached_archive_file,
-    checked_sha256,
-    is_archive,
-    refuse_sha256,
-)
+from hub_keras_bridge.files.fetch import cache_entries, hosting, kaggle, local, remote
+from hub_keras_bridge.files.fetch.archived import checked_sha256, refuse_sha256
 from hub_keras_bridge.files.fetch.foreign import redact_within
-from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE
+from hub_keras_bridge.files.urls import flaw_of_text, local_path, scheme_of
 
 # Far more than a server takes in a URL, or an operating system in a path.
 _LONGEST_HANDLE = 2**15
@@ -170,77 +164,7 @@ def check_handle(handle: str) -> None:
     _resolver_for(handle, subject)
     path = local_path(handle)
     if path is not None and not _is_kaggle(handle):
-        _require_module(path, handle)
-
-
-def local_path(path_or_url: str | os.PathLike[str]) -> str | None:
-    """The path that a path or ``file://`` URL stands for; None for other URLs.
-
-    A ``~`` in front is the user's home.
-
-    >>> local_path("/modules/embed"), local_path("file:///modules/my%20embed")
-    ('/modules/embed', '/modules/my embed')
-    >>> local_path("~/embed") == os.path.join(os.path.expanduser("~"), "embed")
-    True
-    >>> local_path("gs://modules/embed")
-    """
-    path = file_path(text := os.fsdecode(path_or_url))
-    with suppress(ValueError):  # There is no user of such a name.
-        return os.path.expanduser(text) if path == text else path
-    return path
-
-
-def _is_local(handle: str) -> bool:
-    return local_path(handle) is not None
-
-
-def _find_local(handle: str, sha256: str | None) -> str:
-    path = local_path(handle)
-    assert path is not None
-    _require_module(path, handle)
-    if is_archive(path) and os.path.isfile(path):
-        return cached_archive_file(path, sha256)
-    refuse_sha256(sha256, Subject(redact(handle)), "a folder")
-    return path
-
-
-def _require_module(path: str, handle: str) -> None:
-    """Checks that there is something at a path, and no part of a module or Keras model.
-
-    Args:
-        path: where it should be.
-        handle: the same as the user called it.
-
-    Raises:
-        HandleError: there is nothing, or one of these.
-    """
-    full = legible(os.path.abspath(path))
-    problem, found = "this is a file", f"the file {full}"
-    shown = redact(handle)
-    if not os.path.exists(path):
-        # It may be a URL with a slip in it.
-        shown = redact_path(handle)
-        place = full if shown == handle else legible(os.path.abspath(local_path(shown) or shown))
-        problem, found = "there is no such directory", f"nothing at {place}"
-        advice = "check the path; an unpacked module is the folder that has saved_model.pb"
-    elif os.path.isdir(path):
-        return
-    elif os.path.basename(full) in (SAVED_MODEL_FILE, MODULE_FILE):
-        advice = f"pass the folder that it is in: {os.path.dirname(full)}"
-    elif full.endswith(".keras"):
-        advice = (
-            "load it with keras.models.load_model; to make a module of the one in it, "
-            "hub-keras-bridge convert FILE OUT --to hub"
-        )
-    else:
-        return  # An archive, or something that only its content tells.
-    raise HandleError(
-        f"Cannot resolve the handle of a TF1 Hub module: {problem}.",
-        Subject(shown),
-        expected="a folder or a .tar.gz file",
-        found=found,
-        advice=advice,
-    )
+        local.require_module(path, handle)
 
 
 def _is_kaggle(handle: str) -> bool:
@@ -261,7 +185,7 @@ def _is_hosted(handle: str) -> bool:
 
 RESOLVERS: list[Resolver] = [
     Resolver("owner/model/framework/variation of Kaggle's", _is_kaggle, _find_on_kaggle),
-    Resolver("a path or file://", _is_local, _find_local),
+    Resolver("a path or file://", local.is_local, local.find),
     Resolver("https://, http://", _is_hosted, hosting.find),
     Resolver("gs:// and other file systems of TensorFlow's", remote.is_remote, remote.find),
 ]

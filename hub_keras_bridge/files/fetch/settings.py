@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from absl import flags
 
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 
 LOAD_FORMATS = ("AUTO", "COMPRESSED", "UNCOMPRESSED")
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import feature_columns
 from hub_keras_bridge.errors import Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.frontends.feature_columns.key_column import KeyColumn
 from hub_keras_bridge.frontends.tf2.load import load
 

@@ -23,7 +23,7 @@ from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choices
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files import durable
-from hub_keras_bridge.files.module_writing import new_directory
+from hub_keras_bridge.files.exporting import new_directory
 from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
 
 # TensorFlow keeps collections whose key is a tuple to the process: they are not

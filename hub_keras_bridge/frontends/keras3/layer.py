@@ -17,7 +17,7 @@ from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.compat.direct_calls import DirectCalls
 from hub_keras_bridge.errors import BackendError, FormatError, HandleError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.reading import load_module_spec, read_module_spec
 from hub_keras_bridge.facts.shown.signature_table import signature_table

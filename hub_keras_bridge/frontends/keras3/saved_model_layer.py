@@ -14,7 +14,7 @@ import tensorflow as tf
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.compat.direct_calls import DirectCalls
 from hub_keras_bridge.errors import FormatError, HandleError, SignatureError, Subject, choices
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.shown.signature_table import facts_table
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.tags import as_tags

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import tensorflow as tf
 
 from hub_keras_bridge.errors import HandleError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.reading import read_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec

@@ -28,13 +28,13 @@ from hub_keras_bridge.errors import (
 )
 from hub_keras_bridge.facts.checkpoint import DAMAGED, Checkpoint
 from hub_keras_bridge.facts.signatures import SignatureFacts
+from hub_keras_bridge.files.assets import own_file
 from hub_keras_bridge.files.layout import (
     MODULE_FILE,
     SAVED_MODEL_FILE,
     VARIABLES_PREFIX,
     safe_asset_name,
 )
-from hub_keras_bridge.files.module_folder import own_file
 from hub_keras_bridge.frontends.tf2.inputs import converted, named, unmixed
 from hub_keras_bridge.frontends.tf2.looked_at import as_looked_at
 from hub_keras_bridge.frontends.tf2.objects import check_captures, check_objects

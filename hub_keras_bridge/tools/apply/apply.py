@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub_keras_bridge.errors import TableError
+from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
 from hub_keras_bridge.tools.apply.preflight import formats_of
-from hub_keras_bridge.tools.apply.reader import Progress, read_batches
-from hub_keras_bridge.tools.apply.writer import open_writer, require_holds
+from hub_keras_bridge.tools.apply.reader import read_batches
+from hub_keras_bridge.tools.apply.results import open_writer, require_holds
 
 _DEFAULT_BATCH_SIZE = 64
 

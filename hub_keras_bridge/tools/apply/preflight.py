@@ -6,7 +6,6 @@ import importlib.util
 import os
 
 from hub_keras_bridge.errors import TableError
-from hub_keras_bridge.tools.apply.files import require_free
 from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT, input_format, output_format
 
 
@@ -57,6 +56,23 @@ def require_readable(path: str) -> None:
         found=f"the folder {full}" if os.path.isdir(path) else f"nothing at {full}",
         advice="check the path",
     )
+
+
+def require_free(path: str, overwrite: bool) -> None:
+    """Checks that a file may be written.
+
+    Raises:
+        TableError: there is one already, or a folder.
+    """
+    if os.path.isdir(path) or (os.path.exists(path) and not overwrite):
+        raise TableError(
+            f"Cannot write {path!r}: it exists.",
+            expected="no file there",
+            found=f"{'a folder' if os.path.isdir(path) else 'a file'} at {os.path.abspath(path)}",
+            advice="choose another path"
+            if os.path.isdir(path)
+            else "choose another path, or pass overwrite=True to replace the file",
+        )
 
 
 def require_library(format: str) -> None:

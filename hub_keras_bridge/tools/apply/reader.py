@@ -8,19 +8,17 @@ import gzip
 import itertools
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
 from hub_keras_bridge.errors import InputError, Subject, TableError
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.tools.apply.arrays import BLOCKS, Blocks, BrokenArray
 from hub_keras_bridge.tools.apply.columns import to_column
 from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT
 from hub_keras_bridge.tools.apply.rows import PARSERS, BrokenRow, Inputs, Row
-
-# Told how many more bytes of the file, as it lies on disk, were read.
-Progress = Callable[[int], None]
 
 _MEND = "mend the values, or remove the line"
 

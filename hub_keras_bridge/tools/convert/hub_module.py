@@ -9,7 +9,7 @@ import keras
 
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject, choices
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.keras3.layer import ModuleLayer

@@ -12,7 +12,7 @@ from hub_keras_bridge.errors import ConversionError, Subject
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.files import module_writing
+from hub_keras_bridge.files import exporting
 from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
 from hub_keras_bridge.tools.convert.origin import CANNOT_WRITE, Handle, Path, subject_of
 from hub_keras_bridge.tools.convert.preflight import require_keras_ending
@@ -50,7 +50,7 @@ def to_keras(
     """
     spec = load_module_spec(handle)
     require_keras_ending(path, spec.subject)
-    with module_writing.new_file(path, spec.subject, CANNOT_WRITE) as file:
+    with exporting.new_file(path, spec.subject, CANNOT_WRITE) as file:
         facts = spec.variant(tags).signature(signature)
         layer = ModuleLayer(
             spec,

@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection
 
 from hub_keras_bridge.errors import ConversionError, ExportError, Subject
-from hub_keras_bridge.errors.urls import redact
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.files.fetch.resolve import check_handle
 from hub_keras_bridge.files.targets import require_free_target
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import tensorflow as tf
 
 from hub_keras_bridge.facts.reading import load_module_spec
-from hub_keras_bridge.files import module_writing
+from hub_keras_bridge.files import exporting
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.tools.convert.origin import Handle, Path, loaded
 
@@ -44,6 +44,6 @@ def to_saved_model(
         HubError: what :func:`load` raises.
     """
     spec = load_module_spec(handle)
-    with module_writing.new_directory(os.fspath(path), spec.subject) as folder:
+    with exporting.new_directory(os.fspath(path), spec.subject) as folder:
         module = loaded(spec, tags, signature, Trust.of(safe_mode, trusted_ops))
         tf.saved_model.save(module, folder, {_SERVING: module.serve, **module.signatures})

@@ -13,7 +13,7 @@ import tensorflow as tf
 from hub_keras_bridge.errors import ConversionError, Subject, choices
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
-from hub_keras_bridge.files import module_writing
+from hub_keras_bridge.files import exporting
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.tools.convert.origin import CANNOT_WRITE, Handle, Path, loaded, subject_of
@@ -53,7 +53,7 @@ def to_tflite(
         HubError: what :func:`load` raises.
     """
     spec = load_module_spec(handle)
-    with module_writing.new_file(path, spec.subject, CANNOT_WRITE) as file:
+    with exporting.new_file(path, spec.subject, CANNOT_WRITE) as file:
         module = loaded(spec, tags, signature, Trust.of(safe_mode, trusted_ops))
         model = tflite_model(
             module, signature or DEFAULT_SIGNATURE, subject_of(spec, tags, signature)

@@ -6,6 +6,7 @@ should a name in the module ever get past the escaping.
 
 from __future__ import annotations
 
+import importlib.resources
 from collections.abc import Iterable, Iterator, Sequence
 
 from hub_keras_bridge.errors import choices, show_tags
@@ -31,7 +32,6 @@ from hub_keras_bridge.facts.shown.markup import (
     words,
 )
 from hub_keras_bridge.tools.inspect.parameters import chart, variable_tables
-from hub_keras_bridge.tools.inspect.style import STYLE
 from hub_keras_bridge.tools.inspect.summary import (
     ModuleSummary,
     OpSummary,
@@ -61,7 +61,7 @@ def render_page(module: ModuleSummary) -> str:
         Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
         Html(f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'),
         element("title", text(f"{title}: TF1 Hub module")),
-        element("style", Html(STYLE)),
+        element("style", Html(_style())),
     )
     sections = [
         _section("Signatures", *_signatures(module)),
@@ -79,6 +79,11 @@ def render_page(module: ModuleSummary) -> str:
         element("footer", text(footer)),
     )
     return f"<!DOCTYPE html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _style() -> str:
+    """How the page looks: on a screen, wide or narrow, light or dark, and on paper."""
+    return importlib.resources.files(__package__).joinpath("page.css").read_text("utf-8")
 
 
 def _title(handle: str) -> str:

@@ -1,10 +1,9 @@
-"""Bytes on disk: what is a module, and what is said of what is none."""
+"""A module's folder: what is read there, and what is refused."""
 
 import os
 import shutil
 
 import pytest
-import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 import hub_keras_bridge as hub
@@ -48,15 +47,6 @@ def test_a_file_is_no_directory(tmp_path):
     assert "Found: a file" in message_of(tmp_path / "file")[1]
 
 
-def test_files_that_are_something_else(tmp_path):
-    with tf.Graph().as_default() as graph:
-        tf.constant(1.0)
-    (tmp_path / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
-    assert "Found: a frozen graph" in message_of(tmp_path / "frozen.pb")[1]
-    (tmp_path / "notes.txt").write_bytes(b"x")
-    assert "Found: a file" in message_of(tmp_path / "notes.txt")[1]
-
-
 @pytest.mark.parametrize("handle", [None, 3, ["path"]])
 def test_handle_of_another_type(handle):
     with pytest.raises(hub.HandleError, match=f"Found: {type(handle).__name__}"):
@@ -84,32 +74,6 @@ def test_asset_that_is_a_link(module, tmp_path):
     asset.symlink_to(module / "kept.txt")
     (tmp_path / "link").symlink_to(module)
     assert hub.ModuleLayer(tmp_path / "link")(["a"]).shape == (1, 16)
-
-
-def test_tf2_saved_model(tmp_path):
-    """It has no spec; a layer and hub.load take it."""
-    tf.saved_model.save(tf.Module(), str(tmp_path))
-    with pytest.raises(hub.FormatError) as caught:
-        hub.load_module_spec(tmp_path)
-    assert "a TF2 SavedModel" in str(caught.value)
-    assert "hub.load or hub.ModuleLayer" in str(caught.value)
-
-
-def test_tf1_saved_model(tmp_path, module):
-    (module / "tfhub_module.pb").unlink()
-    assert "a TF1 SavedModel" in message_of(module)[1]
-
-
-def test_frozen_graph(tmp_path):
-    with tf.Graph().as_default() as graph:
-        tf.constant(1.0)
-    (tmp_path / "frozen.pb").write_bytes(graph.as_graph_def().SerializeToString())
-    assert "a frozen graph (frozen.pb)" in message_of(tmp_path)[1]
-
-
-def test_some_other_folder(tmp_path):
-    (tmp_path / "notes.txt").write_text("x")
-    assert "Found: notes.txt" in message_of(tmp_path)[1]
 
 
 def test_other_format_number(module):

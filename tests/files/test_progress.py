@@ -1,11 +1,11 @@
-"""The bar of commands that read a long file."""
+"""The bar of what reads a long file."""
 
 import io
 
 import pytest
 from rich.console import Console
 
-from hub_keras_bridge.cli.file_bar import file_bar
+from hub_keras_bridge.files.progress import file_bar
 
 
 @pytest.fixture

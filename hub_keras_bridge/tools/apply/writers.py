@@ -1,20 +1,16 @@
-"""Writes results batch by batch: .npy, .npz, JSON lines and Parquet."""
+"""Writes results batch by batch into one file: .npy, .npz, JSON lines or Parquet."""
 
 from __future__ import annotations
 
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from hub_keras_bridge.errors import TableError
-from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.tools.apply.files import new_file
-from hub_keras_bridge.tools.apply.preflight import require_library
 
 # Output name -> array, results first; a list where they are ragged.
 Columns = Mapping[str, Any]
@@ -34,69 +30,6 @@ class Writer(Protocol):
 
     def abort(self) -> None:
         """Closes what is open; the file will not be used."""
-
-
-@contextmanager
-def open_writer(
-    path: str, format: str, outputs: Mapping[str, ParsedTensorInfo], *, overwrite: bool = False
-) -> Iterator[Writer]:
-    """Writes a file that is there, complete, when the block succeeds.
-
-    Args:
-        path: the file to make.
-        format: ``"npy"``, ``"npz"``, ``"jsonl"`` or ``"parquet"``.
-        outputs: what the signature says of each output.
-        overwrite: whether to replace a file that is there.
-
-    Raises:
-        TableError: the format does not hold such outputs, there is a file, or
-            writing failed; nothing is left then.
-    """
-    require_holds(format, outputs)
-    with new_file(path, overwrite) as made:
-        writer = _WRITERS[format](made)
-        try:
-            yield writer
-        except BaseException:
-            writer.abort()
-            raise
-        writer.close()
-
-
-def require_holds(format: str, outputs: Mapping[str, ParsedTensorInfo]) -> None:
-    """Checks that a format has a place for such outputs.
-
-    Raises:
-        TableError: it has not, or a library is missing.
-    """
-    require_library(format)
-    if format == "npy" and len(outputs) != 1:
-        raise TableError(
-            "Cannot write several outputs to one .npy file.",
-            expected="one output",
-            found=", ".join(map(repr, outputs)),
-            advice="choose one with output_key=..., or write .npz, .jsonl or .parquet",
-        )
-    for name, info in outputs.items():
-        reason = _refuses(format, info)
-        if reason:
-            raise TableError(
-                f"Cannot write output {name!r} in the format {format}.",
-                expected=reason,
-                found=str(info),
-                advice="choose another format, or other outputs with output_key=...; JSON lines "
-                "hold ragged outputs and text, Parquet holds any string",
-            )
-
-
-def _refuses(format: str, info: ParsedTensorInfo) -> str | None:
-    if format != "jsonl" and len(info.tensor_names) > 1:
-        return "rows of one shape"
-    if format in ("npy", "npz") and info.dtype.name == "string":
-        return "numbers"
-    if format in ("jsonl", "parquet") and info.dtype.is_complex:
-        return "real numbers or strings"
-    return None
 
 
 class _NpyWriter:
@@ -230,7 +163,7 @@ class _ParquetWriter:
             self._waiting, self._waiting_bytes = [], 0
 
 
-_WRITERS: dict[str, Callable[[str], Writer]] = {
+WRITERS: dict[str, Callable[[str], Writer]] = {
     "npy": _NpyWriter,
     "npz": _NpzWriter,
     "jsonl": _JsonWriter,

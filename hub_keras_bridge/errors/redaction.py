@@ -1,13 +1,11 @@
-"""What is done to a URL before it is asked or shown."""
+"""What may be shown of a URL: all but its secrets."""
 
 from __future__ import annotations
 
 import re
-import urllib.parse
-import urllib.request
 
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 HIDDEN = "***"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 # What a parameter's name looks like; what is longer, or of other characters, may be a secret.
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
@@ -17,84 +15,8 @@ _HARMLESS = ("tf-hub-format=compressed", "tf-hub-format=uncompressed")
 
 # What has a port and yet is neither a user with a password nor a part of one.
 _HOST_AND_PORT = re.compile(r"(localhost|[0-9]+(\.[0-9]+){3}|\[[0-9A-Fa-f:.]+\]):[0-9]*")
-_LONGEST_LABEL, _LONGEST_HOST = 63, 253
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _AFTER_HOST = re.compile(r"[/\\;?#]")
 _AFTER_NAMES = re.compile(r"[;?#]")
-_AFTER_PATH = re.compile(r"[?#]")
-
-
-def scheme_of(handle: str) -> str:
-    """The scheme before ``://``, in lower case; empty for a path.
-
-    >>> scheme_of("GS://bucket/module"), scheme_of("/modules/a:b")
-    ('gs', '')
-    """
-    scheme, separator, _ = handle.partition("://")
-    return scheme.lower() if separator else ""
-
-
-def file_path(path_or_url: str) -> str | None:
-    """The path that a path or ``file://`` URL stands for; None for other URLs.
-
-    >>> file_path("/modules/embed"), file_path("file:///modules/my%20embed")
-    ('/modules/embed', '/modules/my embed')
-    >>> file_path("gs://modules/embed")
-    """
-    scheme = scheme_of(path_or_url)
-    if scheme != "file":
-        return None if scheme else path_or_url
-    # The host is of no account, and need not be one.
-    rest = path_or_url.partition("://")[2]
-    _, slash, path = _AFTER_PATH.split(rest, maxsplit=1)[0].partition("/")
-    return urllib.request.url2pathname(slash + path)
-
-
-def host_of(url: str) -> str:
-    """The host that a client takes a URL to have, in lower case; empty if there is none.
-
-    >>> host_of("https://me:pass@Host.org:80/m"), host_of("http://[::1"), host_of("/m")
-    ('host.org', '', '')
-    """
-    try:
-        return urllib.parse.urlsplit(url).hostname or ""
-    except ValueError:
-        return ""
-
-
-def flaw_of(url: str) -> str | None:
-    """Why no server can be asked for a URL; None if nothing is wrong.
-
-    What Python says of such URLs has parts of them in it, maybe of a password.
-
-    >>> flaw_of("https://host/m"), flaw_of("https://a..b/m"), flaw_of("https://host:me/m")
-    (None, 'its host has an empty or an overlong part', 'its port is no number up to 65535')
-    """
-    if flaw := flaw_of_text(url):
-        return flaw
-    host = host_of(url)
-    if not host:
-        return "it has no host"
-    try:
-        urllib.parse.urlsplit(url).port  # noqa: B018
-    except ValueError:
-        return "its port is no number up to 65535"
-    labels = host.removesuffix(".").split(".")
-    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels) or len(host) > _LONGEST_HOST:
-        return "its host has an empty or an overlong part"
-    return None
-
-
-def flaw_of_text(url: str) -> str | None:
-    """What no URL has, of any scheme.
-
-    >>> flaw_of_text("gs://bucket/m"), flaw_of_text("gs://bucket/m\\n")
-    (None, 'it has control characters')
-    """
-    if _SURROGATE.search(url):
-        return "it has halves of characters (lone surrogates)"
-    return "it has control characters" if _CONTROL.search(url) else None
 
 
 def redact(handle: str) -> str:
@@ -187,31 +109,3 @@ def _hide_one(parameter: str) -> str:
     # Some tokens end with equals signs.
     has_name = value.strip("=") and _NAME.fullmatch(name)
     return f"{name}={HIDDEN}" if has_name else HIDDEN
-
-
-def with_query(url: str, name: str, value: str) -> str:
-    """The URL with one more parameter; the rest of it stays as it was.
-
-    >>> with_query("https://host/m", "a", "1"), with_query("https://host/m?b#f", "a", "1")
-    ('https://host/m?a=1', 'https://host/m?b&a=1#f')
-    """
-    parts = urllib.parse.urlsplit(url)
-    query = f"{parts.query}&" if parts.query else ""
-    return urllib.parse.urlunsplit(parts._replace(query=f"{query}{name}={value}"))
-
-
-def split_credentials(url: str) -> tuple[str, tuple[str, str] | None]:
-    """The URL without its ``user:password@``, and the two.
-
-    >>> split_credentials("https://me:p%40ss@host/m")
-    ('https://host/m', ('me', 'p@ss'))
-    >>> split_credentials("https://host/m")
-    ('https://host/m', None)
-    """
-    parts = urllib.parse.urlsplit(url)
-    info, at, host = parts.netloc.rpartition("@")
-    if not at:
-        return url, None
-    user, _, password = info.partition(":")
-    plain = urllib.parse.urlunsplit(parts._replace(netloc=host))
-    return plain, (urllib.parse.unquote(user), urllib.parse.unquote(password))
