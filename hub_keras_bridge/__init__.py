@@ -54,12 +54,12 @@ if not _IS_COMMAND_LINE:
         text_embedding_column,
     )
     from hub_keras_bridge.frontends.feature_columns.columns_v2 import text_embedding_column_v2
+    from hub_keras_bridge.frontends.keras3 import old_archives as _old_archives  # noqa: F401
     from hub_keras_bridge.frontends.keras3.latest_exporter import (
         LatestModuleExporter,
         register_module_for_export,
     )
-    from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
-    from hub_keras_bridge.frontends.keras3.saved_model_layer import SavedModelLayer
+    from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
     from hub_keras_bridge.frontends.tf1.module import Module, eval_function_for_module
     from hub_keras_bridge.frontends.tf2.load import load
     from hub_keras_bridge.publishing.authoring import (
@@ -103,7 +103,6 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "PublishError",
     "RESOLVERS",
     "Resolver",
-    "SavedModelLayer",
     "SeedError",
     "SignatureError",
     "StrategyError",

@@ -35,8 +35,8 @@ from hub_keras_bridge.plans.plan import (
 )
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import replicas
-from hub_keras_bridge.running.forking import need_threads
 from hub_keras_bridge.running.lookup_tables import Function, ModuleFile, ReadFile, Table
+from hub_keras_bridge.running.place import need_threads
 from hub_keras_bridge.running.seeds import following_global_seed
 
 Variable: TypeAlias = keras.Variable | tf.Variable

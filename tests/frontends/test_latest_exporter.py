@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from hub_keras_bridge.frontends.keras3 import tf1_content
 from hub_keras_bridge.frontends.keras3.latest_exporter import (
     LatestModuleExporter,
     register_module_for_export,
@@ -158,7 +159,7 @@ class TestWhatIsLeftAlone:
         def full_disk(*_, **__):
             raise tf.errors.ResourceExhaustedError(None, None, "no space left")
 
-        monkeypatch.setattr("hub_keras_bridge.frontends.keras3.layer.write_checkpoint", full_disk)
+        monkeypatch.setattr(tf1_content, "write_checkpoint", full_disk)
         with pytest.raises(hub.ExportError, match="no space left"):
             fit(layer, exporter)
         assert folders(tmp_path / "scaler") == before

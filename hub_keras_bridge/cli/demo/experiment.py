@@ -19,7 +19,7 @@ from sklearn.datasets import load_digits
 
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files.unfinished import whole
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 from hub_keras_bridge.publishing.authoring import add_signature, create_module_spec
 
 CLASSES = 5

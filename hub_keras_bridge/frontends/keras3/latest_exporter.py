@@ -24,7 +24,7 @@ from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choi
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files import durable
 from hub_keras_bridge.files.module_writing import new_directory
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 
 # TensorFlow keeps collections whose key is a tuple to the process: they are not
 # written with the graph, and nothing warns that a module cannot be.

@@ -14,13 +14,9 @@ from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Varia
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
-from hub_keras_bridge.frontends.tf2.restored_model import (
-    RestoredModel,
-    is_saved_model,
-    is_tf2_saved_model,
-    no_variants,
-    restore,
-)
+from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
+from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
+from hub_keras_bridge.frontends.tf2.saved_model_file import is_saved_model, tf2_saved_model
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.publishing.from_saved_model import create_module_spec_from_saved_model
@@ -105,18 +101,11 @@ def load(
     else:
         path, name = resolve(handle), redact(str(handle))
         subject = Subject(name)
-        if is_tf2_saved_model(path, subject):
+        if file := tf2_saved_model(path, subject):
             if training_tags is not None:
                 raise no_variants(subject, training_tags)
             with tf.init_scope():
-                return restore(
-                    path,
-                    tags,
-                    signature=signature,
-                    trust=trust,
-                    subject=subject,
-                    options=options,
-                )
+                return restore(file, tags, signature=signature, trust=trust, options=options)
         if published := not is_saved_model(path):
             spec = read_module_spec(path, name)
         else:

@@ -20,12 +20,12 @@ from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.files import module_writing
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 from hub_keras_bridge.frontends.tf2.load import load
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust, granting
-from hub_keras_bridge.running.call_checks import need_eager_execution
+from hub_keras_bridge.running.place import need_eager_execution
 from hub_keras_bridge.tools.convert.preflight import KERAS_ENDING, require_all, require_keras_ending
 from hub_keras_bridge.tools.convert.tflite import select_ops, tflite_model
 
