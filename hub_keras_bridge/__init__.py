@@ -55,10 +55,8 @@ if not _IS_COMMAND_LINE:
     )
     from hub_keras_bridge.frontends.feature_columns.columns_v2 import text_embedding_column_v2
     from hub_keras_bridge.frontends.keras3 import old_archives as _old_archives  # noqa: F401
-    from hub_keras_bridge.frontends.keras3.latest_exporter import (
-        LatestModuleExporter,
-        register_module_for_export,
-    )
+    from hub_keras_bridge.frontends.keras3.exported_modules import register_module_for_export
+    from hub_keras_bridge.frontends.keras3.latest_exporter import LatestModuleExporter
     from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
     from hub_keras_bridge.frontends.tf1.module import Module, eval_function_for_module
     from hub_keras_bridge.frontends.tf2.load import load

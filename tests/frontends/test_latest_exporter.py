@@ -10,10 +10,8 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.frontends.keras3 import tf1_content
-from hub_keras_bridge.frontends.keras3.latest_exporter import (
-    LatestModuleExporter,
-    register_module_for_export,
-)
+from hub_keras_bridge.frontends.keras3.exported_modules import register_module_for_export
+from hub_keras_bridge.frontends.keras3.latest_exporter import LatestModuleExporter
 
 v1 = tf.compat.v1
 

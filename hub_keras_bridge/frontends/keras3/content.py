@@ -29,10 +29,12 @@ class Content(abc.ABC):
     Attributes:
         choice: as given.
         kind: what it is, for messages.
+        is_tf1_module: whether it is a TF1 Hub module.
         graph_mode: what to do in a TF1 graph instead, for messages.
     """
 
     kind: str
+    is_tf1_module: bool
     graph_mode: str
 
     def __init__(self, choice: Choice) -> None:

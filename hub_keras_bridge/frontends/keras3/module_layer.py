@@ -10,9 +10,10 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.compat import private
-from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import by_name
+from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import Content
 from hub_keras_bridge.frontends.keras3.jit import JitByOps
@@ -26,8 +27,10 @@ from hub_keras_bridge.frontends.keras3.symbolic import (
 )
 from hub_keras_bridge.frontends.keras3.weight_store import load_weights, save_weights
 from hub_keras_bridge.plans.trust import Trust, granted
-from hub_keras_bridge.running import replicas, xla
+from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.place import need_eager_execution
+
+_IN_A_GRAPH = "Cannot use a ModuleLayer in a TF1 graph."
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
@@ -224,8 +227,9 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
             CheckpointError: the checkpoint lacks a variable that is needed.
         """
         if not self.built:
-            self._need_eager_execution()
-            self._content.create_weights(self)
+            content = self._content
+            need_eager_execution(_IN_A_GRAPH, content.subject, advice=content.graph_mode)
+            content.create_weights(self)
 
     def _ensure_built(self) -> None:
         if not self.built:
@@ -260,16 +264,16 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
             GraphModeError: a TF1 graph is being built.
         """
         content, learning = self._content, bool(training) and self.trainable
-        self._need_eager_execution()
+        need_eager_execution(_IN_A_GRAPH, content.subject, advice=content.graph_mode)
         content.need_here("run")
-        self._need_own_values()
+        need_own_values(self, content.subject)
         xla.need_ops(
             lambda: content.missing_ops(training=learning, inputs=inputs),
             f"Cannot compile a {content.kind} with XLA: it lacks some of the module's ops.",
             content.call_subject,
         )
         if learning:
-            self._need_own_strategy()
+            need_own_strategy(self, content.subject)
         outputs, losses = content.run(inputs, training=learning, trainable=self.trainable)
         for loss in losses:
             self.add_loss(loss)
@@ -278,40 +282,6 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
     def standing_losses(self) -> list[tf.Tensor]:
         """The regularization losses of current weights; none when frozen."""
         return self._content.standing_losses() if self.trainable else []
-
-    # --- where and how it is called ---
-
-    def _need_eager_execution(self) -> None:
-        need_eager_execution(
-            "Cannot use a ModuleLayer in a TF1 graph.",
-            self._content.subject,
-            advice=self._content.graph_mode,
-        )
-
-    def _need_own_values(self) -> None:
-        """Checks that the weights have the values that they hold.
-
-        Raises:
-            BackendError: Keras gives them others, in a stateless call.
-        """
-        if private.has_stand_ins(self):
-            raise BackendError(
-                "Cannot call a ModuleLayer in stateless form.",
-                self._content.subject,
-                expected="a call with the values that the layer's weights hold",
-                found="other values, given to stateless_call or keras.StatelessScope",
-                advice="assign the values to layer.weights, then call the layer as usual",
-            )
-
-    def _need_own_strategy(self) -> None:
-        """Checks that the trained weights belong to the strategy in scope, if any.
-
-        Raises:
-            StrategyError: they do not.
-        """
-        if tf.distribute.has_strategy():
-            trained = [private.raw_variable(weight) for weight in self.trainable_weights]
-            replicas.need_own_strategy(trained, self._content.subject)
 
     # --- Keras: XLA ---
 
@@ -356,7 +326,7 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
             SignatureError: the rank of an output is unknown, or Keras lacks its dtype.
             StrategyError: a layer to be trained under a strategy made after it.
         """
-        self._need_own_strategy()
+        need_own_strategy(self, self._content.subject)
         return self._symbols_for(self._content.given(inputs))
 
     def _symbols_for(self, given: Any) -> Any:

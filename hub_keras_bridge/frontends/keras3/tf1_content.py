@@ -49,6 +49,7 @@ class Tf1Content(Content):
     """
 
     kind = "TF1 Hub module"
+    is_tf1_module = True
     graph_mode = "use hub.Module there, or the layer outside the graph"
 
     def __init__(

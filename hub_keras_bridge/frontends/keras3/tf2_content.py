@@ -34,8 +34,6 @@ from hub_keras_bridge.plans.selection import check_patterns, trained_nodes
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.place import need_eager_execution
 
-_KIND = "TF2 SavedModel"
-
 
 class Tf2Content(Content):
     """A TF2 SavedModel; the layer holds the variables that came with it.
@@ -48,7 +46,8 @@ class Tf2Content(Content):
         held: its variables as weights.
     """
 
-    kind = _KIND
+    kind = "TF2 SavedModel"
+    is_tf1_module = False
     graph_mode = "make and call the layer outside the graph"
 
     def __init__(

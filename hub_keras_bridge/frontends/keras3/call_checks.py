@@ -1,0 +1,45 @@
+"""What a call of a layer needs of the values and the strategy around it."""
+
+from __future__ import annotations
+
+import keras
+import tensorflow as tf
+
+from hub_keras_bridge.compat import private
+from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.running import replicas
+
+
+def need_own_values(layer: keras.layers.Layer, subject: Subject) -> None:
+    """Checks that a layer's weights have the values that they hold.
+
+    Args:
+        layer: the one that is called.
+        subject: the module.
+
+    Raises:
+        BackendError: Keras gives them others, in a stateless call.
+    """
+    if private.has_stand_ins(layer):
+        raise BackendError(
+            "Cannot call a ModuleLayer in stateless form.",
+            subject,
+            expected="a call with the values that the layer's weights hold",
+            found="other values, given to stateless_call or keras.StatelessScope",
+            advice="assign the values to layer.weights, then call the layer as usual",
+        )
+
+
+def need_own_strategy(layer: keras.layers.Layer, subject: Subject) -> None:
+    """Checks that a layer's trained weights belong to the strategy in scope, if any.
+
+    Args:
+        layer: the one that is called.
+        subject: the module.
+
+    Raises:
+        StrategyError: they do not.
+    """
+    if tf.distribute.has_strategy():
+        trained = [private.raw_variable(weight) for weight in layer.trainable_weights]
+        replicas.need_own_strategy(trained, subject)
