@@ -361,7 +361,7 @@ def mismatch(
 ) -> InputError:
     """The error for a value that does not fit an input."""
     return InputError(
-        f"Cannot feed input {name!r} of a TF1 Hub module.",
+        f"Cannot feed input {name!r} of a {subject.kind}.",
         subject,
         expected=str(info),
         found=found,

@@ -50,7 +50,7 @@ def need_threads(subject: Subject) -> None:
     """
     if _left_behind:
         raise ForkError(
-            "Cannot run a TF1 Hub module in a forked process: it would wait for ever.",
+            f"Cannot run a {subject.kind} in a forked process: it would wait for ever.",
             subject,
             expected="a process of its own, or one forked before TensorFlow ran its first op",
             found="a fork of a process that TensorFlow had run in",

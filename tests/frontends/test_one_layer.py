@@ -154,6 +154,15 @@ class TestWhatASavedModelCannot:
         with pytest.raises(hub.TagsError, match="no variant for training"):
             hub.ModuleLayer(saved_model, training_tags={"train"})
 
+    def test_errors_say_what_it_is(self, saved_model, tmp_path):
+        with pytest.raises(hub.InputError, match="Cannot feed input 'inputs' of a TF2 SavedModel"):
+            hub.ModuleLayer(saved_model)([["text", "text"]])
+        reader = tf.Module()
+        reader.read = tf.function(tf.io.read_file, [tf.TensorSpec([], tf.string)])
+        tf.saved_model.save(reader, str(tmp_path / "reader"), reader.read)
+        with pytest.raises(hub.UnsafeModuleError, match="Refused a TF2 SavedModel in safe mode"):
+            hub.ModuleLayer(tmp_path / "reader")
+
     def test_is_what_a_module_can(self, module, tmp_path):
         layer = hub.ModuleLayer(module)
         assert layer.spec.get_signature_names() == ["default"]
@@ -187,7 +196,7 @@ class TestExporter:
             model.fit(X, X, epochs=2, callbacks=[exporter], verbose=0)
         (message,) = [r.getMessage() for r in caplog.records if "Not exported" in r.getMessage()]
         assert message.endswith("save the model to keep what was trained: 'restored'")
-        (newest,) = [path for path in exporter.export().values()]
+        (newest,) = exporter.export().values()
         np.testing.assert_array_equal(hub.ModuleLayer(newest)(X), layers[0](X))
 
     def test_refuses_to_register_one(self, saved_model):

@@ -50,7 +50,7 @@ class Content(abc.ABC):
     @property
     def subject(self) -> Subject:
         """All of it, for messages."""
-        return Subject(self.name)
+        return Subject(self.name, kind=self.kind)
 
     @property
     def call_subject(self) -> Subject:

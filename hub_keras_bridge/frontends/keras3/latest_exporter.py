@@ -35,7 +35,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
     weights of that moment. All exports of one moment have the same timestamp,
     which is greater than any there before. An export is there as a whole or not
     at all; older ones are removed when all new ones are there. What a killed
-    process left unfinished is removed by the next export.
+    process left unfinished is removed by the next export. The layer of a TF2
+    SavedModel is left out, with a warning that names it.
 
     Modules that :func:`register_module_for_export` put into a TF1 graph are
     exported too. A TF1 training loop has no callbacks: it calls :meth:`export`.
@@ -119,7 +120,7 @@ class LatestModuleExporter(keras.callbacks.Callback):
         self._timestamp_first = layout == "timestamp/name"
         self._checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
         self._graph = graph or tf.compat.v1.get_default_graph()
-        self._told: list[str] = []
+        self._told: set[str] = set()
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Refuses a model that could not be exported before it is trained."""
@@ -176,8 +177,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
         """All modules by export name."""
         found = modules_of(self.model, self._graph)
         others = [layer.name for layer in passed_over(self.model)]
-        if others != self._told:
-            self._told = others
+        if set(others) - self._told:
+            self._told.update(others)
             logging.warning(
                 "Not exported, since a TF2 SavedModel cannot become a TF1 Hub module; "
                 "save the model to keep what was trained: %s",

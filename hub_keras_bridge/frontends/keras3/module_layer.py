@@ -337,7 +337,7 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
             if content.is_here:
                 self._shapes.note(inputs, outputs)
         policy = super().compute_dtype
-        return symbols(outputs, policy, content.kind, content.call_subject, content.output_name)
+        return symbols(outputs, policy, content.call_subject, content.output_name)
 
     # --- Keras: saving ---
 
@@ -378,7 +378,7 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
         # Before there are graphs: an archive's initializers are never run.
         self._ensure_built()
         content = self._content
-        load_weights(store, content.weights, content.kind, content.subject)
+        load_weights(store, content.weights, content.subject)
 
     def save_assets(self, inner_path: str) -> None:
         """Writes graphs and vocabularies into a Keras archive."""

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import keras
 
-from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.errors import BackendError
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.spec import ModuleSpec, load_module_spec, read_module_spec
 from hub_keras_bridge.files.fetch.resolve import resolve
@@ -18,7 +18,7 @@ from hub_keras_bridge.frontends.keras3.tf1_content import Tf1Content
 from hub_keras_bridge.frontends.keras3.tf2_content import Tf2Content
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts
 from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
-from hub_keras_bridge.frontends.tf2.saved_model_file import tf2_saved_model
+from hub_keras_bridge.frontends.tf2.saved_model_file import subject_of, tf2_saved_model
 
 Handle: TypeAlias = str | os.PathLike[str] | ModuleSpec
 
@@ -39,7 +39,7 @@ def open_content(handle: Handle | SavedModelSource, choice: Choice, trainable: b
     if not isinstance(handle, str | os.PathLike):
         return Tf1Content(load_module_spec(handle), choice, trainable)
     path, name = resolve(handle), redact(os.fsdecode(handle))
-    file = tf2_saved_model(path, Subject(name))
+    file = tf2_saved_model(path, subject_of(name))
     if file is None:
         return Tf1Content(read_module_spec(path, name), choice, trainable)
     source = tf2_saving.source_of(file, name)

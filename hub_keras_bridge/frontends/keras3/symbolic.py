@@ -107,13 +107,12 @@ def _key(inputs: Any) -> str:
     return json.dumps(tf.nest.map_structure(Known.to_json, inputs), sort_keys=True)
 
 
-def symbols(outputs: Any, compute_dtype: str, kind: str, subject: Subject, name: str) -> Any:
+def symbols(outputs: Any, compute_dtype: str, subject: Subject, name: str) -> Any:
     """KerasTensors for what a call will return.
 
     Args:
         outputs: a nest of :class:`Known`.
         compute_dtype: that of the layer's dtype policy.
-        kind: what the outputs are of, for messages.
         subject: for messages.
         name: of an output that is returned by itself.
 
@@ -121,15 +120,13 @@ def symbols(outputs: Any, compute_dtype: str, kind: str, subject: Subject, name:
         SignatureError: the rank of an output is unknown, or Keras lacks its dtype.
     """
     if isinstance(outputs, Mapping):
-        return {
-            key: symbols(each, compute_dtype, kind, subject, key) for key, each in outputs.items()
-        }
+        return {key: symbols(each, compute_dtype, subject, key) for key, each in outputs.items()}
     if isinstance(outputs, list | tuple):
         return [
-            symbols(each, compute_dtype, kind, subject, f"{name}[{index}]")
+            symbols(each, compute_dtype, subject, f"{name}[{index}]")
             for index, each in enumerate(outputs)
         ]
-    cannot = f"Cannot use output {name!r} of a {kind} in a functional model"
+    cannot = f"Cannot use output {name!r} of a {subject.kind} in a functional model"
     if outputs.shape is None:
         raise SignatureError(
             f"{cannot}: its rank is unknown.",

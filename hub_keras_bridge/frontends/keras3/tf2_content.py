@@ -14,7 +14,6 @@ from hub_keras_bridge.errors import (
     FormatError,
     HubError,
     SignatureError,
-    Subject,
     choices,
 )
 from hub_keras_bridge.facts.shown.signature_table import facts_table
@@ -29,7 +28,7 @@ from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
 from hub_keras_bridge.frontends.tf2.restored_graph import compiled_nodes
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
-from hub_keras_bridge.frontends.tf2.saved_model_file import SavedModelFile
+from hub_keras_bridge.frontends.tf2.saved_model_file import KIND, SavedModelFile, subject_of
 from hub_keras_bridge.plans.selection import check_patterns, trained_nodes
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.place import need_eager_execution
@@ -46,7 +45,7 @@ class Tf2Content(Content):
         held: its variables as weights.
     """
 
-    kind = "TF2 SavedModel"
+    kind = KIND
     is_tf1_module = False
     graph_mode = "make and call the layer outside the graph"
 
@@ -81,7 +80,7 @@ class Tf2Content(Content):
             UnsafeModuleError: an op that is not trusted may reach outside.
             FormatError: the SavedModel is damaged.
         """
-        subject = Subject(source.name)
+        subject = subject_of(source.name)
         need_eager_execution(
             "Cannot use a ModuleLayer in a TF1 graph.", subject, advice=cls.graph_mode
         )

@@ -16,11 +16,10 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.files.layout import SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
-from hub_keras_bridge.frontends.tf2.saved_model_file import SavedModelFile
+from hub_keras_bridge.frontends.tf2.saved_model_file import SavedModelFile, subject_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -71,7 +70,7 @@ def revive(identity: str, name: str, facts: Facts) -> SavedModelSource:
     if live is not None and os.path.isdir(live.folder or ""):
         return live
     if os.path.isfile(os.path.join(name, SAVED_MODEL_FILE)):
-        found = source_of(SavedModelFile(name, Subject(name)), name)
+        found = source_of(SavedModelFile(name, subject_of(name)), name)
         if found.identity == identity:
             share(found)
             return found

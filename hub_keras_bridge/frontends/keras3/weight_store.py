@@ -20,7 +20,6 @@ def save_weights(store: Any, weights: Iterable[tuple[VariableFacts, keras.Variab
 def load_weights(
     store: Any,
     weights: Iterable[tuple[VariableFacts, keras.Variable]],
-    kind: str,
     subject: Subject,
 ) -> None:
     """Reads weights by name from a store of Keras's.
@@ -28,7 +27,6 @@ def load_weights(
     Args:
         store: what Keras gives a layer.
         weights: all weights of the layer.
-        kind: what they are of, for messages.
         subject: for messages.
 
     Raises:
@@ -37,7 +35,7 @@ def load_weights(
     wanted = {_store_key(facts): (facts, variable) for facts, variable in weights}
     if set(store.keys()) != set(wanted):
         raise CheckpointError(
-            f"Cannot load the weights of a {kind}: other variables were saved.",
+            f"Cannot load the weights of a {subject.kind}: other variables were saved.",
             subject,
             expected=choices(facts.node for facts, _ in wanted.values()),
             found=choices(key.replace("|", "/") for key in set(store.keys())),
@@ -47,7 +45,7 @@ def load_weights(
         value = store[key]
         if tuple(value.shape) != facts.shape:
             raise CheckpointError(
-                f"Cannot load weight {facts.node!r} of a {kind}.",
+                f"Cannot load weight {facts.node!r} of a {subject.kind}.",
                 subject,
                 expected=f"shape {list(facts.shape)}",
                 found=f"shape {list(value.shape)}",

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import HandleError, Subject
+from hub_keras_bridge.errors import HandleError
 from hub_keras_bridge.errors.urls import redact
 from hub_keras_bridge.facts.spec import ModuleSpec, read_module_spec
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, DEFAULT_SIGNATURE, Variant
@@ -16,7 +16,11 @@ from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
-from hub_keras_bridge.frontends.tf2.saved_model_file import is_saved_model, tf2_saved_model
+from hub_keras_bridge.frontends.tf2.saved_model_file import (
+    is_saved_model,
+    subject_of,
+    tf2_saved_model,
+)
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.publishing.from_saved_model import create_module_spec_from_saved_model
@@ -100,7 +104,7 @@ def load(
         spec, published = handle, True
     else:
         path, name = resolve(handle), redact(str(handle))
-        subject = Subject(name)
+        subject = subject_of(name)
         if file := tf2_saved_model(path, subject):
             if training_tags is not None:
                 raise no_variants(subject, training_tags)

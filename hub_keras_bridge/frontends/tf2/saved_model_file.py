@@ -13,6 +13,13 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE
 
+KIND = "TF2 SavedModel"
+
+
+def subject_of(name: str) -> Subject:
+    """A TF2 SavedModel by its name, for messages."""
+    return Subject(name, kind=KIND)
+
 
 class SavedModelFile:
     """The graphs of a SavedModel as they lay in its folder when this was made.
