@@ -16,6 +16,8 @@ from hub_keras_bridge.facts.variant import VariableFacts
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory
 
+IN_A_GRAPH = "Cannot use a ModuleLayer in a TF1 graph."
+
 
 class Content(abc.ABC):
     """A TF1 Hub module or a TF2 SavedModel.

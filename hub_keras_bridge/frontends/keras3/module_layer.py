@@ -15,7 +15,7 @@ from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import by_name
 from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
 from hub_keras_bridge.frontends.keras3.choice import Choice
-from hub_keras_bridge.frontends.keras3.content import Content
+from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
 from hub_keras_bridge.frontends.keras3.jit import JitByOps
 from hub_keras_bridge.frontends.keras3.opening import check_backend, open_content, revive
 from hub_keras_bridge.frontends.keras3.symbolic import (
@@ -29,8 +29,6 @@ from hub_keras_bridge.frontends.keras3.weight_store import load_weights, save_we
 from hub_keras_bridge.plans.trust import Trust, granted
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.place import need_eager_execution
-
-_IN_A_GRAPH = "Cannot use a ModuleLayer in a TF1 graph."
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
@@ -228,7 +226,7 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
         """
         if not self.built:
             content = self._content
-            need_eager_execution(_IN_A_GRAPH, content.subject, advice=content.graph_mode)
+            need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
             content.create_weights(self)
 
     def _ensure_built(self) -> None:
@@ -264,7 +262,7 @@ class ModuleLayer(JitByOps, private.OwnLosses, private.DirectCalls):
             GraphModeError: a TF1 graph is being built.
         """
         content, learning = self._content, bool(training) and self.trainable
-        need_eager_execution(_IN_A_GRAPH, content.subject, advice=content.graph_mode)
+        need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
         content.need_here("run")
         need_own_values(self, content.subject)
         xla.need_ops(

@@ -21,7 +21,7 @@ from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import DEFAULT_KEY, VariableFacts
 from hub_keras_bridge.frontends.keras3 import tf2_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
-from hub_keras_bridge.frontends.keras3.content import Content
+from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
 from hub_keras_bridge.frontends.keras3.symbolic import spec_of
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts, facts_of
 from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
@@ -81,9 +81,7 @@ class Tf2Content(Content):
             FormatError: the SavedModel is damaged.
         """
         subject = subject_of(source.name)
-        need_eager_execution(
-            "Cannot use a ModuleLayer in a TF1 graph.", subject, advice=cls.graph_mode
-        )
+        need_eager_execution(IN_A_GRAPH, subject, advice=cls.graph_mode)
         if choice.training_tags is not None:
             raise no_variants(subject, choice.training_tags)
         if source.folder is None:
