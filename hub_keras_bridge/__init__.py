@@ -59,12 +59,10 @@ if not _is_command_line():
     from hub_keras_bridge.frontends.feature_columns.sparse_text import sparse_text_embedding_column
     from hub_keras_bridge.frontends.feature_columns.text import text_embedding_column
     from hub_keras_bridge.frontends.feature_columns.text_v2 import text_embedding_column_v2
-    from hub_keras_bridge.frontends.keras3.latest_exporter import (
-        LatestModuleExporter,
-        register_module_for_export,
-    )
-    from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
-    from hub_keras_bridge.frontends.keras3.saved_model_layer import SavedModelLayer
+    from hub_keras_bridge.frontends.keras3 import old_archives as _old_archives  # noqa: F401
+    from hub_keras_bridge.frontends.keras3.exported_modules import register_module_for_export
+    from hub_keras_bridge.frontends.keras3.latest_exporter import LatestModuleExporter
+    from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
     from hub_keras_bridge.frontends.tf1.evaluate import eval_function_for_module
     from hub_keras_bridge.frontends.tf1.module import Module
     from hub_keras_bridge.frontends.tf2.load import load
@@ -108,7 +106,6 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "PublishError",
     "RESOLVERS",
     "Resolver",
-    "SavedModelLayer",
     "SeedError",
     "SignatureError",
     "StrategyError",

@@ -245,13 +245,13 @@ def _embedded() -> Reader:
     import base64
 
     from hub_keras_bridge.errors import HubError
-    from hub_keras_bridge.frontends.keras3 import saving
+    from hub_keras_bridge.frontends.keras3 import tf1_saving
 
     def read(content: bytes) -> None:
         for facts in (content, _deflated(content)):
             description = {"identity": "none", "facts": base64.b64encode(facts).decode()}
             try:
-                spec = saving.revive(description, "/nowhere")
+                spec = tf1_saving.revive(description, "/nowhere")
                 _ = spec.variables, repr(spec)
             except HubError as error:
                 str(error)

@@ -21,6 +21,8 @@ class Subject:
     module: str | None = None
     tags: Collection[str] | None = None
     signature: str | None = None
+    # What the module is, for the sentence that says what failed.
+    kind: str = "TF1 Hub module"
 
     def with_tags(self, tags: Collection[str]) -> Subject:
         """The same module in one variant."""

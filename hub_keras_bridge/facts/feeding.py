@@ -71,7 +71,7 @@ class Slot:
     def misfit(self, found: str, advice: str) -> InputError:
         """The error for a value that does not fit."""
         return InputError(
-            f"Cannot feed input {self.name!r} of a TF1 Hub module.",
+            f"Cannot feed input {self.name!r} of a {self.subject.kind}.",
             self.subject,
             expected=str(self.info),
             found=found,

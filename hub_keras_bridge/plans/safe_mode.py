@@ -149,7 +149,7 @@ def _refuse(found: Iterable[Finding], subject: Subject, trust: Trust) -> None:
         shown = sorted(map(str, refused))
         rest = len(shown) - _SHOWN
         raise UnsafeModuleError(
-            "Refused a TF1 Hub module in safe mode: it may reach outside its own graph.",
+            f"Refused a {subject.kind} in safe mode: it may reach outside its own graph.",
             subject,
             expected="ops that compute from inputs, weights and vocabularies alone",
             found=", ".join(shown[:_SHOWN]) + (f" and {rest} more" if rest > 0 else ""),

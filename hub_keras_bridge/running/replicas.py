@@ -96,7 +96,7 @@ def need_own_strategy(variables: Iterable[tf.Variable], subject: Subject) -> Non
     foreign = [v.name for v in variables if not strategy.extended.variable_created_in_scope(v)]
     if foreign:
         raise StrategyError(
-            "Cannot train a TF1 Hub module under a tf.distribute strategy "
+            f"Cannot train a {subject.kind} under a tf.distribute strategy "
             "that its variables do not belong to.",
             subject,
             expected=f"variables made in the scope of this {type(strategy).__name__}",

@@ -25,9 +25,9 @@ from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import replicas
-from hub_keras_bridge.running.forking import need_threads
 from hub_keras_bridge.running.importing import import_plan
 from hub_keras_bridge.running.lookup_tables import Function, ReadFile, Table
+from hub_keras_bridge.running.place import need_threads
 from hub_keras_bridge.running.seeds import following_global_seed
 from hub_keras_bridge.running.tables import Tables
 

@@ -9,10 +9,9 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from hub_keras_bridge.frontends.keras3.latest_exporter import (
-    LatestModuleExporter,
-    register_module_for_export,
-)
+from hub_keras_bridge.frontends.keras3 import tf1_content
+from hub_keras_bridge.frontends.keras3.exported_modules import register_module_for_export
+from hub_keras_bridge.frontends.keras3.latest_exporter import LatestModuleExporter
 
 v1 = tf.compat.v1
 
@@ -158,7 +157,7 @@ class TestWhatIsLeftAlone:
         def full_disk(*_, **__):
             raise tf.errors.ResourceExhaustedError(None, None, "no space left")
 
-        monkeypatch.setattr("hub_keras_bridge.frontends.keras3.layer.write_checkpoint", full_disk)
+        monkeypatch.setattr(tf1_content, "write_checkpoint", full_disk)
         with pytest.raises(hub.ExportError, match="no space left"):
             fit(layer, exporter)
         assert folders(tmp_path / "scaler") == before

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden, scale_fn
-from hub_keras_bridge.frontends.keras3 import layer as layer_module
+from hub_keras_bridge.frontends.keras3 import tf1_content
 from hub_keras_bridge.running import lookup_tables
 
 v1 = tf.compat.v1
@@ -252,7 +252,7 @@ class TestHandles:
         assert layer.get_config()["handle"] == f"shelf://{scale_path}"
         module = hub.load(f"shelf://{scale_path}")
         tf.saved_model.save(module, str(tmp_path / "tf2"))
-        assert type(hub.ModuleLayer(f"shelf://{tmp_path}/tf2")) is hub.SavedModelLayer
+        assert type(hub.ModuleLayer(f"shelf://{tmp_path}/tf2")) is hub.ModuleLayer
         hub.load(f"shelf://{tmp_path}/tf2")
         assert looked_up == [f"shelf://{p}" for p in (scale_path, f"{tmp_path}/tf2") for _ in "12"]
 
@@ -544,9 +544,9 @@ class TestTables:
 
             return wait
 
-        fill, read = lookup_tables.Table.fill_from, layer_module.first_values
+        fill, read = lookup_tables.Table.fill_from, tf1_content.first_values
         monkeypatch.setattr(lookup_tables.Table, "fill_from", meeting(fill, "table", "weights"))
-        monkeypatch.setattr(layer_module, "first_values", meeting(read, "weights", "table"))
+        monkeypatch.setattr(tf1_content, "first_values", meeting(read, "weights", "table"))
         layer = hub.ModuleLayer(path, signature="words")
         assert layer([1, 0, 2]).numpy().tolist() == [b"one", b"zero", b""]
         assert len(layer.weights) == 1

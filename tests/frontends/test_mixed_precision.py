@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden
-from hub_keras_bridge.frontends.keras3.precision import to_output_dtypes
+from hub_keras_bridge.frontends.keras3.symbolic import to_output_dtypes
 
 v1 = tf.compat.v1
 HALVES = {"mixed_float16": tf.float16, "mixed_bfloat16": tf.bfloat16}

@@ -183,7 +183,7 @@ class TestSavedModels:
             folder = str(tmp_path / name)
             tf.saved_model.save(hub.load(Golden(name).path), folder)
             layer = hub.ModuleLayer(folder, **kwargs)
-            assert type(layer) is hub.SavedModelLayer
+            assert type(layer) is hub.ModuleLayer
             return layer
 
         return convert

@@ -20,7 +20,7 @@ from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.facts import partitions
 from hub_keras_bridge.files.checkpoint_index import check_index
 from hub_keras_bridge.files.checkpoint_table import Damaged, read_entries
-from hub_keras_bridge.frontends.keras3 import saving
+from hub_keras_bridge.frontends.keras3 import tf1_saving
 from hub_keras_bridge.graphs import calls
 from hub_keras_bridge.graphs.control_flow import Irregular
 from hub_keras_bridge.graphs.control_flow.conds import functionalize_conds
@@ -404,7 +404,7 @@ class TestKerasConfig:
     def test_facts_that_are_none(self, facts, found):
         description = {"identity": "none", "facts": base64.b64encode(facts).decode()}
         with pytest.raises(hub.FormatError, match="Cannot read what a Keras config") as caught:
-            saving.revive(description, "/modules/embed")
+            tf1_saving.revive(description, "/modules/embed")
         assert found in str(caught.value)
         assert "module '/modules/embed'" in str(caught.value)
 

@@ -18,7 +18,7 @@ from hub_keras_bridge.cli.demo.digits_module import IMAGE_SHAPE, digits_spec
 from hub_keras_bridge.cli.demo.examples import CLASSES, Examples, digits, few_and_rest
 from hub_keras_bridge.files.progress import Progress, Stages
 from hub_keras_bridge.files.writing import whole
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 
 
 @dataclass(frozen=True)

@@ -9,109 +9,22 @@ library has the two the other way round, and so can this.
 from __future__ import annotations
 
 import os
-import re
-import shutil
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
+from absl import logging
 
-from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choices
-from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.files import durable
 from hub_keras_bridge.files.exporting import new_directory
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
-
-# TensorFlow keeps collections whose key is a tuple to the process: they are not
-# written with the graph, and nothing warns that a module cannot be.
-_REGISTERED = ("hub_keras_bridge_modules_for_export",)
-
-# The attribute of a registered layer.
-_EXPORT_NAME = "export_name"
-
-# Seconds since 1970 have ten digits from 2001 to 2286.
-_TIMESTAMP = re.compile(r"[0-9]{10}")
-_REMOVED = re.compile(rf"\.{_TIMESTAMP.pattern}\.removed")
+from hub_keras_bridge.frontends.keras3 import export_folders
+from hub_keras_bridge.frontends.keras3.exported_modules import GraphModule, modules_of, passed_over
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 
 When = Literal["epoch_end", "train_end"]
 Layout = Literal["name/timestamp", "timestamp/name"]
-
-
-@runtime_checkable
-class GraphModule(Protocol):
-    """What the exporter needs of a module in a TF1 graph."""
-
-    @property
-    def spec(self) -> ModuleSpec:
-        """What the module is."""
-
-    @property
-    def variable_map(self) -> Mapping[str, Any]:
-        """TF1 name -> variable, or the list of a partitioned one's slices."""
-
-    def export(self, path: str, session: tf.compat.v1.Session) -> None:
-        """Writes the module with the values of a session."""
-
-
-def register_module_for_export(module: ModuleLayer | GraphModule, export_name: str) -> None:
-    """Names a module for :class:`LatestModuleExporter`.
-
-    A :class:`ModuleLayer` is exported in any case, under the layer's own name
-    unless it is registered under another one. A graph-mode :class:`Module` is
-    exported only if it is registered, which is remembered in the graph.
-
-    Args:
-        module: a layer, or a module of the current default graph.
-        export_name: name of the folder below the exporter's path.
-
-    Raises:
-        PublishError: the graph has a module of this name already, the name
-            cannot be a folder's, or this is no module.
-
-    Example:
-
-    >>> import tempfile, hub_keras_bridge as hub
-    >>> def module_fn():
-    ...     x = tf.compat.v1.placeholder(tf.float32, [None])
-    ...     factor = tf.compat.v1.get_variable("factor", initializer=2.0)
-    ...     hub.add_signature(inputs=x, outputs=x * factor)
-    >>> with tf.Graph().as_default(), tf.compat.v1.Session() as session:
-    ...     module = hub.Module(hub.create_module_spec(module_fn))
-    ...     hub.register_module_for_export(module, "double")
-    ...     session.run(tf.compat.v1.global_variables_initializer())
-    ...     exports = hub.LatestModuleExporter(tempfile.mkdtemp()).export()
-    >>> print(hub.ModuleLayer(exports["double"])([3.0]).numpy())
-    [6.]
-    """
-    if not _is_folder_name(export_name):
-        raise PublishError(
-            "Cannot register a TF1 Hub module for export: its name cannot be a folder's.",
-            expected="a name without slashes",
-            found=repr(export_name),
-            advice="choose a name like 'encoder'",
-        )
-    if isinstance(module, ModuleLayer):
-        setattr(module, _EXPORT_NAME, export_name)
-        return
-    if not isinstance(module, GraphModule):
-        raise PublishError(
-            "Cannot register for export what is no TF1 Hub module.",
-            expected="a hub.ModuleLayer or a hub.Module",
-            found=f"{type(module).__name__}: {module!r}",
-            advice="register the module itself, not its outputs or its path",
-        )
-    current = tf.compat.v1.get_default_graph()
-    if export_name in _registered_in(current):
-        raise _taken(export_name)
-    current.add_to_collection(_REGISTERED, (export_name, module))
-
-
-def _is_folder_name(name: Any) -> bool:
-    return isinstance(name, str) and os.path.basename(name) == name and name not in ("", ".", "..")
 
 
 class LatestModuleExporter(keras.callbacks.Callback):
@@ -122,7 +35,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
     weights of that moment. All exports of one moment have the same timestamp,
     which is greater than any there before. An export is there as a whole or not
     at all; older ones are removed when all new ones are there. What a killed
-    process left unfinished is removed by the next export.
+    process left unfinished is removed by the next export. The layer of a TF2
+    SavedModel is left out, with a warning that names it.
 
     Modules that :func:`register_module_for_export` put into a TF1 graph are
     exported too. A TF1 training loop has no callbacks: it calls :meth:`export`.
@@ -206,6 +120,7 @@ class LatestModuleExporter(keras.callbacks.Callback):
         self._timestamp_first = layout == "timestamp/name"
         self._checkpoint_dir = None if checkpoint_dir is None else os.fspath(checkpoint_dir)
         self._graph = graph or tf.compat.v1.get_default_graph()
+        self._told: set[str] = set()
 
     def on_train_begin(self, logs: Any = None) -> None:  # noqa: ARG002
         """Refuses a model that could not be exported before it is trained."""
@@ -241,8 +156,8 @@ class LatestModuleExporter(keras.callbacks.Callback):
         if not self._timestamp_first:
             parents = [os.path.join(self._path, name) for name in modules]
         for parent in parents:
-            _remove_removed(parent)
-        timestamp = _next_timestamp(parents)
+            export_folders.remove_removed(parent)
+        timestamp = export_folders.next_timestamp(parents)
         write = self._writer(modules.values())
         if self._timestamp_first:
             version = os.path.join(self._path, timestamp)
@@ -255,24 +170,19 @@ class LatestModuleExporter(keras.callbacks.Callback):
             for name, module in modules.items():
                 write(module, exports[name])
         for parent in parents:
-            self._remove_old_exports(parent)
+            export_folders.remove_old(parent, self._exports_to_keep)
         return exports
 
     def _modules(self) -> dict[str, ModuleLayer | GraphModule]:
         """All modules by export name."""
-        found: dict[str, ModuleLayer | GraphModule] = dict(_registered_in(self._graph))
-        for layer in _layers_of(self.model):
-            name = str(getattr(layer, _EXPORT_NAME, layer.name))
-            if name in found:
-                raise _taken(name)
-            found[name] = layer
-        if not found:
-            raise PublishError(
-                "Cannot export the TF1 Hub modules of a model: there is none.",
-                expected="a hub.ModuleLayer in the model, or a registered hub.Module in the graph",
-                found="neither",
-                advice="give the exporter to the model that has the layer, or call "
-                "hub.register_module_for_export(module, name) in the exporter's graph",
+        found = modules_of(self.model, self._graph)
+        others = [layer.name for layer in passed_over(self.model)]
+        if set(others) - self._told:
+            self._told.update(others)
+            logging.warning(
+                "Not exported, since a TF2 SavedModel cannot become a TF1 Hub module; "
+                "save the model to keep what was trained: %s",
+                choices(others),
             )
         return found
 
@@ -308,27 +218,6 @@ class LatestModuleExporter(keras.callbacks.Callback):
         session = tf.compat.v1.get_default_session()
         return _refuse_without_session if session is None else partial(_write, session=session)
 
-    def _remove_old_exports(self, parent: str) -> None:
-        if self._exports_to_keep is None:
-            return
-        for timestamp in _timestamps(parent)[: -self._exports_to_keep]:
-            # Renamed first: what is called by a timestamp is always whole.
-            durable.rename(
-                os.path.join(parent, timestamp), os.path.join(parent, f".{timestamp}.removed")
-            )
-        _remove_removed(parent)
-
-
-def _layers_of(model: Any) -> list[ModuleLayer]:
-    """The layers of a model, at any depth, each once."""
-    if model is None:
-        return []
-    return [layer for layer in private_keras.all_layers(model) if isinstance(layer, ModuleLayer)]
-
-
-def _registered_in(graph: tf.Graph) -> dict[str, GraphModule]:
-    return dict(graph.get_collection(_REGISTERED))
-
 
 def _write(module: GraphModule, path: str, session: tf.compat.v1.Session) -> None:
     module.export(path, session)
@@ -363,31 +252,6 @@ def _refuse_without_session(module: GraphModule, path: str) -> None:
     )
 
 
-def _next_timestamp(parents: Iterable[str]) -> str:
-    """The time now, or a later one if that is taken."""
-    taken = [int(timestamp) for parent in parents for timestamp in _timestamps(parent)]
-    return str(max([int(time.time()), *(last + 1 for last in taken)]))
-
-
-def _remove_removed(parent: str) -> None:
-    """Removes exports whose removal was begun, by whichever process."""
-    for entry in os.listdir(parent) if os.path.isdir(parent) else []:
-        if _REMOVED.fullmatch(entry):
-            shutil.rmtree(os.path.join(parent, entry), ignore_errors=True)
-
-
-def _timestamps(parent: str) -> list[str]:
-    """Names of all exports below a folder, oldest first."""
-    if not os.path.isdir(parent):
-        return []
-    with os.scandir(parent) as entries:
-        return sorted(
-            entry.name
-            for entry in entries
-            if _TIMESTAMP.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
-        )
-
-
 def _check_choice(argument: str, given: Any, is_one: bool, expected: str) -> None:
     if not is_one:
         raise PublishError(
@@ -407,14 +271,4 @@ def _for_estimators(name: Any) -> PublishError:
         "call hub.register_module_for_export(module, name), then each time "
         "hub.LatestModuleExporter(export_path, checkpoint_dir=..., "
         'layout="timestamp/name").export()',
-    )
-
-
-def _taken(export_name: str) -> PublishError:
-    return PublishError(
-        f"Cannot export two TF1 Hub modules under the name {export_name!r}.",
-        expected="a name of its own for each",
-        found=f"{choices([export_name])} twice",
-        advice="call hub.register_module_for_export(module, name) with another name, "
-        "or name the layers differently",
     )

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import HandleError, Subject
+from hub_keras_bridge.errors import HandleError
 from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.reading import read_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
@@ -16,12 +16,12 @@ from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
-from hub_keras_bridge.frontends.tf2.restored_model import (
-    RestoredModel,
+from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
+from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
+from hub_keras_bridge.frontends.tf2.saved_model_file import (
     is_saved_model,
-    is_tf2_saved_model,
-    no_variants,
-    restore,
+    subject_of,
+    tf2_saved_model,
 )
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust
@@ -106,19 +106,12 @@ def load(
         spec, published = handle, True
     else:
         path, name = resolve(handle), redact(str(handle))
-        subject = Subject(name)
-        if is_tf2_saved_model(path, subject):
+        subject = subject_of(name)
+        if file := tf2_saved_model(path, subject):
             if training_tags is not None:
                 raise no_variants(subject, training_tags)
             with tf.init_scope():
-                return restore(
-                    path,
-                    tags,
-                    signature=signature,
-                    trust=trust,
-                    subject=subject,
-                    options=options,
-                )
+                return restore(file, tags, signature=signature, trust=trust, options=options)
         if published := not is_saved_model(path):
             spec = read_module_spec(path, name)
         else:

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2
 
-from hub_keras_bridge.errors import FormatError, choices
+from hub_keras_bridge.errors import FormatError, Subject, choices
 from hub_keras_bridge.graphs.graph import nodes_by_name
 
 # Tensors; nothing can be an attribute of them.
@@ -105,3 +105,53 @@ def _is_complete(concrete: Any) -> bool:
         tf.resource if isinstance(each, tf.Variable) else each.dtype
         for each in concrete.captured_inputs
     ]
+
+
+# List -> what is in it.
+_LISTED = {
+    "signatures": "functions of TensorFlow",
+    "variables": "variables",
+    "trainable_variables": "variables",
+    "regularization_losses": "functions without arguments",
+}
+
+
+def check_lists(model: Any, subject: Subject) -> None:
+    """Checks that what a SavedModel lists is what its lists are for.
+
+    Args:
+        model: a RestoredModel.
+        subject: for messages.
+
+    Raises:
+        FormatError: a list has something else.
+    """
+    others = {
+        "signatures": [
+            f for f in model.signatures.values() if not hasattr(f, "structured_input_signature")
+        ],
+        "variables": [v for v in model.variables if not isinstance(v, tf.Variable)],
+        "trainable_variables": [
+            v for v in model.trainable_variables if not isinstance(v, tf.Variable)
+        ],
+        "regularization_losses": [
+            loss for loss in model.regularization_losses if not _needs_no_argument(loss)
+        ],
+    }
+    for name, found in others.items():
+        if found:
+            raise FormatError(
+                f"Cannot use a TF2 SavedModel: its {name} are none.",
+                subject,
+                expected=_LISTED[name],
+                found=choices(type(each).__name__ for each in found),
+                advice="fetch it or save it again",
+            )
+
+
+def _needs_no_argument(loss: Any) -> bool:
+    traced = getattr(loss, "concrete_functions", None) or [loss]
+    return any(
+        callable(each) and not tf.nest.flatten(getattr(each, "structured_input_signature", [0]))
+        for each in traced
+    )

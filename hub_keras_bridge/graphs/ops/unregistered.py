@@ -42,7 +42,7 @@ def need_registered(graph_def: graph_pb2.GraphDef, subject: Subject) -> set[str]
     used = _used(graph_def)
     if unknown := _unknown(used):
         raise tf_errors.UnknownOpError(
-            "Cannot run a TF1 Hub module: it uses ops that are not registered.",
+            f"Cannot run a {subject.kind}: it uses ops that are not registered.",
             subject,
             expected=f"ops of TensorFlow {tf.__version__} and of the packages imported so far",
             found=choices(unknown),

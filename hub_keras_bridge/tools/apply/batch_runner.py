@@ -11,7 +11,7 @@ import tensorflow as tf
 from hub_keras_bridge.errors import SignatureError, TableError, choices
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 from hub_keras_bridge.tools.apply.columns import to_columns
 
 

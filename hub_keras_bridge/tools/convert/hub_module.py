@@ -7,12 +7,12 @@ from collections.abc import Collection
 
 import keras
 
-from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject, choices
 from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+from hub_keras_bridge.frontends.keras3.exported_modules import holds_tf1_module, module_layers
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust, granting
@@ -74,13 +74,18 @@ def _only_module_layer(file: str, safe_mode: bool) -> ModuleLayer:
             advice="in Python, load it with what it needs, and call the ModuleLayer's "
             "export_module(path)",
         ) from error
-    found = [layer for layer in private_keras.all_layers(model) if isinstance(layer, ModuleLayer)]
+    layers = module_layers(model)
+    found = [layer for layer in layers if holds_tf1_module(layer)]
     if len(found) != 1:
         raise ConversionError(
             "Cannot tell which layer of a Keras model to write as a TF1 Hub module.",
             subject,
-            expected="one ModuleLayer",
-            found=f"{len(found)}: {choices(layer.name for layer in found)}" if found else "none",
+            expected="one ModuleLayer made of a TF1 Hub module",
+            found=f"{len(found)}: {choices(layer.name for layer in found)}"
+            if found
+            else f"TF2 SavedModels alone: {choices(layer.name for layer in layers)}"
+            if layers
+            else "none",
             advice="load the model in Python and call export_module(path) of the layer you mean"
             if found
             else "only what was a TF1 Hub module can be one again",

@@ -13,7 +13,7 @@ from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.files import exporting
-from hub_keras_bridge.frontends.keras3.layer import ModuleLayer
+from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 from hub_keras_bridge.tools.convert.origin import CANNOT_WRITE, Handle, Path, subject_of
 from hub_keras_bridge.tools.convert.preflight import require_keras_ending
 

@@ -12,7 +12,7 @@ from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.tf2.load import load
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
 from hub_keras_bridge.plans.trust import Trust
-from hub_keras_bridge.running.call_checks import need_eager_execution
+from hub_keras_bridge.running.place import need_eager_execution
 
 Handle: TypeAlias = str | os.PathLike[str] | ModuleSpec
 Path: TypeAlias = str | os.PathLike[str]

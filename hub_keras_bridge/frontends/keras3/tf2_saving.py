@@ -9,19 +9,17 @@ assets.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import tempfile
 import weakref
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import FormatError, Subject
-from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files.layout import SAVED_MODEL_FILE, VARIABLES_PREFIX
+from hub_keras_bridge.frontends.keras3.tf2_facts import Facts
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
+from hub_keras_bridge.frontends.tf2.saved_model_file import SavedModelFile, subject_of
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -32,12 +30,14 @@ class SavedModelSource:
         name: the SavedModel as messages call it.
         folder: where it is; None where a config is all there is.
         identity: a hash of its graphs.
+        facts: what is known of it where it is not here.
         keepalive: owner of ``folder``, if that is temporary.
     """
 
     name: str
     folder: str | None
     identity: str
+    facts: Facts | None = None
     keepalive: object = None
 
 
@@ -48,11 +48,15 @@ _OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _LIVE: weakref.WeakValueDictionary[str, SavedModelSource] = weakref.WeakValueDictionary()
 
 
-def source_of(folder: str, name: str) -> SavedModelSource:
-    """The source that a folder is."""
-    source = SavedModelSource(name, folder, _identity(folder))
-    share(source)
-    return source
+def source_of(file: SavedModelFile, name: str, keepalive: object = None) -> SavedModelSource:
+    """The source that a folder is; not shared yet.
+
+    Args:
+        file: its graphs.
+        name: the SavedModel as messages call it.
+        keepalive: owner of the folder, if that is temporary.
+    """
+    return SavedModelSource(name, file.folder, file.identity, keepalive=keepalive)
 
 
 def share(source: SavedModelSource) -> None:
@@ -60,21 +64,17 @@ def share(source: SavedModelSource) -> None:
     _LIVE[source.identity] = source
 
 
-def _identity(folder: str) -> str:
-    with tf.io.gfile.GFile(os.path.join(folder, SAVED_MODEL_FILE), "rb") as stream:
-        return hashlib.sha256(stream.read()).hexdigest()
-
-
-def revive(identity: str, name: str) -> SavedModelSource:
+def revive(identity: str, name: str, facts: Facts) -> SavedModelSource:
     """The source that a config tells of: in use, behind its name, or not here."""
     live = _LIVE.get(identity)
     if live is not None and os.path.isdir(live.folder or ""):
         return live
     if os.path.isfile(os.path.join(name, SAVED_MODEL_FILE)):
-        found = source_of(name, name)
+        found = source_of(SavedModelFile(name, subject_of(name)), name)
         if found.identity == identity:
+            share(found)
             return found
-    return SavedModelSource(name, None, identity)
+    return SavedModelSource(name, None, identity, facts)
 
 
 def copy_source(source: SavedModelSource, folder: str, *, with_values: bool) -> None:
@@ -89,11 +89,11 @@ def copy_source(source: SavedModelSource, folder: str, *, with_values: bool) -> 
     _copy(source.folder, folder, set() if with_values else {os.path.dirname(VARIABLES_PREFIX)})
 
 
-def kept_copy(folder: str, name: str) -> SavedModelSource:
-    """A source of its own, made from a folder that will go; not shared yet."""
+def kept_copy(folder: str) -> tempfile.TemporaryDirectory[str]:
+    """A copy of a folder that will go; it lives as long as what is returned."""
     keepalive = tempfile.TemporaryDirectory(prefix="hub_keras_bridge_")
     _copy(folder, keepalive.name)
-    return SavedModelSource(name, keepalive.name, _identity(keepalive.name), keepalive)
+    return keepalive
 
 
 def has_values(source: SavedModelSource) -> bool:
@@ -129,68 +129,3 @@ def _copy(source: str, target: str, leave_out: Collection[str] = ()) -> None:
         tf.io.gfile.makedirs(inside)
         for file in files:
             tf.io.gfile.copy(os.path.join(parent, file), os.path.join(inside, file), overwrite=True)
-
-
-@dataclasses.dataclass(frozen=True)
-class Facts:
-    """What a layer must know of a SavedModel before it is there.
-
-    Attributes:
-        variables: in order, each under a name of its own.
-        input_dtypes: of the only input, or in the nest that the inputs are in,
-            with lists for tuples; None where that is not known.
-    """
-
-    variables: tuple[VariableFacts, ...]
-    input_dtypes: Any
-
-    def to_config(self) -> dict[str, Any]:
-        """The facts, ready for JSON."""
-        variables = [[f.node, list(f.shape), f.dtype.name, f.trainable] for f in self.variables]
-        return {"variables": variables, "input_dtypes": self.input_dtypes}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Facts:
-        """The inverse of :meth:`to_config`."""
-        variables = [
-            VariableFacts(node, node, tuple(shape), tf.as_dtype(dtype), trainable)
-            for node, shape, dtype, trainable in config["variables"]
-        ]
-        return cls(tuple(variables), config["input_dtypes"])
-
-
-def facts_of(model: RestoredModel, subject: Subject) -> Facts:
-    """The facts of a SavedModel that is there.
-
-    Raises:
-        FormatError: a variable has no fixed shape, as Keras's have.
-    """
-    return Facts(tuple(_variables(model, subject)), _dtypes(model.input_specs))
-
-
-def _dtypes(specs: Any) -> Any:
-    if isinstance(specs, tf.TypeSpec):
-        return specs.dtype.name
-    if isinstance(specs, Mapping):
-        return {name: _dtypes(spec) for name, spec in specs.items()}
-    return list(map(_dtypes, specs)) if isinstance(specs, list | tuple) else None
-
-
-def _variables(model: RestoredModel, subject: Subject) -> Iterator[VariableFacts]:
-    trainable = {id(variable) for variable in model.trainable_variables}
-    counts: dict[str, int] = {}
-    for variable in model.variables:
-        name = variable.name.removesuffix(":0")
-        counts[name] = number = counts.get(name, 0) + 1
-        # Keras 3 names as many variables "kernel" as there are.
-        unique = name if number == 1 else f"{name}#{number}"
-        if not variable.shape.is_fully_defined():
-            raise FormatError(
-                f"Cannot make a layer of a TF2 SavedModel: variable {name!r} has no fixed shape.",
-                subject,
-                expected="variables whose shapes are known, as Keras's are",
-                found=str(variable.shape),
-                advice="use hub.load, or save it again with variables of fixed shapes",
-            )
-        shape = tuple(variable.shape.as_list())
-        yield VariableFacts(unique, unique, shape, variable.dtype, id(variable) in trainable)

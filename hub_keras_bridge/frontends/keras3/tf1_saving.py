@@ -1,4 +1,4 @@
-"""A module inside a Keras config (its facts), weight file and archive (all of it).
+"""A TF1 Hub module on its way through a Keras config (its facts) and archive (all of it).
 
 Keras restores a model from its config first, then the weights, then the
 assets. So the config carries the module's facts, signatures and variables,
@@ -13,17 +13,13 @@ import os
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterable
-from typing import Any
 
-import keras
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from hub_keras_bridge.errors import CheckpointError, FormatError, HubError, Subject, choices
+from hub_keras_bridge.errors import FormatError, HubError, Subject
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.spec import ModuleSpec
-from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import module_folder, module_writing
 
 # Specs in use, so that a clone shares its original's; one made in memory has no
@@ -118,47 +114,6 @@ def load_graphs(folder: str, name: str) -> ModuleSpec:
             keepalive=keepalive,
         )
     )
-
-
-def save_weights(store: Any, weights: Iterable[tuple[VariableFacts, keras.Variable]]) -> None:
-    """Writes weights by TF1 name into a store of Keras's."""
-    for facts, variable in weights:
-        store[_store_key(facts)] = variable
-
-
-def load_weights(
-    store: Any, weights: Iterable[tuple[VariableFacts, keras.Variable]], subject: Subject
-) -> None:
-    """Reads weights by TF1 name from a store of Keras's.
-
-    Raises:
-        CheckpointError: names or shapes differ.
-    """
-    wanted = {_store_key(facts): (facts, variable) for facts, variable in weights}
-    if set(store.keys()) != set(wanted):
-        raise CheckpointError(
-            "Cannot load the weights of a TF1 Hub module: other variables were saved.",
-            subject,
-            expected=choices(facts.node for facts, _ in wanted.values()),
-            found=choices(key.replace("|", "/") for key in set(store.keys())),
-            advice="load weights that were saved from a layer of the same module",
-        )
-    for key, (facts, variable) in wanted.items():
-        value = store[key]
-        if tuple(value.shape) != facts.shape:
-            raise CheckpointError(
-                f"Cannot load weight {facts.node!r} of a TF1 Hub module.",
-                subject,
-                expected=f"shape {list(facts.shape)}",
-                found=f"shape {list(value.shape)}",
-                advice="load weights that were saved from a layer of the same module",
-            )
-        variable.assign(value)
-
-
-def _store_key(facts: VariableFacts) -> str:
-    # A slash would make groups in an HDF5 file; TF1 names have no bar.
-    return facts.node.replace("/", "|")
 
 
 def _facts(spec: ModuleSpec) -> saved_model_pb2.SavedModel:

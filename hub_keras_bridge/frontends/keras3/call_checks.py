@@ -1,4 +1,4 @@
-"""What every layer needs of the place that it is called in."""
+"""What a call of a layer needs of the values and the strategy around it."""
 
 from __future__ import annotations
 
@@ -6,40 +6,14 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
-from hub_keras_bridge.errors import BackendError, GraphModeError, Subject
+from hub_keras_bridge.errors import BackendError, Subject
 from hub_keras_bridge.running import replicas
 
 
-def need_eager_execution(
-    problem: str, subject: Subject, *, advice: str, functions: str = "Keras or TensorFlow 2"
-) -> None:
-    """Checks that no TF1 graph is being built.
-
-    Args:
-        problem: what cannot be done in one, for the message.
-        subject: the module.
-        advice: what to do instead.
-        functions: whose functions it works in.
-
-    Raises:
-        GraphModeError: one is.
-    """
-    if tf.executing_eagerly() or tf.inside_function():
-        return
-    raise GraphModeError(
-        problem,
-        subject,
-        expected=f"eager execution, or a function of {functions}",
-        found="a TF1 graph that is being built",
-        advice=advice,
-    )
-
-
-def need_own_values(problem: str, layer: keras.layers.Layer, subject: Subject) -> None:
+def need_own_values(layer: keras.layers.Layer, subject: Subject) -> None:
     """Checks that a layer's weights have the values that they hold.
 
     Args:
-        problem: what cannot be done without, for the message.
         layer: the one that is called.
         subject: the module.
 
@@ -48,7 +22,7 @@ def need_own_values(problem: str, layer: keras.layers.Layer, subject: Subject) -
     """
     if private_keras.has_stand_ins(layer):
         raise BackendError(
-            problem,
+            "Cannot call a ModuleLayer in stateless form.",
             subject,
             expected="a call with the values that the layer's weights hold",
             found="other values, given to stateless_call or keras.StatelessScope",
@@ -58,6 +32,10 @@ def need_own_values(problem: str, layer: keras.layers.Layer, subject: Subject) -
 
 def need_own_strategy(layer: keras.layers.Layer, subject: Subject) -> None:
     """Checks that a layer's trained weights belong to the strategy in scope, if any.
+
+    Args:
+        layer: the one that is called.
+        subject: the module.
 
     Raises:
         StrategyError: they do not.

@@ -1,0 +1,73 @@
+"""What a layer is to use of what its handle leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hub_keras_bridge.facts.tags import as_tags
+from hub_keras_bridge.plans.selection import as_patterns
+from hub_keras_bridge.plans.trust import Trust
+
+
+@dataclass(frozen=True)
+class Choice:
+    """ModuleLayer's arguments, as they were given.
+
+    Attributes:
+        signature: name of the signature, or None.
+        output_key: name of the one output, or None.
+        as_dict: whether all outputs are returned by name.
+        patterns: regular expressions of which variables are trained; None for all
+            that can be.
+        tags: the variant that runs, or None.
+        training_tags: the variant that runs in a training call, or None.
+        trust: what may reach outside the module.
+    """
+
+    signature: str | None
+    output_key: str | None
+    as_dict: bool
+    patterns: tuple[str, ...] | None
+    tags: frozenset[str] | None
+    training_tags: frozenset[str] | None
+    trust: Trust
+
+    @classmethod
+    def of(
+        cls,
+        signature: str | None,
+        output_key: str | None,
+        as_dict: bool,
+        trainable_patterns: str | Sequence[str] | None,
+        tags: Collection[str] | None,
+        training_tags: Collection[str] | None,
+        trust: Trust,
+    ) -> Choice:
+        """A choice from arguments of public functions.
+
+        Raises:
+            TagsError: tags are a string.
+        """
+        return cls(
+            signature,
+            output_key,
+            as_dict,
+            as_patterns(trainable_patterns),
+            None if tags is None else as_tags(tags),
+            None if training_tags is None else as_tags(training_tags),
+            trust,
+        )
+
+    def to_config(self) -> dict[str, Any]:
+        """The arguments again, ready for JSON."""
+        return {
+            "signature": self.signature,
+            "output_key": self.output_key,
+            "as_dict": self.as_dict,
+            "trainable_patterns": None if self.patterns is None else list(self.patterns),
+            "tags": None if self.tags is None else sorted(self.tags),
+            "training_tags": None if self.training_tags is None else sorted(self.training_tags),
+            **self.trust.to_config(),
+        }

@@ -1,0 +1,393 @@
+"""ModuleLayer: what a handle leads to as a Keras layer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hub_keras_bridge.compat import direct_calls
+from hub_keras_bridge.compat import keras as private_keras
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.facts.variables import by_name
+from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
+from hub_keras_bridge.frontends.keras3.choice import Choice
+from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
+from hub_keras_bridge.frontends.keras3.jit import JitByOps
+from hub_keras_bridge.frontends.keras3.opening import check_backend, open_content, revive
+from hub_keras_bridge.frontends.keras3.symbolic import (
+    ShapeMemory,
+    known,
+    need_float_policy,
+    symbols,
+    to_output_dtypes,
+)
+from hub_keras_bridge.frontends.keras3.weight_store import load_weights, save_weights
+from hub_keras_bridge.plans.trust import Trust, granted
+from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.place import need_eager_execution
+
+
+@keras.saving.register_keras_serializable(package="hub_keras_bridge")
+class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
+    """Runs one signature of a TF1 Hub module, or a TF2 SavedModel, and fine-tunes it.
+
+    The call returns the output named ``"default"``, or ``output_key``, or with
+    ``as_dict=True`` a dict of all outputs. It takes a bare value where the
+    signature has one input, else a dict by input name: NumPy arrays, lists,
+    dense, ragged and sparse tensors. Dtypes and shapes are those of the
+    signature (``layer.spec.get_input_info_dict()``), whatever the Keras dtype
+    policy says, and so are those of the weights and of all that the module
+    computes. Only an output in float32 is returned in the policy's compute
+    dtype, as the layers after it expect: in float16 under ``mixed_float16``. As
+    with any layer, ``dtype="float32"`` keeps it as it is.
+
+    Of a TF2 SavedModel the call runs what :func:`load` makes of it: its own
+    ``__call__``, or a signature. It takes and returns what that does, a bare value
+    or a nest of values. There is no ``spec`` of it, no variant for training, and it
+    cannot be exported as a module.
+
+    Under a ``tf.distribute`` strategy, make the layer inside its scope.
+
+    Example:
+
+    >>> import tensorflow as tf, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+    ...     scale = tf.compat.v1.get_variable("scale", initializer=[[3.0, 5.0]])
+    ...     hub.add_signature(inputs=x, outputs=x * scale)
+    >>> layer = hub.ModuleLayer(hub.create_module_spec(module_fn), trainable=True)
+    >>> layer([[1.0, 1.0]]).numpy().tolist()
+    [[3.0, 5.0]]
+    >>> list(layer.variable_map)
+    ['scale']
+
+    And of a TF2 SavedModel:
+
+    >>> import tempfile
+    >>> model = tf.Module()
+    >>> model.scale = tf.Variable([[3.0, 5.0]])
+    >>> model.__call__ = tf.function(
+    ...     lambda x: x * model.scale, input_signature=[tf.TensorSpec([None, 2])]
+    ... )
+    >>> folder = tempfile.mkdtemp()
+    >>> tf.saved_model.save(model, folder)
+    >>> hub.ModuleLayer(folder)([[1.0, 1.0]]).numpy().tolist()
+    [[3.0, 5.0]]
+
+    Args:
+        handle: what :func:`resolve` takes, or a :class:`ModuleSpec`, whose
+            variables then take their initializers' values.
+        signature: name of the signature; if None ``"default"``, of a TF2 SavedModel
+            its own ``__call__``, or, if it has none, ``serving_default`` or the only
+            one.
+        output_key: name of the output to return; if None ``"default"``, of a TF2
+            SavedModel what it returns.
+        as_dict: whether to return all outputs by name.
+        trainable: whether the module's TRAINABLE_VARIABLES are trained; its
+            REGULARIZATION_LOSSES then are in ``layer.losses`` and its
+            UPDATE_OPS run once per training call. Of a TF2 SavedModel, what it
+            lists as trainable and as losses; training calls run in its training
+            mode.
+        trainable_patterns: a regular expression or a list of them; only
+            variables whose TF1 name one of them is found in are trained.
+        tags: which variant runs; the empty set if None. A TF2 SavedModel has one.
+        training_tags: which variant runs in a call with ``training=True`` of a
+            trainable layer; ``tags | {"train"}`` if None and there is such a
+            variant, else ``tags``. Not for a TF2 SavedModel.
+        safe_mode: whether to refuse a module that reaches outside its own
+            graph (files, network, Python).
+        trusted_ops: names of ops that it may reach outside with even so, as an
+            audit tells them.
+        **kwargs: those of ``keras.layers.Layer``, such as ``name``.
+
+    Raises:
+        BackendError: Keras runs on another backend than TensorFlow.
+        HandleError: the handle leads nowhere.
+        FormatError: what it leads to is neither a TF1 Hub module nor a TF2
+            SavedModel, or is damaged.
+        InputError: ``dtype`` is none of the floats.
+        TagsError: no variant has these tags.
+        SignatureError: no such signature or output.
+        TrainingError: a pattern matches no trainable variable.
+        UnsafeModuleError: safe mode refuses an op.
+        UnknownOpError: TensorFlow lacks an op of the module.
+        GraphModeError: a TF1 graph is being built, of a TF2 SavedModel.
+    """
+
+    def __init__(
+        self,
+        handle: str | os.PathLike[str] | ModuleSpec,
+        *,
+        signature: str | None = None,
+        output_key: str | None = None,
+        as_dict: bool = False,
+        trainable: bool = False,
+        trainable_patterns: str | Sequence[str] | None = None,
+        tags: Collection[str] | None = None,
+        training_tags: Collection[str] | None = None,
+        safe_mode: bool = True,
+        trusted_ops: Collection[str] = (),
+        **kwargs: Any,
+    ) -> None:
+        check_backend()
+        super().__init__(trainable=trainable, autocast=False, **kwargs)
+        private_keras.take_inputs_as_they_are(self)
+        choice = Choice.of(
+            signature,
+            output_key,
+            as_dict,
+            trainable_patterns,
+            tags,
+            training_tags,
+            Trust.of(safe_mode, trusted_ops),
+        )
+        self._shapes = ShapeMemory()
+        self._take(open_content(handle, choice, trainable))
+        need_float_policy(super().compute_dtype, self._content.subject)
+        if self._content.held:
+            self._variables_held = self._content.held
+        if not trainable:
+            # Keras tells this to variables that a frozen layer makes, and later to all
+            # that it tracks as trainable. Models ask each variable, not its layer.
+            for variable in self._content.held:
+                variable.trainable = False
+
+    def _take(self, content: Content) -> None:
+        self._content = content
+        for attribute, value in content.tracked.items():
+            setattr(self, attribute, value)
+
+    # --- the module ---
+
+    def _repr_html_(self) -> str:
+        """What goes in and out, where a notebook shows the layer."""
+        return self._content.table(f"ModuleLayer {self.name!r}")
+
+    @property
+    def spec(self) -> ModuleSpec:
+        """What the module is.
+
+        Raises:
+            FormatError: the layer runs a TF2 SavedModel.
+        """
+        return self._content.spec
+
+    @property
+    def variable_map(self) -> dict[str, keras.Variable | list[keras.Variable]]:
+        """Name -> variable, or the list of a partitioned one's slices.
+
+        The names are those of TF1. Of a TF2 SavedModel, a name that came up before
+        has its number behind it.
+        """
+        self._ensure_built()
+        return by_name(self._content.weights)
+
+    def export_module(self, path: str | os.PathLike[str]) -> None:
+        """Writes a TF1 Hub module with the current weights.
+
+        It has all variants, signatures, assets and attachments that the module
+        came with; the original library loads it too.
+
+        Args:
+            path: the directory to make; it may exist, without any file of a module.
+
+        Raises:
+            ExportError: the target is taken or cannot be written, or the layer runs a
+                TF2 SavedModel.
+        """
+        self._ensure_built()
+        self._content.need_here("export")
+        self._content.export(os.fspath(path))
+
+    def hold_vocabularies(self) -> None:
+        """Lets what is exported from now on fill its tables without files.
+
+        Their entries become constants, for readers such as TensorFlow Lite
+        that know no asset files.
+
+        Raises:
+            ExportError: the layer runs a TF2 SavedModel.
+        """
+        self._ensure_built()
+        self._content.hold_vocabularies()
+
+    # --- Keras: building and calling ---
+
+    @tf.autograph.experimental.do_not_convert
+    def build(self, input_shape: Any = None) -> None:  # noqa: ARG002
+        """Creates the weights; needs no input shape.
+
+        Raises:
+            CheckpointError: the checkpoint lacks a variable that is needed.
+        """
+        if not self.built:
+            content = self._content
+            need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
+            content.create_weights(self)
+
+    def _ensure_built(self) -> None:
+        if not self.built:
+            self.build()
+
+    @tf.autograph.experimental.do_not_convert
+    def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras does it, of inputs that Keras lets through."""
+        given = self._content.unmixed(inputs)
+        if self.built:
+            return super().__call__(given, *args, **kwargs)
+        with self._content.filling_tables():
+            return super().__call__(given, *args, **kwargs)
+
+    @tf.autograph.experimental.do_not_convert
+    def call(self, inputs: Any = None, training: bool | None = None) -> Any:
+        """Runs the signature.
+
+        Args:
+            inputs: a value, or a dict by input name.
+            training: whether this is a training call; the variant and the
+                update ops of ``training_tags`` run if the layer is trainable.
+
+        Returns:
+            One output, or all by name.
+
+        Raises:
+            InputError: the inputs do not fit the signature.
+            StrategyError: a training call under a strategy made after the layer.
+            XlaError: a call that XLA is to compile and cannot.
+            BackendError: a call in stateless form.
+            GraphModeError: a TF1 graph is being built.
+        """
+        content, learning = self._content, bool(training) and self.trainable
+        need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
+        content.need_here("run")
+        need_own_values(self, content.subject)
+        xla.need_ops(
+            lambda: content.missing_ops(training=learning, inputs=inputs),
+            f"Cannot compile a {content.kind} with XLA: it lacks some of the module's ops.",
+            content.call_subject,
+        )
+        if learning:
+            need_own_strategy(self, content.subject)
+        outputs, losses = content.run(inputs, training=learning, trainable=self.trainable)
+        for loss in losses:
+            self.add_loss(loss)
+        return to_output_dtypes(outputs, super().compute_dtype)
+
+    def standing_losses(self) -> list[tf.Tensor]:
+        """The regularization losses of current weights; none when frozen."""
+        return self._content.standing_losses() if self.trainable else []
+
+    # --- Keras: XLA ---
+
+    @property
+    def _subject(self) -> Subject:
+        return self._content.call_subject
+
+    def _missing_ops(self) -> dict[str, str] | None:
+        content = self._content
+        if not content.is_here:
+            return None
+        missing = content.missing_ops(training=False)
+        return missing | (content.missing_ops(training=True) if self.trainable else {})
+
+    # --- Keras: dtypes and shapes ---
+
+    @property
+    def compute_dtype(self) -> str:
+        """The dtype of the only input, so that Sequential asks for it."""
+        only = self._content.input_dtype if hasattr(self, "_content") else None
+        return only or super().compute_dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        """As ``compute_dtype``; each weight has its own dtype anyway."""
+        return self.compute_dtype
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Shapes of the outputs for inputs of these shapes."""
+        found = self._symbols_for(self._content.given_shapes(input_shape))
+        return tf.nest.map_structure(lambda tensor: tuple(tensor.shape), found)
+
+    def compute_output_spec(
+        self,
+        inputs: Any = None,
+        training: bool | None = None,  # noqa: ARG002
+    ) -> Any:
+        """Shapes and dtypes of the outputs for symbolic inputs.
+
+        Raises:
+            InputError: the inputs can never fit the signature.
+            SignatureError: the rank of an output is unknown, or Keras lacks its dtype.
+            StrategyError: a layer to be trained under a strategy made after it.
+        """
+        need_own_strategy(self, self._content.subject)
+        return self._symbols_for(self._content.given(inputs))
+
+    def _symbols_for(self, given: Any) -> Any:
+        content, inputs = self._content, known(given)
+        outputs = self._shapes.find(inputs)
+        if outputs is None:
+            outputs = known(content.output_specs(given))
+            if content.is_here:
+                self._shapes.note(inputs, outputs)
+        policy = super().compute_dtype
+        return symbols(outputs, policy, content.call_subject, content.output_name)
+
+    # --- Keras: saving ---
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments, and facts about the module."""
+        return {
+            **super().get_config(),
+            "handle": self._content.name,
+            **self._content.choice.to_config(),
+            **self._content.describe(),
+            "inferred_outputs": self._shapes.to_json(),
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ModuleLayer:
+        """The inverse of :meth:`get_config`."""
+        config = dict(config)
+        shapes = {key: config.pop(key, "{}") for key in ("inferred_outputs", "inferred_shapes")}
+        if private_keras.loads_in_safe_mode():
+            # Who wrote the archive does not decide that it is to be trusted.
+            config |= {"safe_mode": True, "trusted_ops": granted()}
+        source = revive(config)
+        layer = cls(source, **config)
+        layer._shapes = layer._content.recall(**shapes)
+        return layer
+
+    def save_own_variables(self, store: Any) -> None:
+        """Writes the weights by name."""
+        self._ensure_built()
+        save_weights(store, self._content.weights)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Reads the weights by name.
+
+        Raises:
+            CheckpointError: names or shapes differ.
+        """
+        # Before there are graphs: an archive's initializers are never run.
+        self._ensure_built()
+        content = self._content
+        load_weights(store, content.weights, content.subject)
+
+    def save_assets(self, inner_path: str) -> None:
+        """Writes graphs and vocabularies into a Keras archive."""
+        self._content.need_here("save")
+        self._content.save(inner_path)
+
+    def load_assets(self, inner_path: str) -> None:
+        """Takes graphs and vocabularies from a Keras archive.
+
+        Raises:
+            FormatError: config, weights and graphs do not belong together.
+        """
+        self._take(self._content.load(inner_path, self.trainable))

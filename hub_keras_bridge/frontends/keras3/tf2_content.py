@@ -1,0 +1,340 @@
+"""A TF2 SavedModel behind a layer: what TensorFlow restored, its variables held by Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import keras
+import tensorflow as tf
+
+from hub_keras_bridge.compat import keras as private_keras
+from hub_keras_bridge.errors import (
+    ExportError,
+    FormatError,
+    HubError,
+    SignatureError,
+    choices,
+)
+from hub_keras_bridge.facts.shown.signature_table import facts_table
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.frontends.keras3 import tf2_saving
+from hub_keras_bridge.frontends.keras3.choice import Choice
+from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
+from hub_keras_bridge.frontends.keras3.symbolic import spec_of
+from hub_keras_bridge.frontends.keras3.tf2_facts import Facts, facts_of
+from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
+from hub_keras_bridge.frontends.tf2.restored_graph import compiled_nodes
+from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
+from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
+from hub_keras_bridge.frontends.tf2.saved_model_file import KIND, SavedModelFile, subject_of
+from hub_keras_bridge.plans.selection import check_patterns, trained_nodes
+from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.place import need_eager_execution
+
+
+class Tf2Content(Content):
+    """A TF2 SavedModel; the layer holds the variables that came with it.
+
+    Args:
+        source: where it is.
+        choice: what of it the layer uses.
+        facts: what the layer is to know of it.
+        restored: what TensorFlow made of it; None where it is not here.
+        held: its variables as weights.
+    """
+
+    kind = KIND
+    is_tf1_module = False
+    graph_mode = "make and call the layer outside the graph"
+
+    def __init__(
+        self,
+        source: SavedModelSource,
+        choice: Choice,
+        facts: Facts,
+        restored: RestoredModel | None,
+        held: Sequence[private_keras.HeldVariable],
+    ) -> None:
+        super().__init__(choice)
+        self._source = source
+        self._facts = facts
+        self._restored = restored
+        self._held = list(held)
+
+    @classmethod
+    def of(
+        cls, source: SavedModelSource, choice: Choice, file: SavedModelFile | None = None
+    ) -> Tf2Content:
+        """Restores a SavedModel, if it is here.
+
+        Args:
+            source: where it is.
+            choice: what of it the layer uses.
+            file: its graphs, if they were read already.
+
+        Raises:
+            GraphModeError: a TF1 graph is being built.
+            TagsError, SignatureError, TrainingError: the choice does not fit.
+            UnsafeModuleError: an op that is not trusted may reach outside.
+            FormatError: the SavedModel is damaged.
+        """
+        subject = subject_of(source.name)
+        need_eager_execution(IN_A_GRAPH, subject, advice=cls.graph_mode)
+        if choice.training_tags is not None:
+            raise no_variants(subject, choice.training_tags)
+        if source.folder is None:
+            assert source.facts is not None
+            facts, restored = source.facts, None
+        else:
+            restored = _restore(file or SavedModelFile(source.folder, subject), choice)
+            facts = facts_of(restored, subject)
+        check_patterns(choice.patterns, facts.variables, subject)
+        return cls(source, choice, facts, restored, _hold(facts, restored, choice))
+
+    # --- what it is ---
+
+    @property
+    def name(self) -> str:
+        """What the SavedModel is called, mostly its handle."""
+        return self._source.name
+
+    @property
+    def is_here(self) -> bool:
+        """Whether TensorFlow restored it."""
+        return self._restored is not None
+
+    @property
+    def _model(self) -> RestoredModel:
+        assert self._restored is not None
+        return self._restored
+
+    @property
+    def input_dtype(self) -> str | None:
+        """The dtype of the only input."""
+        dtypes = self._facts.input_dtypes
+        return dtypes if isinstance(dtypes, str) else None
+
+    def table(self, title: str) -> str:
+        """The SavedModel's own call, and its signatures."""
+        if self._restored is None:
+            return facts_table(f"{title} of {self.name!r}, which is not here", {})
+        runs = f"{title}, signature {self._restored.runs!r} of {self.name!r}"
+        return facts_table(runs, self._restored.interface)
+
+    # --- weights ---
+
+    @property
+    def weights(self) -> list[tuple[VariableFacts, keras.Variable]]:
+        """All variables; a name that came up before has its number behind it."""
+        return list(zip(self._facts.variables, self._held, strict=True))
+
+    @property
+    def tracked(self) -> dict[str, tf.Module | None]:
+        """What TensorFlow restored."""
+        return {"_restored": self._restored}
+
+    @property
+    def held(self) -> Sequence[keras.Variable]:
+        """All variables: they came with the SavedModel."""
+        return self._held
+
+    # --- calls ---
+
+    def unmixed(self, inputs: Any) -> Any:
+        """As :meth:`RestoredModel.unmixed`."""
+        return inputs if self._restored is None else self._restored.unmixed(inputs)
+
+    def run(
+        self,
+        inputs: Any,
+        *,
+        training: bool,
+        trainable: bool,  # noqa: ARG002
+    ) -> tuple[Any, Sequence[tf.Tensor]]:
+        """Runs what TensorFlow restored; there are no losses that depend on inputs."""
+        return self._chosen(self._model(_given(inputs), training=training)), ()
+
+    def _chosen(self, outputs: Any) -> Any:
+        by_name = outputs if isinstance(outputs, Mapping) else {DEFAULT_KEY: outputs}
+        if self.choice.as_dict:
+            return dict(by_name)
+        key = self.choice.output_key
+        if key is None:
+            return outputs
+        if key not in by_name:
+            raise SignatureError(
+                f"A TF2 SavedModel has no output {key!r}.",
+                self.subject,
+                expected=f"one of {choices(by_name)}",
+                found=repr(key),
+                advice="pass output_key=... with a name of this list, or none",
+            )
+        return by_name[key]
+
+    def standing_losses(self) -> list[tf.Tensor]:
+        """The regularization losses that it lists."""
+        return [] if self._restored is None else [f() for f in self._restored.regularization_losses]
+
+    def missing_ops(self, *, training: bool, inputs: Any = None) -> dict[str, str]:
+        """By the function for such inputs; where none are told, for those it was saved for."""
+        specs = self._model.input_specs if inputs is None else self.given(inputs)
+        return xla.lacking(compiled_nodes(self._model.trace(specs, training=training)))
+
+    # --- shapes ---
+
+    def given(self, inputs: Any) -> Any:
+        """All inputs, in the nest that they are in."""
+        return tf.nest.map_structure(spec_of, _given(inputs))
+
+    def given_shapes(self, shapes: Any) -> Any:
+        """All inputs, in the nest that the shapes are in."""
+        return _specs(self._facts.input_dtypes, shapes)
+
+    def output_specs(self, given: Any) -> Any:
+        """As the function for such inputs has it."""
+        self.need_here("tell the output shapes of")
+        outputs, _ = self._model.trace(given).structured_outputs
+        return self._chosen(outputs)
+
+    @property
+    def output_name(self) -> str:
+        """That of the output which was asked for."""
+        return self.choice.output_key or DEFAULT_KEY
+
+    # --- Keras's configs and archives ---
+
+    def describe(self) -> dict[str, Any]:
+        """What graphs it has; its variables and inputs."""
+        return {"identity": self._source.identity, "facts": self._facts.to_config()}
+
+    def save(self, folder: str) -> None:
+        """Writes the SavedModel, without the weights that Keras writes.
+
+        Its checkpoint has them as they were. What else that may have, no other file
+        of the archive has: then all of it is written.
+        """
+        has_more = tf2_saving.count_of_values(self._source) > len(self._held)
+        tf2_saving.copy_source(self._source, folder, with_values=has_more)
+
+    def load(self, folder: str, trainable: bool) -> Tf2Content:  # noqa: ARG002
+        """Takes the SavedModel, under the same weights, if it is not here already."""
+        if self.is_here:
+            return self
+        copy = tf2_saving.kept_copy(folder)
+        file = SavedModelFile(copy.name, self.subject)
+        source = tf2_saving.source_of(file, self.name, copy)
+        is_whole = tf2_saving.has_values(source)
+        restored = _restore(file, self.choice, with_values=is_whole)
+        facts = facts_of(restored, self.subject)
+        if facts.variables != self._facts.variables:
+            raise FormatError(
+                "Cannot load a TF2 SavedModel from a Keras archive: config and graphs differ.",
+                self.subject,
+                expected="the variables that the layer's config describes",
+                found="others",
+                advice="save the model again; the archive is damaged",
+            )
+        if not is_whole and not restored.lists_all:
+            raise FormatError(
+                "Cannot load a TF2 SavedModel from a Keras archive: its values are missing.",
+                self.subject,
+                expected="its checkpoint, for variables that are no weights of the layer",
+                found="none",
+                advice="save the model again; the archive is damaged",
+            )
+        for held, variable in zip(self._held, restored.variables, strict=True):
+            held.move_to(variable)
+        if not is_whole:
+            # A clone of this layer takes its weights from there.
+            tf2_saving.write_values(source, restored)
+        tf2_saving.share(source)
+        return Tf2Content(source, self.choice, self._facts, restored, self._held)
+
+    # --- what only a TF1 Hub module can ---
+
+    @property
+    def spec(self) -> ModuleSpec:
+        """There is none."""
+        self._refuse(
+            FormatError,
+            "A TF2 SavedModel has no ModuleSpec.",
+            "use layer.variable_map for its variables and hub.load(handle).signatures for what "
+            "goes in and out",
+        )
+
+    def export(self, path: str) -> None:  # noqa: ARG002
+        """It cannot be."""
+        self._refuse(
+            ExportError,
+            "Cannot export a TF2 SavedModel as a TF1 Hub module.",
+            "write the Keras model that the layer is in: model.save(path) with an ending of "
+            ".keras, or model.export(path) as a SavedModel",
+        )
+
+    def hold_vocabularies(self) -> None:
+        """It cannot be."""
+        self._refuse(
+            ExportError,
+            "Cannot hold the vocabularies of a TF2 SavedModel in its graph.",
+            "leave hold_vocabularies out: what is exported fills its tables from the files that "
+            "the SavedModel came with",
+        )
+
+    def _refuse(self, error: type[HubError], problem: str, advice: str) -> NoReturn:
+        raise error(
+            problem,
+            self.subject,
+            expected="a layer made of a TF1 Hub module",
+            found="a layer made of a TF2 SavedModel",
+            advice=advice,
+        )
+
+
+def _restore(file: SavedModelFile, choice: Choice, *, with_values: bool = True) -> RestoredModel:
+    with tf.init_scope():
+        restored = restore(
+            file,
+            choice.tags,
+            signature=choice.signature,
+            trust=choice.trust,
+            options=tf.saved_model.LoadOptions(experimental_skip_checkpoint=not with_values),
+        )
+    restored.need_call()
+    return restored
+
+
+def _hold(
+    facts: Facts, restored: RestoredModel | None, choice: Choice
+) -> list[private_keras.HeldVariable]:
+    """A Keras variable for each of the SavedModel's."""
+    trained = trained_nodes(choice.patterns, facts.variables)
+    if restored is not None:
+        there = list(restored.variables)
+    else:
+        # To be moved over when the SavedModel comes out of an archive.
+        there = [
+            tf.Variable(tf.zeros(f.shape, f.dtype), trainable=f.trainable) for f in facts.variables
+        ]
+    return [
+        # Keras takes no slash in the name of a weight.
+        private_keras.HeldVariable(
+            variable, name=f.node.replace("/", "."), trainable=f.node in trained
+        )
+        for f, variable in zip(facts.variables, there, strict=True)
+    ]
+
+
+def _given(inputs: Any) -> Any:
+    return {} if inputs is None else inputs
+
+
+def _specs(dtypes: Any, shapes: Any) -> Any:
+    """Dense tensors for a nest of dtypes and the same nest of shapes."""
+    if isinstance(dtypes, Mapping):
+        return {name: _specs(dtype, shapes[name]) for name, dtype in dtypes.items()}
+    if isinstance(dtypes, list):
+        return [_specs(*pair) for pair in zip(dtypes, shapes, strict=True)]
+    return tf.TensorSpec(shapes, dtypes)
