@@ -17,7 +17,7 @@ from hub_keras_bridge.frontends.tf2.saved_model_file import SavedModelFile
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.ops.unregistered import need_registered
 from hub_keras_bridge.graphs.refusing import refusing
-from hub_keras_bridge.plans import audit
+from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.trust import Trust
 
 _DAMAGED = (
@@ -69,7 +69,7 @@ def restore(
         check_objects(meta_graph)
         loaded = what_may_run(meta_graph)
         calls = plan_of_calls(loaded, subject)
-        audit.require_safe([calls], subject, trust)
+        safe_mode.require_safe([calls], subject, trust)
         need_registered(calls.graph_def, subject)
         check_calls(calls.graph_def, apart=True)
         with as_looked_at(path, loaded) as folder:
