@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.errors import HandleError, Subject
+from hub_keras_bridge.errors import FormatError, HandleError, Subject
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.frontends.keras3.choice import Choice
@@ -238,3 +238,23 @@ class Content(abc.ABC):
     @abc.abstractmethod
     def hold_vocabularies(self) -> None:
         """Lets what is exported from now on fill its tables without files."""
+
+
+def need_dtypes_of_keras(variables: Iterable[VariableFacts], subject: Subject) -> None:
+    """Checks that Keras can hold variables as weights.
+
+    Raises:
+        FormatError: it has no such dtype.
+    """
+    for facts in variables:
+        try:
+            keras.backend.standardize_dtype(facts.dtype.name)
+        except ValueError as error:
+            raise FormatError(
+                f"Cannot make a weight of variable {facts.name!r} of a {subject.kind}.",
+                subject,
+                expected="a dtype that Keras has",
+                found=facts.dtype.name,
+                advice="use hub.load(handle), whose variables are TensorFlow's; if the "
+                "publisher's framework has no such dtype either, fetch the module again",
+            ) from error

@@ -22,7 +22,7 @@ from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.keras3 import tf1_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
-from hub_keras_bridge.frontends.keras3.content import Content
+from hub_keras_bridge.frontends.keras3.content import Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory, known
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
@@ -63,6 +63,7 @@ class Tf1Content(Content):
     ) -> None:
         super().__init__(choice)
         self._spec = spec
+        need_dtypes_of_keras(spec.variables, self.subject)
         self._selection = select(
             spec,
             signature=choice.signature,

@@ -22,7 +22,7 @@ from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.frontends.keras3 import tf2_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
-from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
+from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.symbolic import spec_of
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts, facts_of
 from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
@@ -92,6 +92,7 @@ class Tf2Content(Content):
             restored = _restore(file or SavedModelFile(source.folder, subject), choice)
             facts = facts_of(restored, subject)
         check_patterns(choice.patterns, facts.variables, subject)
+        need_dtypes_of_keras(facts.variables, subject)
         return cls(source, choice, facts, restored, _hold(facts, restored, choice))
 
     # --- what it is ---

@@ -6,6 +6,7 @@ objects that end the process, or fail when they are called.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,6 +16,13 @@ from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2
 
 from hub_keras_bridge.errors import FormatError, Subject, choices
 from hub_keras_bridge.graphs.graph import nodes_by_name
+
+# What TensorFlow gives functions as objects of their own. Another name could be that of
+# a method, which TensorFlow would then call.
+_OF_FUNCTIONS = {
+    "function": re.compile(r"trace_\d+"),
+    "bare_concrete_function": re.compile(r"capture_\d+"),
+}
 
 # Tensors; nothing can be an attribute of them.
 _LEAVES = ("constant", "captured_tensor")
@@ -48,6 +56,9 @@ def _faults(
         kind = each.WhichOneof("kind")
         if kind in _LEAVES and each.children:
             yield f"object {number}, a {kind} with objects of its own"
+        names = [child.local_name for child in each.children]
+        if kind in _OF_FUNCTIONS and not all(map(_OF_FUNCTIONS[kind].fullmatch, names)):
+            yield f"object {number}, a {kind} with objects called {choices(names)}"
         if kind == "constant":
             node = nodes.get(each.constant.operation)
             if node is None or node.op != "Const" or _has_none(node.attr["value"].tensor.dtype):
@@ -71,11 +82,15 @@ def _others(each: saved_object_graph_pb2.SavedObject) -> Iterator[int]:
         yield from (slot.original_variable_node_id, slot.slot_variable_node_id)
 
 
-def check_captures(functions: Mapping[str, Any]) -> None:
+def check_captures(functions: Mapping[str, Any]) -> list[tf.Variable]:
     """Checks that restored functions have been given all that they capture.
 
     Args:
         functions: name -> function, of TensorFlow's or restored; others are not looked at.
+
+    Returns:
+        The variables that they read. A function does not keep them, and an object
+        that has lost one of them does not either.
 
     Raises:
         FormatError: one has not, and could not be called.
@@ -94,6 +109,7 @@ def check_captures(functions: Mapping[str, Any]) -> None:
             found=f"others for {choices(dict.fromkeys(wrong))}",
             advice="fetch it or save it again",
         )
+    return [variable for _, concrete in traced for variable in concrete.variables]
 
 
 def _is_complete(concrete: Any) -> bool:

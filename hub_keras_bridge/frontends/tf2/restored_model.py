@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
@@ -21,6 +22,13 @@ from hub_keras_bridge.frontends.tf2.calls import OWN, Call, choose_call, own_cal
 from hub_keras_bridge.frontends.tf2.inputs import converted, named, unmixed
 from hub_keras_bridge.frontends.tf2.objects import check_captures, check_lists
 from hub_keras_bridge.running.place import need_threads
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is to live as long as the model, and is not for TensorFlow to track."""
+
+    variables: Sequence[tf.Variable]
 
 
 class RestoredModel(tf.Module):
@@ -69,7 +77,8 @@ class RestoredModel(tf.Module):
         check_lists(self, subject)
         self.signatures = restored.signatures
         losses = {f"regularization loss {n}": f for n, f in enumerate(self.regularization_losses)}
-        check_captures({**self.signatures, **losses, OWN: getattr(restored, OWN, None)})
+        read = check_captures({**self.signatures, **losses, OWN: getattr(restored, OWN, None)})
+        self._kept = _Kept(read)
         self._call = choose_call(restored, signature, subject)
         self.runs = None if self._call is None else self._call.runs
         self._subject = subject
