@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden, scale_fn
+from helpers.handmade import Handmade
 from hub_keras_bridge.frontends.keras3 import tf1_content
 from hub_keras_bridge.running import lookup_tables
 
@@ -671,3 +672,19 @@ def test_only_what_the_output_needs_is_run():
     assert hub.ModuleLayer(spec)([1.0]).numpy().tolist() == [1]
     with pytest.raises(tf.errors.InvalidArgumentError, match="was run"):
         hub.ModuleLayer(spec, output_key="fails")([1.0])
+
+
+def test_a_dtype_that_keras_lacks():
+    """Variables are weights of Keras here; load() has TensorFlow's."""
+    module = Handmade()
+    module.after(module.variable("v", v1.GraphKeys.GLOBAL_VARIABLES))
+    for node in module.graph_def.node:
+        if node.name.startswith("v"):
+            node.attr["dtype"].type = tf.qint8.as_datatype_enum
+    with pytest.raises(hub.FormatError) as caught:
+        hub.ModuleLayer(module.spec())
+    text = str(caught.value)
+    assert "Cannot make a weight of variable 'v' of a TF1 Hub module." in text
+    assert "Expected: a dtype that Keras has" in text
+    assert "Found: qint8" in text
+    assert "use hub.load(handle), whose variables are TensorFlow's" in text

@@ -175,12 +175,23 @@ def bind_what_is_not_there(meta_graph):
         called.bound_inputs.append(9_999)
 
 
+def function_with_an_object_for_a_method(meta_graph):
+    nodes = meta_graph.object_graph_def.nodes
+    function = next(node for node in nodes if node.WhichOneof("kind") == "function")
+    function.children.add(node_id=0, local_name="_initialize")
+
+
 DAMAGE = [
     (name_what_is_not_there, "its objects are damaged", "names object 9999 of"),
     (bind_what_is_not_there, "Cannot load a TF2 SavedModel.", "IndexError"),
     (root_without_attributes, "its objects are damaged", "a constant as the object that has all"),
     (constant_of_another_op, "its objects are damaged", "a constant whose value is that of none"),
     (variable_of_handles, "its objects are damaged", "a variable that holds no values"),
+    (
+        function_with_an_object_for_a_method,
+        "its objects are damaged",
+        "a function with objects called '_initialize'",
+    ),
     (forget_what_is_captured, "its functions do not fit what they use", "others for "),
 ]
 
@@ -194,6 +205,20 @@ def test_damage_is_told_in_words(path, change, problem, found, load):
     assert problem in caught.value.problem
     assert found in caught.value.found
     assert str(path) in str(caught.value)
+
+
+def test_a_variable_that_no_object_has(path):
+    """A function reads it, and does not keep it."""
+
+    def change(meta_graph):
+        (root, *_) = meta_graph.object_graph_def.nodes
+        child = next(child for child in root.children if child.local_name == "scale")
+        child.node_id = next(c.node_id for c in root.children if c.local_name == "table")
+
+    edit(path, change)
+    for load in (hub.load, hub.ModuleLayer):
+        with pytest.raises(hub.FormatError, match="its functions do not fit what they use"):
+            load(path)
 
 
 def test_functions_that_never_end(path):

@@ -101,7 +101,11 @@ def check_captures(functions: Mapping[str, Any]) -> list[tf.Variable]:
         for concrete in getattr(function, "concrete_functions", [function])
         if hasattr(concrete, "captured_inputs") and hasattr(concrete, "inputs")
     ]
-    wrong = [name for name, concrete in traced if not _is_complete(concrete)]
+    wrong = [
+        name
+        for name, concrete in traced
+        if not (_has_variables(concrete) and _is_complete(concrete))
+    ]
     if wrong:
         raise FormatError(
             "Cannot load a TF2 SavedModel: its functions do not fit what they use.",
@@ -110,6 +114,14 @@ def check_captures(functions: Mapping[str, Any]) -> list[tf.Variable]:
             advice="fetch it or save it again",
         )
     return [variable for _, concrete in traced for variable in concrete.variables]
+
+
+def _has_variables(concrete: Any) -> bool:
+    """Whether there still are the variables that a function reads."""
+    try:
+        return concrete.variables is not None
+    except AssertionError:
+        return False
 
 
 def _is_complete(concrete: Any) -> bool:
