@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import CheckpointError, Subject, choices
+from hub_keras_bridge.errors.words import show_shape
 from hub_keras_bridge.facts.checkpoint_paths import copied, without_wildcards
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import paths
@@ -99,8 +100,8 @@ class Checkpoint:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
                 self._subject,
-                expected=f"{facts.dtype.name} {list(shape)} in {self.prefix}",
-                found=f"{found[1].name} {list(found[0])}",
+                expected=f"{facts.dtype.name} {show_shape(shape)} in {self.prefix}",
+                found=f"{found[1].name} {show_shape(found[0])}",
                 advice="use the checkpoint that belongs to this graph",
             )
 

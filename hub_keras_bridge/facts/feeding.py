@@ -161,7 +161,7 @@ def _describe(value: Any) -> str:
     if any(map(tf.is_tensor, tf.nest.flatten(value))):
         return f"{kind} of tensors"
     array = _as_array(value)
-    what = "uneven rows" if array is None else f"{array.dtype}, shape {list(array.shape)}"
+    what = "uneven rows" if array is None else f"{array.dtype}, shape {show_shape(array.shape)}"
     return f"{kind} of {what}"
 
 

@@ -6,6 +6,8 @@ import itertools
 import math
 from collections.abc import Iterable, Sequence
 
+from hub_keras_bridge.errors.words import show_shape
+
 # Each is held against each other.
 _MOST_IN_SEVERAL = 1000
 
@@ -23,10 +25,10 @@ def fault(full_shape: Sequence[int], slices: Sequence[Slice]) -> str | None:
     """
     for offset, shape in slices:
         if not len(offset) == len(shape) == len(full_shape):
-            return f"a slice at {list(offset)} of shape {list(shape)}"
+            return f"a slice at {list(offset)} of shape {show_shape(shape)}"
         ends = (o + s for o, s in zip(offset, shape, strict=True))
         if min(offset, default=0) < 0 or any(map(int.__gt__, ends, full_shape)):
-            return f"a slice at {list(offset)} of shape {list(shape)}, which reaches outside"
+            return f"a slice at {list(offset)} of shape {show_shape(shape)}, which reaches outside"
     axes = _cut_axes(full_shape, slices)
     if len(axes) > 1 and len(slices) > _MOST_IN_SEVERAL:
         return f"{len(slices)} slices along several axes, of which {_MOST_IN_SEVERAL} are allowed"

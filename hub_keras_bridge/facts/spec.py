@@ -18,6 +18,7 @@ from hub_keras_bridge.errors import (
     listed,
     show_tags,
 )
+from hub_keras_bridge.errors.words import show_shape
 from hub_keras_bridge.facts.checkpoint import Checkpoint, write_checkpoint
 from hub_keras_bridge.facts.checkpoint_paths import prefix_of
 from hub_keras_bridge.facts.shown.signature_table import signature_table
@@ -286,8 +287,8 @@ class ModuleSpec:
                         f"Cannot use variable {facts.node!r} of a TF1 Hub module: "
                         "its variants disagree.",
                         variant.subject,
-                        expected=f"{known.dtype.name} {list(known.shape)}",
-                        found=f"{facts.dtype.name} {list(facts.shape)}",
+                        expected=f"{known.dtype.name} {show_shape(known.shape)}",
+                        found=f"{facts.dtype.name} {show_shape(facts.shape)}",
                         advice="fetch the module again; its graphs do not belong together",
                     )
         return tuple(by_node.values())

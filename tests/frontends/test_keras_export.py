@@ -19,7 +19,7 @@ from helpers.comparing import assert_same
 from helpers.documents import code_blocks
 from helpers.golden import Golden
 from helpers.places import REAL
-from hub_keras_bridge.frontends.tf2.signatures import argument_names
+from hub_keras_bridge.frontends.tf2.keywords import argument_names
 from hub_keras_bridge.tools.convert.tflite import select_ops
 
 v1 = tf.compat.v1

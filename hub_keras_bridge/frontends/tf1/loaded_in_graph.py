@@ -13,7 +13,8 @@ from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.tf1.module import Module
 from hub_keras_bridge.frontends.tf2.absent import absent
-from hub_keras_bridge.frontends.tf2.signatures import Keywords, SignatureFunction, Signatures
+from hub_keras_bridge.frontends.tf2.keywords import Keywords
+from hub_keras_bridge.frontends.tf2.signatures import SignatureFunction, Signatures
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import Selection

@@ -125,8 +125,12 @@ def _first(names: Sequence[ModuleName]) -> Table:
     for name in shown:
         table.add_row(name)
     if len(names) > len(shown):
-        table.add_row(Text(f"and {len(names) - len(shown):,} more (all with --json)", "dim"))
+        table.add_row(_left_out(f"{len(names) - len(shown):,}"))
     return table
+
+
+def _left_out(number: str) -> Text:
+    return Text(f"and {number} more (all with --json)", "dim")
 
 
 def _assets(module: ModuleSummary) -> Table:
@@ -153,7 +157,7 @@ def _ops(module: ModuleSummary) -> Table:
     table.add_section()
     table.add_row("all", *(f"{sum(op.count for op in ops):,}" for _, ops in groups))
     if left_out:
-        table.add_row(Text(f"and {show_number(left_out, 'variant')} more (all with --json)", "dim"))
+        table.add_row(_left_out(show_number(left_out, "variant")))
     return table
 
 
