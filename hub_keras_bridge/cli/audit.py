@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 
 from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
-from hub_keras_bridge.errors import show_tags
 from hub_keras_bridge.errors.redaction import redact
-from hub_keras_bridge.errors.words import legible, set_of
+from hub_keras_bridge.errors.words import legible, set_of, show_tags
 from hub_keras_bridge.files.fetch.resolve import check_handle
 
 if TYPE_CHECKING:

@@ -6,8 +6,10 @@ signature), what was expected, what was found and what to do about it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass, replace
+
+from hub_keras_bridge.errors.words import show_tags
 
 
 @dataclass(frozen=True)
@@ -205,36 +207,3 @@ class SeedError(HubError, RuntimeError):
 
 class XlaError(HubError, ValueError):
     """XLA is to compile ops that it does not have."""
-
-
-def show_tags(tags: Iterable[str]) -> str:
-    """Shows a variant's tags as a set.
-
-    >>> show_tags({"train", "bs4"}), show_tags([])
-    ("{'bs4', 'train'}", '{}')
-    """
-    return "{" + listed(map(repr, sorted(tags))) + "}"
-
-
-def choices(names: Iterable[str], limit: int = 40) -> str:
-    """Lists the names to choose from, the first ``limit`` of them.
-
-    >>> choices(["b", "a"])
-    "'a', 'b'"
-    >>> choices(["c", "b", "a"], limit=2)
-    "'a', 'b' and 1 more"
-    >>> choices([])
-    'none'
-    """
-    return listed(map(repr, sorted(set(names))), limit) or "none"
-
-
-def listed(texts: Iterable[str], limit: int = 40, separator: str = ", ") -> str:
-    """The first ``limit`` of some texts, and how many more there are.
-
-    >>> listed(["{}", "{'train'}"]), listed("abc", limit=2)
-    ("{}, {'train'}", 'a, b and 1 more')
-    """
-    several = list(texts)
-    shown, rest = separator.join(several[:limit]), len(several) - limit
-    return f"{shown} and {rest} more" if rest > 0 else shown

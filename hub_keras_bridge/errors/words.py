@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from hub_keras_bridge.errors import show_tags
 from hub_keras_bridge.errors.redaction import redact
 
 _Name = TypeVar("_Name")
@@ -146,3 +145,36 @@ def alike(pairs: Iterable[tuple[_Name, _Facts]]) -> list[tuple[list[_Name], _Fac
     for name, facts in pairs:
         found.setdefault(facts, []).append(name)
     return [(names, facts) for facts, names in found.items()]
+
+
+def show_tags(tags: Iterable[str]) -> str:
+    """Shows a variant's tags as a set.
+
+    >>> show_tags({"train", "bs4"}), show_tags([])
+    ("{'bs4', 'train'}", '{}')
+    """
+    return "{" + listed(map(repr, sorted(tags))) + "}"
+
+
+def choices(names: Iterable[str], limit: int = 40) -> str:
+    """Lists the names to choose from, the first ``limit`` of them.
+
+    >>> choices(["b", "a"])
+    "'a', 'b'"
+    >>> choices(["c", "b", "a"], limit=2)
+    "'a', 'b' and 1 more"
+    >>> choices([])
+    'none'
+    """
+    return listed(map(repr, sorted(set(names))), limit) or "none"
+
+
+def listed(texts: Iterable[str], limit: int = 40, separator: str = ", ") -> str:
+    """The first ``limit`` of some texts, and how many more there are.
+
+    >>> listed(["{}", "{'train'}"]), listed("abc", limit=2)
+    ("{}, {'train'}", 'a, b and 1 more')
+    """
+    several = list(texts)
+    shown, rest = separator.join(several[:limit]), len(several) - limit
+    return f"{shown} and {rest} more" if rest > 0 else shown

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import CheckpointError, Subject, choices
-from hub_keras_bridge.errors.words import show_shape
+from hub_keras_bridge.errors import CheckpointError, Subject
+from hub_keras_bridge.errors.words import choices, show_shape
 from hub_keras_bridge.facts.checkpoint_paths import copied, without_wildcards
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import paths

@@ -7,7 +7,8 @@ import tempfile
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import CheckpointError, Subject, choices
+from hub_keras_bridge.errors import CheckpointError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.files import paths
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hub_keras_bridge.compat import tf_errors
-from hub_keras_bridge.errors import choices
 from hub_keras_bridge.errors.redaction import redact
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.files.layout import VARIABLES_PREFIX

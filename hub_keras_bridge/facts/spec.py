@@ -14,11 +14,8 @@ from hub_keras_bridge.errors import (
     FormatError,
     Subject,
     TagsError,
-    choices,
-    listed,
-    show_tags,
 )
-from hub_keras_bridge.errors.words import show_shape
+from hub_keras_bridge.errors.words import choices, listed, show_shape, show_tags
 from hub_keras_bridge.facts.checkpoint import Checkpoint, write_checkpoint
 from hub_keras_bridge.facts.checkpoint_paths import prefix_of
 from hub_keras_bridge.facts.shown.signature_table import signature_table

@@ -16,7 +16,8 @@ from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
+from hub_keras_bridge.errors import FormatError, SignatureError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE, SignatureFacts
 from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
 from hub_keras_bridge.facts.variables import VariableFacts, read_variables

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from hub_keras_bridge.errors import ExportError, Subject, choices
+from hub_keras_bridge.errors import ExportError, Subject
 from hub_keras_bridge.errors.redaction import redact
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.files.urls import local_path
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from hub_keras_bridge.errors import SignatureError, choices
+from hub_keras_bridge.errors import SignatureError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.signatures import SignatureFacts
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import graph

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.errors import InputError, SignatureError, choices
-from hub_keras_bridge.errors.words import show_shape
+from hub_keras_bridge.errors import InputError, SignatureError
+from hub_keras_bridge.errors.words import choices, show_shape
 from hub_keras_bridge.facts import input_advice
 from hub_keras_bridge.facts.feeding import Slot
 from hub_keras_bridge.facts.lossless import may_widen

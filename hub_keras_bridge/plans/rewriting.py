@@ -10,7 +10,8 @@ from absl import logging
 from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import Subject, UnknownOpError, choices
+from hub_keras_bridge.errors import Subject, UnknownOpError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import (
     batch_norm,

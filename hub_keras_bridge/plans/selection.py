@@ -9,7 +9,8 @@ from typing import Any
 
 from absl import logging
 
-from hub_keras_bridge.errors import Subject, TrainingError, choices
+from hub_keras_bridge.errors import Subject, TrainingError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.facts.variables import VariableFacts

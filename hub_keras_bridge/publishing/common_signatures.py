@@ -12,7 +12,8 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from hub_keras_bridge.errors import FormatError, SignatureError, choices
+from hub_keras_bridge.errors import FormatError, SignatureError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.spec import ModuleSpec

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hub_keras_bridge.errors import PublishError, Subject, listed
+from hub_keras_bridge.errors import PublishError, Subject
+from hub_keras_bridge.errors.words import listed
 from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.publishing.embedding_line import BrokenLineError, header, parse
 

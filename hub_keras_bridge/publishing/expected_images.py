@@ -11,8 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import FormatError, SignatureError, Subject, choices
-from hub_keras_bridge.errors.words import show_shape
+from hub_keras_bridge.errors import FormatError, SignatureError, Subject
+from hub_keras_bridge.errors.words import choices, show_shape
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.publishing.described import described
 from hub_keras_bridge.publishing.image_info import get_image_module_info

@@ -10,7 +10,8 @@ import tensorflow as tf
 from google.protobuf.message import Message
 from tensorflow.core.protobuf import saved_model_pb2
 
-from hub_keras_bridge.errors import PublishError, Subject, show_tags
+from hub_keras_bridge.errors import PublishError, Subject
+from hub_keras_bridge.errors.words import show_tags
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tags import as_tags

@@ -13,7 +13,8 @@ import tensorflow as tf
 from absl import logging
 from tensorflow.core.framework import graph_pb2
 
-from hub_keras_bridge.errors import PublishError, Subject, choices
+from hub_keras_bridge.errors import PublishError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.files import layout
 from hub_keras_bridge.graphs.published import state_nodes
 

@@ -15,7 +15,8 @@ from typing import Any
 import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import StrategyError, Subject, choices
+from hub_keras_bridge.errors import StrategyError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.plans.plan import Plan
 

@@ -13,7 +13,8 @@ import tensorflow as tf
 from tensorflow.core.framework import kernel_def_pb2, node_def_pb2, types_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import Subject, XlaError, choices
+from hub_keras_bridge.errors import Subject, XlaError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.graphs.ops import definitions as op_facts
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.plan import Plan

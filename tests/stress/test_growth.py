@@ -16,7 +16,8 @@ from tensorflow.core.framework import types_pb2
 
 import hub_keras_bridge as hub
 from helpers import large_graphs
-from hub_keras_bridge.errors import HubError, Subject, choices, show_tags
+from hub_keras_bridge.errors import HubError, Subject
+from hub_keras_bridge.errors.words import choices, show_tags
 from hub_keras_bridge.facts import partitions
 from hub_keras_bridge.files.checkpoint_table import Damaged, read_entries
 from hub_keras_bridge.graphs import (

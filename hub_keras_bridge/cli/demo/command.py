@@ -19,7 +19,7 @@ from hub_keras_bridge.cli.demo.folder import make_room
 from hub_keras_bridge.cli.demo.report import accuracy_table, final, plot_curves, verdict
 from hub_keras_bridge.cli.options import positive
 from hub_keras_bridge.cli.startup import start_tensorflow
-from hub_keras_bridge.errors import show_tags
+from hub_keras_bridge.errors.words import show_tags
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.files.progress import Progress, Stages, staged_bar
 from hub_keras_bridge.files.writing import whole

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from hub_keras_bridge.errors import ExportError, HubError, choices
+from hub_keras_bridge.errors import ExportError, HubError
+from hub_keras_bridge.errors.words import choices
 
 # Says that a folder is a demo's, so that the next demo may replace its results.
 MARKER = ".hub_keras_bridge_demo"

@@ -12,7 +12,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from hub_keras_bridge.errors import SignatureError, Subject, TrainingError, choices
+from hub_keras_bridge.errors import SignatureError, Subject, TrainingError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule

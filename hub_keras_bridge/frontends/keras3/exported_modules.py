@@ -10,7 +10,8 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
-from hub_keras_bridge.errors import PublishError, choices
+from hub_keras_bridge.errors import PublishError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 

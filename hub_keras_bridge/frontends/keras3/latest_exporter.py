@@ -17,7 +17,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from hub_keras_bridge.errors import CheckpointError, PublishError, Subject, choices
+from hub_keras_bridge.errors import CheckpointError, PublishError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.files.exporting import new_directory
 from hub_keras_bridge.frontends.keras3 import export_folders
 from hub_keras_bridge.frontends.keras3.exported_modules import GraphModule, modules_of, passed_over

@@ -9,13 +9,8 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
-from hub_keras_bridge.errors import (
-    ExportError,
-    FormatError,
-    HubError,
-    SignatureError,
-    choices,
-)
+from hub_keras_bridge.errors import ExportError, FormatError, HubError, SignatureError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.shown.signature_table import facts_table
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.spec import ModuleSpec

@@ -7,7 +7,8 @@ from typing import Any
 
 import keras
 
-from hub_keras_bridge.errors import CheckpointError, Subject, choices
+from hub_keras_bridge.errors import CheckpointError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.variables import VariableFacts
 
 

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.compat import tf_errors
-from hub_keras_bridge.errors import GraphModeError, InputError, choices
+from hub_keras_bridge.errors import GraphModeError, InputError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.checkpoint import Checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts, by_name

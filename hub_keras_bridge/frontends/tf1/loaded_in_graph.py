@@ -8,7 +8,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import InputError, choices
+from hub_keras_bridge.errors import InputError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.tf1.module import Module

@@ -7,7 +7,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import GraphModeError, InputError, choices
+from hub_keras_bridge.errors import GraphModeError, InputError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.variant import Variant
 
 # What TensorFlow takes for the name of an outermost scope.

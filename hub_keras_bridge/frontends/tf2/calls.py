@@ -9,7 +9,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import SignatureError, Subject, choices
+from hub_keras_bridge.errors import SignatureError, Subject
+from hub_keras_bridge.errors.words import choices
 
 OWN = "__call__"
 SERVING = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY

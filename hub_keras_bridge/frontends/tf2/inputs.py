@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.errors import InputError, Subject, choices
+from hub_keras_bridge.errors import InputError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.feeding import Slot
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.plans.endpoint import is_tensor

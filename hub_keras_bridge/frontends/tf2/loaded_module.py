@@ -16,7 +16,8 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from hub_keras_bridge.errors import SignatureError, choices
+from hub_keras_bridge.errors import SignatureError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.tf2.absent import absent

@@ -14,7 +14,8 @@ import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2
 
-from hub_keras_bridge.errors import FormatError, Subject, choices
+from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.graphs.graph import nodes_by_name
 
 # What TensorFlow gives functions as objects of their own. Another name could be that of

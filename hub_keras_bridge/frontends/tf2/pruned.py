@@ -11,7 +11,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import SignatureError, Subject, choices
+from hub_keras_bridge.errors import SignatureError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs.graph import within_loops
 from hub_keras_bridge.graphs.refusing import refusing

@@ -14,7 +14,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import CheckpointError, SignatureError, Subject, choices
+from hub_keras_bridge.errors import CheckpointError, SignatureError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.checkpoint import DAMAGED, Checkpoint
 from hub_keras_bridge.facts.signatures import SignatureFacts
 from hub_keras_bridge.files.layout import VARIABLES_PREFIX

@@ -6,7 +6,8 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import Subject, TagsError, show_tags
+from hub_keras_bridge.errors import Subject, TagsError
+from hub_keras_bridge.errors.words import show_tags
 from hub_keras_bridge.files.assets import own_file
 from hub_keras_bridge.files.layout import safe_asset_name
 from hub_keras_bridge.frontends.tf2.looked_at import as_looked_at

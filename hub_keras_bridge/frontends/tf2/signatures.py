@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import choices
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.frontends.tf2.keywords import Keywords
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.program import Programs

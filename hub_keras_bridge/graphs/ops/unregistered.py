@@ -9,7 +9,8 @@ from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.compat import tf_errors
-from hub_keras_bridge.errors import Subject, choices
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.graphs.ops.packages import advice_about
 

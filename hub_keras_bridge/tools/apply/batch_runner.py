@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hub_keras_bridge.errors import SignatureError, TableError, choices
+from hub_keras_bridge.errors import SignatureError, TableError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hub_keras_bridge.errors import InputError, Subject, choices
+from hub_keras_bridge.errors import InputError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.feeding import Slot
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from hub_keras_bridge.errors import choices
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 
 Inputs = Mapping[str, ParsedTensorInfo]

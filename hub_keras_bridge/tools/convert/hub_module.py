@@ -7,8 +7,9 @@ from collections.abc import Collection
 
 import keras
 
-from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject, choices
+from hub_keras_bridge.errors import ConversionError, FormatError, HubError, Subject
 from hub_keras_bridge.errors.redaction import redact
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.frontends.keras3.exported_modules import holds_tf1_module, module_layers

@@ -10,7 +10,8 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import ConversionError, Subject, choices
+from hub_keras_bridge.errors import ConversionError, Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.files import exporting

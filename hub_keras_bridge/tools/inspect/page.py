@@ -9,14 +9,15 @@ from __future__ import annotations
 import importlib.resources
 from collections.abc import Iterable, Iterator, Sequence
 
-from hub_keras_bridge.errors import choices, show_tags
 from hub_keras_bridge.errors.words import (
     alike,
+    choices,
     show_bytes,
     show_dtype,
     show_number,
     show_shape,
     show_share,
+    show_tags,
     show_variants,
 )
 from hub_keras_bridge.facts.shown.markup import (

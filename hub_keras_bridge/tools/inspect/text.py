@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
-from hub_keras_bridge.errors import show_tags
 from hub_keras_bridge.errors.words import (
     alike,
     show_bytes,
@@ -16,6 +15,7 @@ from hub_keras_bridge.errors.words import (
     show_number,
     show_shape,
     show_share,
+    show_tags,
     show_variants,
 )
 from hub_keras_bridge.tools.inspect.summary import ModuleSummary, OpSummary
