@@ -3,6 +3,7 @@
 import ast
 import graphlib
 import pathlib
+import statistics
 
 import hub_keras_bridge as hub
 
@@ -80,6 +81,12 @@ def test_few_doors():
     rooms = {room for rooms in ROOMS for room in rooms}
     assert {name.removesuffix(".py") for name in found} - {"py.typed"} == rooms
     assert len(found - {"py.typed", "version.py"}) <= 12
+
+
+def test_files_are_short():
+    lengths = {name_of(path): len(path.read_text().splitlines()) for path in MODULES}
+    assert {name for name, length in lengths.items() if length > 400} == set()
+    assert statistics.median(lengths.values()) <= 130
 
 
 def test_private_names_of_tensorflow_and_keras_stay_behind_one_door():
