@@ -1,4 +1,4 @@
-"""``hub-keras-bridge inspect``: what a module holds, before any of it runs."""
+"""``hub-keras-bridge inspect``: describes a module without running it."""
 
 from __future__ import annotations
 

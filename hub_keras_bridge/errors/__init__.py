@@ -207,3 +207,20 @@ class SeedError(HubError, RuntimeError):
 
 class XlaError(HubError, ValueError):
     """XLA is to compile ops that it does not have."""
+
+
+def damaged(
+    problem: str, subject: Subject | None = None, *, expected: str, found: str
+) -> FormatError:
+    """The error about a graph that no publisher can have meant.
+
+    >>> raise damaged("Cannot read a node.", expected="a name", found="none")
+    Traceback (most recent call last):
+        ...
+    hub_keras_bridge.errors.FormatError: Cannot read a node.
+      Expected: a name
+      Found: none
+      What to do: fetch the module again; its graph is damaged
+    """
+    advice = "fetch the module again; its graph is damaged"
+    return FormatError(problem, subject, expected=expected, found=found, advice=advice)

@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import FormatError
+from hub_keras_bridge.errors import FormatError, damaged
 from hub_keras_bridge.facts.tensor_info import TENSORS, ParsedTensorInfo
 
 _MOST_DIMENSIONS = 254  # of a TensorFlow shape
@@ -42,11 +42,10 @@ def parse_tensor_info(proto: meta_graph_pb2.TensorInfo) -> ParsedTensorInfo:
             names = tuple(component.name for component in proto.composite_tensor.components)
             parts = tf.nest.flatten(spec, expand_composites=True)
             if len(parts) != len(names):
-                raise FormatError(
+                raise damaged(
                     "Cannot read an input or output of a TF1 Hub module.",
                     expected=f"the {len(parts)} tensors that a {type(spec).__name__} consists of",
                     found=f"{len(names)}",
-                    advice="fetch the module again; its graph is damaged",
                 )
             return ParsedTensorInfo(spec, names)
         case _:
@@ -67,11 +66,10 @@ def _shape(proto: meta_graph_pb2.TensorInfo) -> tf.TensorShape:
     # TensorFlow says nothing of what it cannot use before it uses it.
     sizes = [dim.size for dim in proto.tensor_shape.dim]
     if min(sizes, default=0) < -1 or len(sizes) > _MOST_DIMENSIONS:
-        raise FormatError(
+        raise damaged(
             "Cannot read an input or output of a TF1 Hub module.",
             expected=f"at most {_MOST_DIMENSIONS} sizes from 0, or -1 for any",
             found=f"{len(sizes)} sizes: {sizes[:9]}",
-            advice="fetch the module again; its graph is damaged",
         )
     return tf.TensorShape(proto.tensor_shape)
 

@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.framework import node_def_pb2, variable_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.errors import FormatError, Subject, damaged
 from hub_keras_bridge.facts import partitions
 from hub_keras_bridge.graphs import collections, graph
 
@@ -127,12 +127,11 @@ def _check_slices(variables: Iterable[VariableFacts], subject: Subject) -> None:
         else:
             found = partitions.fault(full, [(part.offset or (), part.shape) for part in slices])
         if found:
-            raise FormatError(
+            raise damaged(
                 f"Cannot use partitioned variable {name!r} of a TF1 Hub module.",
                 subject,
                 expected=f"slices that together make up its shape {list(full or ())}",
                 found=found,
-                advice="fetch the module again; its graph is damaged",
             )
 
 
@@ -143,12 +142,11 @@ def _variable_defs(
     try:
         return [variable_pb2.VariableDef.FromString(value) for value in values]
     except DecodeError as error:
-        raise FormatError(
+        raise damaged(
             f"Cannot read collection {collection!r} of a TF1 Hub module.",
             subject,
             expected="serialized VariableDef messages",
             found=str(error),
-            advice="fetch the module again; its graph is damaged",
         ) from error
 
 
@@ -160,12 +158,11 @@ def _facts(
 ) -> VariableFacts:
     node = nodes.get(graph.node_name(definition.variable_name))
     if node is None or node.op != "VarHandleOp":
-        raise FormatError(
+        raise damaged(
             f"Cannot use variable {definition.variable_name!r} of a TF1 Hub module.",
             subject,
             expected="a variable node of this name in the graph",
             found=f"a node of type {node.op}" if node else "no such node",
-            advice="fetch the module again; its graph is damaged",
         )
     shape = tf.TensorShape(node.attr["shape"].shape)
     if not shape.is_fully_defined():
@@ -178,12 +175,11 @@ def _facts(
         )
     dtype = tf.as_dtype(node.attr["dtype"].type)
     if dtype in _WITHOUT_VALUES or dtype != dtype.base_dtype:
-        raise FormatError(
+        raise damaged(
             f"Cannot use variable {node.name!r} of a TF1 Hub module: it holds no values.",
             subject,
             expected="a dtype of numbers, strings or booleans",
             found=dtype.name,
-            advice="fetch the module again; its graph is damaged",
         )
     part = definition.save_slice_info_def
     return VariableFacts(

@@ -16,7 +16,7 @@ from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import FormatError, SignatureError, Subject
+from hub_keras_bridge.errors import FormatError, SignatureError, Subject, damaged
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE, SignatureFacts
 from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
@@ -102,12 +102,11 @@ class Variant:
         if len(found) != len(self.meta_graph.graph_def.node):
             counts = Counter(node.name for node in self.meta_graph.graph_def.node)
             (name, _) = counts.most_common(1)[0]
-            raise FormatError(
+            raise damaged(
                 "Cannot read the graph of a TF1 Hub module: names of nodes are not unique.",
                 self.subject,
                 expected="a name of its own for each node",
                 found=f"several nodes named {name!r}",
-                advice="fetch the module again; its graph is damaged",
             )
         return found
 
@@ -187,12 +186,11 @@ class Variant:
         named = set(map(graph.node_name, found))
         for node in self.published.graph_def.node if named else ():
             if node.name in named and not _holds_a_path(node):
-                raise FormatError(
+                raise damaged(
                     "Cannot read the assets of a TF1 Hub module: a path of one is computed.",
                     self.subject,
                     expected=f"a constant of one string as node {node.name!r}",
                     found=f"a node of type {node.op}",
-                    advice="fetch the module again; its graph is damaged",
                 )
         return found
 

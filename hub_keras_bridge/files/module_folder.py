@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.compat import tf_errors
-from hub_keras_bridge.errors import FormatError, HandleError, Subject
+from hub_keras_bridge.errors import FormatError, HandleError, Subject, damaged
 from hub_keras_bridge.files.assets import own_file
 from hub_keras_bridge.files.diagnosis import diagnose, kind_of_file
 from hub_keras_bridge.files.layout import (
@@ -163,12 +163,11 @@ def attachments(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> di
     try:
         messages = [ModuleAttachment.FromString(value) for value in values]
     except DecodeError as error:
-        raise FormatError(
+        raise damaged(
             f"Cannot read collection {ATTACHMENTS_COLLECTION!r} of a TF1 Hub module.",
             subject,
             expected="pairs of a key and a message",
             found=str(error),
-            advice="fetch the module again; its graph is damaged",
         ) from error
     return {message.key: message.value for message in messages}
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.errors import Subject, damaged
 
 _KEYS = tf.compat.v1.GraphKeys
 
@@ -51,10 +51,9 @@ def check(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> None:
             continue
         found = meta_graph.collection_def[key].WhichOneof("kind")
         if found not in (kind, None):
-            raise FormatError(
+            raise damaged(
                 f"Cannot read collection {key!r} of a TF1 Hub module: it lists other things.",
                 subject,
                 expected=_IN_WORDS[kind],
                 found=_IN_WORDS.get(str(found), f"a list of another kind, {found}"),
-                advice="fetch the module again; its graph is damaged",
             )

@@ -14,7 +14,7 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import control_flow_pb2, meta_graph_pb2
 
-from hub_keras_bridge.errors import FormatError
+from hub_keras_bridge.errors import damaged
 from hub_keras_bridge.graphs.graph import node_name
 
 Context: TypeAlias = "control_flow_pb2.CondContextDef | control_flow_pb2.WhileContextDef"
@@ -68,11 +68,10 @@ def _contexts(meta_graph: meta_graph_pb2.MetaGraphDef, key: str) -> Iterator[Con
             try:
                 yield _MESSAGES[key].FromString(value)
             except DecodeError as error:
-                raise FormatError(
+                raise damaged(
                     f"Cannot read collection {key!r} of a TF1 Hub module.",
                     expected=f"serialized {_MESSAGES[key].DESCRIPTOR.name} messages",
                     found=str(error),
-                    advice="fetch the module again; its graph is damaged",
                 ) from error
 
 

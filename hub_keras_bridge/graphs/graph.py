@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
-from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.errors import Subject, damaged
 
 # Loops in loops; what a damaged graph has more of is not followed.
 _DEEPEST = 64
@@ -118,12 +118,11 @@ def upstream(
             continue
         node = nodes.get(name)
         if node is None:
-            raise FormatError(
+            raise damaged(
                 "Cannot follow the graph of a TF1 Hub module: a node is missing.",
                 subject,
                 expected=f"a node named {name!r}",
                 found="only references to it",
-                advice="fetch the module again; its graph is damaged",
             )
         reached.add(name)
         waiting.extend(map(node_name, followed(node, given)))

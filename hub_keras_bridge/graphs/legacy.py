@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from tensorflow.core.framework import node_def_pb2, types_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
-from hub_keras_bridge.errors import FormatError
+from hub_keras_bridge.errors import damaged
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.graphs.contexts import add_to_contexts
 
@@ -195,11 +195,10 @@ def _rewrite_node(
         node.attr.clear()
     variable = references[0]
     if variable is None:
-        raise FormatError(
+        raise damaged(
             "Cannot read the graph of a TF1 Hub module.",
             expected=f"a variable as the first input of {node.name!r}, which is one for variables",
             found=node.input[0],
-            advice="fetch the module again; its graph is damaged",
         )
     node.input[0] = variable.handle
     node.input.extend(variable.after)

@@ -119,7 +119,7 @@ class Endpoint:
         missing = self._input_names - inputs.keys()
         unknown = inputs.keys() - self._input_names
         return InputError(
-            "Cannot call a TF1 Hub module: its inputs have other names.",
+            "Unexpected input names in a call of a TF1 Hub module.",
             self.subject,
             expected=f"the keys {choices(self.facts.inputs)}",
             found=f"missing {choices(missing)}; unknown {choices(map(str, unknown))}",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from absl import logging
 
@@ -42,17 +41,6 @@ class Selection:
     patterns: tuple[str, ...] | None
     tags: frozenset[str]
     training_tags: frozenset[str]
-
-    def to_config(self) -> dict[str, Any]:
-        """The arguments again, ready for JSON."""
-        return {
-            "signature": self.signature,
-            "output_key": self.output_key,
-            "as_dict": self.as_dict,
-            "trainable_patterns": None if self.patterns is None else list(self.patterns),
-            "tags": sorted(self.tags),
-            "training_tags": sorted(self.training_tags),
-        }
 
     def endpoints(
         self, programs: Programs, trust: Trust, trainable: bool = False

@@ -91,7 +91,7 @@ class EmbeddingFile:
                 "it has broken lines",
                 expected=f"in each line a token of its own, then {numbers}, each behind one space",
                 found=listed(broken, _SHOWN, "; "),
-                advice="mend or remove these lines; a token with a space in it would never be "
+                advice="fix or remove these lines; a token with a space in it would never be "
                 "found, since sentences are split on spaces",
             )
         if declared and declared[0] != len(tokens):

@@ -174,7 +174,7 @@ def attach_message(key: str, message: Message) -> None:
         )
     if not isinstance(message, Message):
         raise PublishError(
-            f"Cannot attach a message under the key {key!r}: it is none.",
+            f"Cannot attach a value under the key {key!r}: not a protobuf message.",
             Subject(_NAME_OF_NEW_MODULE),
             expected="a protobuf message",
             found=f"{type(message).__name__}: {message!r}",

@@ -139,7 +139,7 @@ class TestHandles:
     @pytest.mark.parametrize("handle", NO_TEXT, ids=range(len(NO_TEXT)))
     def test_no_text(self, handle):
         text = message(handle, kind=hub.HandleError)
-        assert "Cannot resolve the handle of a TF1 Hub module: it is none." in text
+        assert "Invalid handle of a TF1 Hub module." in text
         assert NO_TEXT[handle] in text
         assert len(text) < 1000
 

@@ -130,7 +130,7 @@ def checked_sha256(sha256: str | None, subject: Subject) -> str | None:
     digits = sha256.strip().lower()
     if len(digits) != 64 or set(digits) - set("0123456789abcdef"):
         raise HandleError(
-            "Cannot resolve the handle of a TF1 Hub module: its checksum is none.",
+            "Invalid sha256 of a TF1 Hub module.",
             subject,
             expected="sha256 as 64 hexadecimal digits, as sha256sum prints them",
             found=repr(sha256),

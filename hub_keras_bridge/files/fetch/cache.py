@@ -144,7 +144,7 @@ def _fetched(new: str, fill: Fill, shown: str) -> str:
     fault = integrity.fault(new)
     if fault:
         raise FormatError(
-            "What a handle leads to is no whole TF1 Hub module.",
+            "Incomplete download of a TF1 Hub module.",
             Subject(shown),
             expected="a module's files at the root of the archive or folder",
             found=f"{fault} in what came from {show_url(receipt.origin)}",

@@ -87,7 +87,7 @@ def download(page_or_handle: str, subject: Subject) -> str:
     fault = integrity.fault(folder)
     if fault:
         raise DownloadError(
-            "Cannot fetch a TF1 Hub module from Kaggle: what came is none.",
+            "Kaggle's download is not a TF1 Hub module.",
             subject,
             expected="the files of a module",
             found=f"{fault} in {folder}, which is {handle!r}",

@@ -142,7 +142,7 @@ def _text_of(handle: str | os.PathLike[str]) -> str:
         flaw = f"it has {len(text)} characters"
     if flaw:
         raise HandleError(
-            "Cannot resolve the handle of a TF1 Hub module: it is none.",
+            "Invalid handle of a TF1 Hub module.",
             Subject(show_url(text)),
             expected=f"a path or URL of at most {_LONGEST_HANDLE} characters, none of them a "
             "control character",

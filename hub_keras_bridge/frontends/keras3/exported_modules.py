@@ -88,7 +88,7 @@ def register_module_for_export(module: ModuleLayer | GraphModule, export_name: s
         return
     if not isinstance(module, GraphModule):
         raise PublishError(
-            "Cannot register for export what is no TF1 Hub module.",
+            "register_module_for_export takes a hub.ModuleLayer or a hub.Module.",
             expected="a hub.ModuleLayer or a hub.Module",
             found=f"{type(module).__name__}: {module!r}",
             advice="register the module itself, not its outputs or its path",

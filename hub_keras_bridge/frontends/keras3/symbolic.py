@@ -164,7 +164,7 @@ def need_float_policy(compute_dtype: str, subject: Subject) -> None:
     """
     if not tf.as_dtype(compute_dtype).is_floating:
         raise InputError(
-            "Cannot make a layer with this dtype.",
+            "The dtype of a ModuleLayer must be a float or a float policy.",
             subject,
             expected="a policy to return floats in, such as 'float32' or 'mixed_float16'",
             found=f"dtype={compute_dtype!r}",

@@ -85,7 +85,7 @@ def _need_keys(specs: Mapping[str, Any], value: Any, subject: Subject) -> None:
     if is_mapping and specs.keys() == value.keys():
         return
     raise InputError(
-        "Cannot call a TF2 SavedModel: its inputs have other names.",
+        "Unexpected input names in a call of a TF2 SavedModel.",
         subject,
         expected=f"a dict with the keys {choices(specs)}",
         found=choices(map(str, value)) if is_mapping else type(value).__name__,

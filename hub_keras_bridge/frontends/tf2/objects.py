@@ -170,7 +170,7 @@ def check_lists(model: Any, subject: Subject) -> None:
     for name, found in others.items():
         if found:
             raise FormatError(
-                f"Cannot use a TF2 SavedModel: its {name} are none.",
+                f"Cannot use a TF2 SavedModel: its {name} are something else.",
                 subject,
                 expected=_LISTED[name],
                 found=choices(type(each).__name__ for each in found),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2, op_def_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import FormatError
+from hub_keras_bridge.errors import FormatError, damaged
 
 Signatures = Mapping[str, op_def_pb2.OpDef]
 
@@ -56,11 +56,10 @@ def output_dtypes(node: node_def_pb2.NodeDef, functions: Signatures) -> list[int
     op = definition(node, functions)
     given = [_given_by(node, op, argument) for argument in op.output_arg]
     if (total := sum(max(count, 0) for count, _ in given)) > MOST_OUTPUTS:
-        raise FormatError(
+        raise damaged(
             f"Node {node.name!r} of type {node.op} claims too many outputs.",
             expected=f"at most {MOST_OUTPUTS:,}",
             found=f"{total:,}",
-            advice="fetch the module again; its graph is damaged",
         )
     return [dtypes[i % len(dtypes)] for count, dtypes in given for i in range(count)]
 

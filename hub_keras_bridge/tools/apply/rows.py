@@ -30,7 +30,7 @@ class BrokenRow(Exception):
     """
 
     def __init__(
-        self, number: int, found: str, expected: str, advice: str = "mend or remove the line"
+        self, number: int, found: str, expected: str, advice: str = "fix or remove the line"
     ) -> None:
         super().__init__(number, found)
         self.number = number
