@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hub_keras_bridge.files.snappy import decompress
+
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
 _FOOTER = 48
 # A key takes over what it has in common with the one before, so that a small file
@@ -71,10 +73,11 @@ def _block(table: bytes, handle: _Handle, checksums: bool) -> Iterator[tuple[byt
     if checksums and _checksum(table[handle.offset : end + 1]) != table[end + 1 : end + 5]:
         raise Damaged("a block has another checksum")
     if table[end]:
-        raise Damaged(
-            "a compressed index, which TensorFlow has not written since 1.2; save the checkpoint "
-            "again"
-        )
+        # TensorFlow knows one kind of compression, and writes none.
+        try:
+            content = decompress(content)
+        except ValueError as error:
+            raise Damaged(f"a block is damaged: {error}") from error
     block = memoryview(content)
     end = len(block) - 4 * (int.from_bytes(block[-4:], "little") + 1)
     position, key = 0, b""

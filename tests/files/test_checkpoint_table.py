@@ -83,17 +83,6 @@ def test_checksums_are_compared_unless_told_otherwise():
     assert dict(read_entries(bytes(content), checksums=False)) == {b"a": b"walue"}
 
 
-def test_a_compressed_index_is_refused():
-    one = bytearray(block([(0, b"a", b"value")]))
-    one[-5] = 1  # By Snappy.
-    content = table_of([bytes(one)])
-    with pytest.raises(Damaged) as caught:
-        list(read_entries(content, checksums=False))
-    assert str(caught.value) == (
-        "a compressed index, which TensorFlow has not written since 1.2; save the checkpoint again"
-    )
-
-
 def test_blocks_that_lie_over_each_other():
     """Else a file of n bytes could take n * n steps."""
     one = block([(0, b"a", bytes(10))])

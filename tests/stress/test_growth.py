@@ -19,6 +19,7 @@ from helpers import large_graphs
 from hub_keras_bridge.errors import HubError, Subject
 from hub_keras_bridge.errors.words import choices, show_tags
 from hub_keras_bridge.facts import partitions
+from hub_keras_bridge.files import snappy
 from hub_keras_bridge.files.checkpoint_table import Damaged, read_entries
 from hub_keras_bridge.graphs import (
     batch_norm,
@@ -406,3 +407,9 @@ class TestIndex:
         with pytest.raises(Damaged, match="its keys have more than 67108864 bytes"):
             for _ in read_entries(content, checksums=False):
                 pass
+
+    def test_packed_blocks(self):
+        def packed(count):
+            return varint(60 * count + 1) + b"\0a" + bytes([59 << 2 | 2, 1, 0]) * count
+
+        check_growth(packed, snappy.decompress)

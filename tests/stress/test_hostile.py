@@ -18,6 +18,7 @@ import hub_keras_bridge as hub
 from helpers.golden import Golden
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.facts import partitions
+from hub_keras_bridge.files import snappy
 from hub_keras_bridge.files.checkpoint_index import check_index
 from hub_keras_bridge.files.checkpoint_table import Damaged, read_entries
 from hub_keras_bridge.frontends.keras3 import tf1_saving
@@ -178,6 +179,42 @@ class TestCheckpointIndex:
         for length in range(len(content)):
             with pytest.raises(Damaged):
                 list(read_entries(content[:length]))
+
+
+class TestSnappy:
+    def test_a_checkpoint_that_is_compressed(self):
+        """Bytes by hand, as google/snappy's format_description.txt has them."""
+        literal = bytes([5 << 2]) + b"hello "
+        copies = (
+            bytes([(2 << 2) | 1, 6])
+            + bytes([(5 << 2) | 2, 3, 0])
+            + bytes([(3 << 2) | 3, 1, 0, 0, 0])
+        )
+        assert snappy.decompress(bytes([22]) + literal + copies) == b"hello hello lo lo     "
+
+    def test_a_long_literal(self):
+        text = bytes(range(256)) * 2
+        header = bytes([0x80, 0x04, 61 << 2]) + (511).to_bytes(2, "little")
+        assert snappy.decompress(header + text) == text
+
+    @pytest.mark.parametrize(
+        "data",
+        [
+            b"",
+            b"\xff\xff\xff\xff\xff",
+            b"\x05\x01\x01",
+            b"\x05\x10abc",
+            b"\x02\x10abcde",
+            b"\x09\x00a",
+        ],
+    )
+    def test_damaged(self, data):
+        with pytest.raises(ValueError, match=r"it|bytes"):
+            snappy.decompress(data)
+
+    def test_no_more_than_the_limit(self):
+        with pytest.raises(ValueError, match="2000 bytes are more than the 1000"):
+            snappy.decompress(b"\xd0\x0f", limit=1000)
 
 
 class TestFunctions:
