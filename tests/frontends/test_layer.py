@@ -280,7 +280,8 @@ class TestHandles:
 def test_a_frozen_layer_keeps_no_graph_for_training(counter):
     layer = hub.ModuleLayer(counter)
     layer([[1.0, 2.0]])
-    kept = [e.program._plans for e in (layer._module.endpoint, layer._module.training_endpoint)]
+    content = layer._content
+    kept = [e.program._plans for e in (content._inference, content._training)]
     assert [len(plans) for plans in kept] == [1, 0]
     layer.trainable = True
     assert layer([[1.0, 2.0]], training=True).numpy().tolist() == [[101.5, 104.5]]
