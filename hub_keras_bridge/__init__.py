@@ -66,6 +66,7 @@ if not _is_command_line():
     from hub_keras_bridge.frontends.tf1.evaluate import eval_function_for_module
     from hub_keras_bridge.frontends.tf1.module import Module
     from hub_keras_bridge.frontends.tf2.load import load
+    from hub_keras_bridge.plans.audit import audit_module
     from hub_keras_bridge.publishing.common_signatures import check_common_signature
     from hub_keras_bridge.publishing.expected_images import (
         get_expected_image_size,
@@ -121,6 +122,7 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "archive",
     "attach_image_module_info",
     "attach_message",
+    "audit_module",
     "cached_archive",
     "check_common_signature",
     "convert",

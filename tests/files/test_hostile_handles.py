@@ -186,7 +186,8 @@ class TestHandles:
                 assert main([command, handle]) == 1
                 said = capsys.readouterr()
                 assert said.out == ""
-                assert said.err.startswith(f"hub-keras-bridge {command}: Cannot ")
+                begin = f"hub-keras-bridge {command}: "
+                assert said.err.startswith((f"{begin}Cannot ", f"{begin}Invalid handle "))
                 assert said.err.count("\n") == 1
 
     def test_a_path_that_is_no_text_is_printed_as_it_is(self, tmp_path, monkeypatch):
