@@ -20,10 +20,8 @@ from hub_keras_bridge.graphs.graph import nodes_by_name
 
 # What TensorFlow gives functions as objects of their own. Another name could be that of
 # a method, which TensorFlow would then call.
-_OF_FUNCTIONS = {
-    "function": re.compile(r"trace_\d+"),
-    "bare_concrete_function": re.compile(r"capture_\d+"),
-}
+_FUNCTIONS = ("function", "bare_concrete_function")
+_OF_FUNCTIONS = re.compile(r"(trace|capture)_\d+")
 
 # Tensors; nothing can be an attribute of them.
 _LEAVES = ("constant", "captured_tensor")
@@ -58,7 +56,7 @@ def _faults(
         if kind in _LEAVES and each.children:
             yield f"object {number}, a {kind} with objects of its own"
         names = [child.local_name for child in each.children]
-        if kind in _OF_FUNCTIONS and not all(map(_OF_FUNCTIONS[kind].fullmatch, names)):
+        if kind in _FUNCTIONS and not all(map(_OF_FUNCTIONS.fullmatch, names)):
             yield f"object {number}, a {kind} with objects called {choices(names)}"
         if kind == "constant":
             node = nodes.get(each.constant.operation)
