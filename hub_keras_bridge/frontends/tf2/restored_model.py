@@ -193,7 +193,7 @@ class RestoredModel(tf.Module):
             return tf.function(run, autograph=False).get_concrete_function(inputs)
 
     def unmixed(self, inputs: Any) -> Any:
-        """The inputs as Keras takes them; see :func:`saved_models.inputs.unmixed`."""
+        """The inputs as Keras takes them; see :func:`inputs.unmixed`."""
         return unmixed(self.need_call().inputs, inputs, self._subject)
 
     def converted(self, inputs: Any) -> Any:

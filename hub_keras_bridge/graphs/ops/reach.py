@@ -1,7 +1,7 @@
 """What an op can touch outside its graph, as reviewed.
 
 ``reviewed_ops.txt`` lists every op of TensorFlow's registry, and the text ops
-of tensorflow_text, under what it can reach. :mod:`rules` says by what rule
+of tensorflow_text, under what it can reach. ``scripts/op_rules.py`` says by what rule
 an op came under its heading. An op that is not in the list is unknown, however
 harmless its registered definition looks: nobody has read what it does.
 """
