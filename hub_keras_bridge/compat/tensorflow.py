@@ -42,7 +42,15 @@ def decode_type_spec(proto: struct_pb2.TypeSpecProto) -> tf.TypeSpec:
     Raises:
         ValueError, TypeError: it spells none.
     """
-    value = struct_pb2.StructuredValue(type_spec_value=proto)
+    return decode_structure(struct_pb2.StructuredValue(type_spec_value=proto))
+
+
+def decode_structure(value: struct_pb2.StructuredValue) -> Any:
+    """The nest that a SavedModel spells as a proto; see :func:`decode_type_spec`.
+
+    Raises:
+        ValueError, TypeError: it spells none.
+    """
     try:
         return nested_structure_coder.decode_proto(value)
     except nested_structure_coder.NotEncodableError as error:

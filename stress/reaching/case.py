@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
 
@@ -99,6 +99,10 @@ class Case:
         if not options:
             raise NotApplicable
         return self.drawn.choice(options)
+
+    def choose_value(self, named: Mapping[str, T]) -> T:
+        """One of the values of a map in a proto, which has them in no fixed order."""
+        return named[self.choose(sorted(named))]
 
     def maybe(self, probability: float = 0.5) -> bool:
         """Heads or tails."""

@@ -263,8 +263,8 @@ def collection_bytes(case: Case) -> str:
 
 
 def signature_of_other_tensors(case: Case) -> str:
-    signature = case.choose(case.meta_graph.signature_def.values())
-    infos = [*signature.inputs.values(), *signature.outputs.values()]
+    signature = case.choose_value(case.meta_graph.signature_def)
+    infos = [side[key] for side in (signature.inputs, signature.outputs) for key in sorted(side)]
     info = case.choose(infos)
     target = case.choose(case.nodes)
     info.name = f"{target.name}:0"

@@ -194,7 +194,7 @@ def saveable(case: Case) -> str:
 def existing_saveable(case: Case) -> str:
     """The function that restores an object has a payload."""
     objects = _objects(case)
-    saveables = [s for n in objects.nodes for s in n.saveable_objects.values()]
+    saveables = [s for n in objects.nodes for _, s in sorted(n.saveable_objects.items())]
     made = case.choose(saveables)
     called = objects.nodes[case.choose([made.save_function, made.restore_function])]
     bare = called.bare_concrete_function
@@ -264,7 +264,7 @@ def kind(case: Case) -> str:
 def bound_inputs(case: Case) -> str:
     """What a function captured: other objects, one more or less."""
     objects = _objects(case)
-    concrete = case.choose(list(objects.concrete_functions.values()))
+    concrete = case.choose_value(objects.concrete_functions)
     match case.drawn.randrange(3):
         case 0:
             concrete.bound_inputs.append(case.drawn.randrange(len(objects.nodes)))

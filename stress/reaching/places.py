@@ -139,8 +139,8 @@ def output(case: Case) -> str:
 
 
 def _before_output(case: Case, runs: str) -> str:
-    signature = case.choose(case.meta_graph.signature_def.values())
-    info = case.choose(signature.outputs.values())
+    signature = case.choose_value(case.meta_graph.signature_def)
+    info = case.choose_value(signature.outputs)
     name = graph.node_name(info.name)
     target = case.choose([each for each in case.nodes if each.name == name])
     dtypes = output_dtypes(target, case)

@@ -181,9 +181,16 @@ def function_with_an_object_for_a_method(meta_graph):
     function.children.add(node_id=0, local_name="_initialize")
 
 
+def capture_one_more(meta_graph):
+    objects = meta_graph.object_graph_def
+    (variable,) = (n for n, o in enumerate(objects.nodes) if o.WhichOneof("kind") == "variable")
+    for called in objects.concrete_functions.values():
+        called.bound_inputs.append(variable)
+
+
 DAMAGE = [
     (name_what_is_not_there, "its objects are damaged", "names object 9999 of"),
-    (bind_what_is_not_there, "Cannot load a TF2 SavedModel.", "IndexError"),
+    (bind_what_is_not_there, "its objects are damaged", "captures "),
     (root_without_attributes, "its objects are damaged", "a constant as the object that has all"),
     (constant_of_another_op, "its objects are damaged", "a constant whose value is that of none"),
     (variable_of_handles, "its objects are damaged", "a variable that holds no values"),
@@ -192,7 +199,8 @@ DAMAGE = [
         "its objects are damaged",
         "a function with objects called '_initialize'",
     ),
-    (forget_what_is_captured, "its functions do not fit what they use", "others for "),
+    (capture_one_more, "its objects are damaged", "captures "),
+    (forget_what_is_captured, "its objects are damaged", "captures 1 objects"),
 ]
 
 

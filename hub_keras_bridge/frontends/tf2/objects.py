@@ -14,6 +14,7 @@ import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_object_graph_pb2
 
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.graphs.graph import nodes_by_name
@@ -36,6 +37,7 @@ def check_objects(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
     """
     nodes = nodes_by_name(meta_graph.graph_def)
     found = next(_faults(meta_graph.object_graph_def, nodes), None)
+    found = found or next(_miscounted(meta_graph), None)
     if found:
         raise FormatError(
             "Cannot load a TF2 SavedModel: its objects are damaged.",
@@ -67,6 +69,29 @@ def _faults(
         missing = [other for other in _others(each) if not 0 <= other < len(objects.nodes)]
         if missing:
             yield f"object {number}, which names object {missing[0]} of {len(objects.nodes)}"
+
+
+def _miscounted(meta_graph: meta_graph_pb2.MetaGraphDef) -> Iterator[str]:
+    """Functions that capture more objects, or fewer, than they have inputs for.
+
+    TensorFlow would take the last inputs for what is captured, of gradients, too.
+    """
+    library = {f.signature.name: f.signature for f in meta_graph.graph_def.library.function}
+    for name, concrete in sorted(meta_graph.object_graph_def.concrete_functions.items()):
+        if name not in library or not concrete.HasField("canonicalized_input_signature"):
+            continue
+        try:
+            takes = private_tf.decode_structure(concrete.canonicalized_input_signature)
+        except (TypeError, ValueError):
+            continue  # A type of value that this process does not have.
+        captures, inputs = len(concrete.bound_inputs), len(library[name].input_arg)
+        if _count_of_tensors(takes) + captures != inputs:
+            yield f"function {name!r} of {inputs} inputs, which captures {captures} objects"
+
+
+def _count_of_tensors(structure: Any) -> int:
+    flat = tf.nest.flatten(structure, expand_composites=True)
+    return sum(isinstance(spec, tf.TypeSpec) for spec in flat)
 
 
 def _has_none(dtype: int) -> bool:
@@ -124,8 +149,7 @@ def _has_variables(concrete: Any) -> bool:
 
 
 def _is_complete(concrete: Any) -> bool:
-    flat = tf.nest.flatten(concrete.structured_input_signature, expand_composites=True)
-    given = sum(isinstance(spec, tf.TypeSpec) for spec in flat)
+    given = _count_of_tensors(concrete.structured_input_signature)
     wanted = [tensor.dtype for tensor in concrete.inputs[given:]]
     # Under tf.distribute, variables of several replicas stand where handles do.
     return wanted == [
