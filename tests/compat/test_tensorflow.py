@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import struct_pb2
 
 from helpers.checks import Checks
 from hub_keras_bridge.compat import tensorflow as private_tf
@@ -25,6 +26,16 @@ def registered_ops():
 def type_specs():
     for spec in (tf.SparseTensorSpec([None, 2]), tf.RaggedTensorSpec([None, None], tf.int64)):
         assert private_tf.decode_type_spec(private_tf.encode_type_spec(spec)) == spec
+
+
+@CHECKS.of("decode_structure")
+def nests():
+    spec = tf.SparseTensorSpec([None, 2])
+    proto = struct_pb2.StructuredValue()
+    values = proto.tuple_value.values
+    values.add().type_spec_value.CopyFrom(private_tf.encode_type_spec(spec))
+    values.add().none_value.SetInParent()
+    assert private_tf.decode_structure(proto) == (spec, None)
 
 
 @CHECKS.of("eager_mode")
