@@ -1,28 +1,15 @@
 """What is said of a folder or file that is no module."""
 
-import shutil
-
 import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
-from helpers.places import ZOO
+from helpers.folders import copy_of_a_module, message_of
 
 
 @pytest.fixture
 def module(tmp_path):
-    path = tmp_path / "module"
-    shutil.copytree(ZOO / "text_embed" / "module", path)
-    return path
-
-
-def message_of(path):
-    with pytest.raises(hub.HubError) as caught:
-        hub.ModuleLayer(path)
-    text = str(caught.value)
-    assert str(path) in text
-    assert "What to do: " in text
-    return type(caught.value), text
+    return copy_of_a_module(tmp_path / "module")
 
 
 def test_files_that_are_something_else(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 import hub_keras_bridge as hub
+from helpers.folders import copy_of_a_module, message_of
 from helpers.places import ZOO
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.files import layout, module_folder
@@ -14,18 +15,7 @@ from hub_keras_bridge.files import layout, module_folder
 
 @pytest.fixture
 def module(tmp_path):
-    path = tmp_path / "module"
-    shutil.copytree(ZOO / "text_embed" / "module", path)
-    return path
-
-
-def message_of(path):
-    with pytest.raises(hub.HubError) as caught:
-        hub.ModuleLayer(path)
-    text = str(caught.value)
-    assert str(path) in text
-    assert "What to do: " in text
-    return type(caught.value), text
+    return copy_of_a_module(tmp_path / "module")
 
 
 def test_reads_all_parts(module):

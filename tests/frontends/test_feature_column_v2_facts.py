@@ -7,7 +7,13 @@ import tensorflow as tf
 import tf_keras
 
 import hub_keras_bridge as hub
-from helpers.column_saved_models import WORDS, ByName, Texts
+from helpers.column_saved_models import (
+    WORDS,
+    dense_features,
+    lengths_fn,
+    save_by_name,
+    save_texts,
+)
 from hub_keras_bridge.frontends.feature_columns.text_v2 import _TextEmbeddingColumnV2
 
 v1 = tf.compat.v1
@@ -19,36 +25,17 @@ TEXTS_LISTED = {"text": ["hello world", "unknown"]}
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    model, path = Texts(), str(tmp_path_factory.mktemp("saved") / "texts")
-    for training in (False, True):
-        model.__call__.get_concrete_function(tf.TensorSpec([None], tf.string), training=training)
-    tf.saved_model.save(model, path)
-    return path
+    return save_texts(tmp_path_factory.mktemp("saved") / "texts")
 
 
 @pytest.fixture(scope="module")
 def by_name(tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("saved") / "by_name")
-    tf.saved_model.save(ByName(), path)
-    return path
+    return save_by_name(tmp_path_factory.mktemp("saved") / "by_name")
 
 
 @pytest.fixture
 def module_path(publish):
-    """A TF1 Hub module."""
-
-    def module_fn():
-        texts = tf.compat.v1.placeholder(tf.string, [None])
-        w = tf.compat.v1.get_variable("w", initializer=[[1.0, 2.0]])
-        found = tf.cast(tf.strings.length(texts), tf.float32)[:, None] * w
-        hub.add_signature(inputs=texts, outputs={"default": found, "twice": 2 * found})
-
-    return publish(module_fn)
-
-
-def dense_features(path, trained=False, *, output_key=None, **kwargs):
-    column = hub.text_embedding_column_v2("text", path, output_key, trained)
-    return tf_keras.layers.DenseFeatures([column], name="features", **kwargs)
+    return publish(lengths_fn)
 
 
 # --- the column itself ---

@@ -4,5 +4,5 @@ import pytest
 
 # Before any of them is imported.
 pytest.register_assert_rewrite(
-    *(f"helpers.{name}" for name in ("comparing", "html_reader", "tf1_reference"))
+    *(f"helpers.{name}" for name in ("comparing", "folders", "html_reader", "tf1_reference"))
 )

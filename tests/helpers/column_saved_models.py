@@ -1,6 +1,9 @@
 """SavedModels that feature columns are made of."""
 
 import tensorflow as tf
+import tf_keras
+
+import hub_keras_bridge as hub
 
 WORDS = ["hello world", "pair-programming"]
 ROWS = [[0.0, 0, 0, 0], [1.0, 2, 3, 4], [5.0, 5, 5, 5]]
@@ -36,3 +39,32 @@ class ByName(Texts):
     def __call__(self, texts):
         found = tf.gather(self.rows, self.table.lookup(texts))
         return {"vectors": found, "twice": 2 * found}
+
+
+def save_texts(path):
+    """Saves Texts, traced for inference and training; returns the path."""
+    model = Texts()
+    for training in (False, True):
+        model.__call__.get_concrete_function(tf.TensorSpec([None], tf.string), training=training)
+    tf.saved_model.save(model, str(path))
+    return str(path)
+
+
+def save_by_name(path):
+    """Saves ByName; returns the path."""
+    tf.saved_model.save(ByName(), str(path))
+    return str(path)
+
+
+def lengths_fn():
+    """A TF1 Hub module of texts."""
+    texts = tf.compat.v1.placeholder(tf.string, [None])
+    w = tf.compat.v1.get_variable("w", initializer=[[1.0, 2.0]])
+    found = tf.cast(tf.strings.length(texts), tf.float32)[:, None] * w
+    hub.add_signature(inputs=texts, outputs={"default": found, "twice": 2 * found})
+
+
+def dense_features(path, trained=False, *, output_key=None, **kwargs):
+    """Keras 2's layer of one such column."""
+    column = hub.text_embedding_column_v2("text", path, output_key, trained)
+    return tf_keras.layers.DenseFeatures([column], name="features", **kwargs)
