@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge.errors import Subject, UnsafeModuleError
-from hub_keras_bridge.errors.words import set_of
+from hub_keras_bridge.errors.words import listed, set_of
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import graph, library
@@ -146,13 +146,11 @@ def findings(plan: Plan) -> tuple[Finding, ...]:
 def _refuse(found: Iterable[Finding], subject: Subject, trust: Trust) -> None:
     refused = {finding for finding in found if not trust.takes(finding.op)}
     if refused:
-        shown = sorted(map(str, refused))
-        rest = len(shown) - _SHOWN
         raise UnsafeModuleError(
             f"Refused a {subject.kind} in safe mode: it may reach outside its own graph.",
             subject,
             expected="ops that compute from inputs, weights and vocabularies alone",
-            found=", ".join(shown[:_SHOWN]) + (f" and {rest} more" if rest > 0 else ""),
+            found=listed(sorted(map(str, refused)), _SHOWN),
             advice="look at these nodes; if you trust the publisher with them, pass "
             f"trusted_ops={set_of({finding.op for finding in refused})}, or with all that the "
             "process may do, safe_mode=False",
