@@ -90,6 +90,7 @@ def _matrices(megabytes: int, training: bool) -> None:
         for number in range(10)
     ]
     hub.add_signature(inputs=x, outputs=_normalize(tf.stack(sums, 1), training))
+    hub.add_signature("sums", inputs=x, outputs=tf.stack(sums, 1))
 
 
 def _text(vocabulary: str, training: bool) -> None:
@@ -155,6 +156,13 @@ def _module_layer(path: str) -> Callable[..., Any]:
     layer = hub.ModuleLayer(path, trainable=True)
     layer.build()
     return lambda x, training: layer(x, training=training)
+
+
+def _two_signatures(path: str) -> Callable[..., Any]:
+    layer = hub.ModuleLayer(path, trainable=True)
+    sums = layer.with_signature("sums")
+    sums.build()
+    return lambda x, training: (layer(x, training=training), sums(x, training=training))
 
 
 def _saved_model(path: str) -> Any:

@@ -7,7 +7,9 @@ whole, as ``private_keras``.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import keras
@@ -141,3 +143,31 @@ def loads_in_safe_mode() -> bool:
     Keras tells its own layers so; it has no public name for it.
     """
     return bool(serialization_lib.in_safe_mode())
+
+
+class Operation:
+    """A call of Keras's that is running: one object as long as it runs."""
+
+
+_OPERATION = "_hub_keras_bridge_operation"
+
+
+def operation_in_progress() -> Operation | None:
+    """The call of Keras's that all else of Keras's runs in; None if there is none.
+
+    ``clone_model`` and a model's ``from_config`` rebuild layer by layer, and tell no
+    layer what they rebuild with it. The object lies among the locals of the call, so
+    that it goes when that ends: nothing else of a frame can be referred to weakly.
+    """
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001
+    outermost = None
+    while frame is not None:
+        if frame.f_globals.get("__name__", "").startswith("keras."):
+            outermost = frame
+        frame = frame.f_back
+    if outermost is None:
+        return None
+    if _OPERATION not in outermost.f_locals:
+        outermost.f_locals[_OPERATION] = Operation()
+    found: Operation = outermost.f_locals[_OPERATION]
+    return found

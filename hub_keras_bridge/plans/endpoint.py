@@ -123,7 +123,9 @@ class Endpoint:
             self.subject,
             expected=f"the keys {choices(self.facts.inputs)}",
             found=f"missing {choices(missing)}; unknown {choices(map(str, unknown))}",
-            advice="pass a dict with exactly the expected keys",
+            advice="pass a dict with exactly the expected keys"
+            if missing
+            else f"leave the others out: {{k: value[k] for k in {list(self.facts.inputs)}}}",
         )
 
     def pack(self, tensors: Sequence[tf.Tensor]) -> Any:
@@ -172,6 +174,12 @@ class Endpoint:
     def fed_losses(self) -> Plan | None:
         """The regularization losses that the inputs feed, if there are any."""
         return self.program.fed_losses(self.facts)
+
+    @property
+    def interface(self) -> tuple[dict[str, Any], dict[str, tf.DType]]:
+        """What goes in and out: equal for two calls that a graph can choose between."""
+        inputs = {name: info.type_spec for name, info in self.facts.inputs.items()}
+        return inputs, {key: self.facts.outputs[key].dtype for key in self.outputs}
 
     def declared(self) -> list[tf.TensorSpec]:
         """Specs of the flat outputs as the signature states them."""

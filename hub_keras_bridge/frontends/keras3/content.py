@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -102,6 +102,25 @@ class Content(abc.ABC):
             title: the layer, which stands above.
         """
 
+    @property
+    @abc.abstractmethod
+    def input_names(self) -> Collection[str]:
+        """What a call takes by name; empty where that is one value, or not known."""
+
+    @abc.abstractmethod
+    def choosing(self, choice: Choice, trainable: bool, described: Any = None) -> Content:
+        """The same graphs on the same weights, of which a layer uses something else.
+
+        Args:
+            choice: what it uses.
+            trainable: whether there are training calls now.
+            described: what :meth:`describe_choice` said, if that is known.
+
+        Raises:
+            SignatureError: the choice does not fit.
+            UnsafeModuleError: an op that is not trusted may reach outside.
+        """
+
     # --- weights ---
 
     @property
@@ -145,13 +164,13 @@ class Content(abc.ABC):
 
     @abc.abstractmethod
     def run(
-        self, inputs: Any, *, training: bool, trainable: bool
+        self, inputs: Any, *, training: bool | tf.Tensor, trainable: bool
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """What a call returns, and the losses that depend on its inputs.
 
         Args:
             inputs: a value or a nest of values.
-            training: whether this is a training call.
+            training: whether this is a training call, or a tensor that will tell.
             trainable: whether a gradient tape is to see the variables.
 
         Raises:
@@ -203,6 +222,10 @@ class Content(abc.ABC):
     @abc.abstractmethod
     def describe(self) -> dict[str, Any]:
         """What a config tells of it beside its name, ready for JSON."""
+
+    def describe_choice(self) -> Any:
+        """What a config tells of the choice, beside :meth:`describe` for another one."""
+        return None
 
     def recall(self, inferred_outputs: str, inferred_shapes: str) -> ShapeMemory:  # noqa: ARG002
         """The output shapes that a config tells of.

@@ -43,7 +43,8 @@ def register_module_for_export(module: ModuleLayer | GraphModule, export_name: s
     """Names a module for :class:`LatestModuleExporter`.
 
     A :class:`ModuleLayer` is exported in any case, under the layer's own name
-    unless it is registered under another one. A graph-mode :class:`Module` is
+    unless it is registered under another one; of layers that share weights, the one
+    that they were made of is, for all. A graph-mode :class:`Module` is
     exported only if it is registered, which is remembered in the graph.
 
     Args:
@@ -84,7 +85,7 @@ def register_module_for_export(module: ModuleLayer | GraphModule, export_name: s
                 found=f"layer {module.name!r}, made of a TF2 SavedModel",
                 advice="leave it out, and save the Keras model that it is in",
             )
-        setattr(module, _EXPORT_NAME, export_name)
+        setattr(module.weights_of or module, _EXPORT_NAME, export_name)
         return
     if not isinstance(module, GraphModule):
         raise PublishError(
@@ -132,8 +133,9 @@ def modules_of(model: Any, graph: tf.Graph) -> dict[str, ModuleLayer | GraphModu
 
 
 def module_layers(model: keras.Model) -> list[ModuleLayer]:
-    """The ModuleLayers in a model, at any depth, each once."""
-    return [layer for layer in private_keras.all_layers(model) if isinstance(layer, ModuleLayer)]
+    """The ModuleLayers in a model that hold weights, at any depth, each once."""
+    layers = private_keras.all_layers(model)
+    return [each for each in layers if isinstance(each, ModuleLayer) and each.weights_of is None]
 
 
 def holds_tf1_module(layer: ModuleLayer) -> bool:

@@ -14,26 +14,29 @@ from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import by_name
+from hub_keras_bridge.frontends.keras3.archived_layer import ArchivedLayer
+from hub_keras_bridge.frontends.keras3.call_arguments import are_plain, gathered, training_call
 from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
 from hub_keras_bridge.frontends.keras3.choice import Choice
-from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
+from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH
+from hub_keras_bridge.frontends.keras3.content_layer import WeightsOf
 from hub_keras_bridge.frontends.keras3.jit import JitByOps
-from hub_keras_bridge.frontends.keras3.opening import check_backend, open_content, revive
+from hub_keras_bridge.frontends.keras3.opening import check_backend, open_content
+from hub_keras_bridge.frontends.keras3.shaped_layer import ShapedLayer
 from hub_keras_bridge.frontends.keras3.symbolic import (
     ShapeMemory,
-    known,
     need_float_policy,
-    symbols,
     to_output_dtypes,
 )
-from hub_keras_bridge.frontends.keras3.weight_store import load_weights, save_weights
-from hub_keras_bridge.plans.trust import Trust, granted
+from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.place import need_eager_execution
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
+class ModuleLayer(
+    ArchivedLayer, ShapedLayer, JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls
+):
     """Runs one signature of a TF1 Hub module, or a TF2 SavedModel, and fine-tunes it.
 
     The call returns the output named ``"default"``, or ``output_key``, or with
@@ -147,20 +150,23 @@ class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
             Trust.of(safe_mode, trusted_ops),
         )
         self._shapes = ShapeMemory()
-        self._take(open_content(handle, choice, trainable))
-        need_float_policy(super().compute_dtype, self._content.subject)
-        if self._content.held:
-            self._variables_held = self._content.held
+        if isinstance(handle, WeightsOf):
+            self._share(handle, choice)
+        else:
+            self._take(open_content(handle, choice, trainable))
+            self._hold(trainable)
+        need_float_policy(self._policy_dtype, self._content.subject)
+
+    def _hold(self, trainable: bool) -> None:
+        """Lets Keras track the variables that came with the content."""
+        held = self._content.held
+        if held:
+            self._variables_held = held
         if not trainable:
             # Keras tells this to variables that a frozen layer makes, and later to all
             # that it tracks as trainable. Models ask each variable, not its layer.
-            for variable in self._content.held:
+            for variable in held:
                 variable.trainable = False
-
-    def _take(self, content: Content) -> None:
-        self._content = content
-        for attribute, value in content.tracked.items():
-            setattr(self, attribute, value)
 
     # --- the module ---
 
@@ -186,6 +192,63 @@ class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
         """
         self._ensure_built()
         return by_name(self._content.weights)
+
+    def with_signature(
+        self,
+        signature: str | None = None,
+        *,
+        output_key: str | None = None,
+        as_dict: bool = False,
+        **kwargs: Any,
+    ) -> ModuleLayer:
+        """Another layer on the same weights, which runs another signature.
+
+        It is trained, frozen, saved and exported with this layer: variables are listed
+        once in a model that has both, and so are regularization losses. Update ops
+        run in each training call of a signature that feeds them. Variants,
+        ``trainable_patterns`` and safe mode are those of this layer.
+
+        Example:
+
+        >>> import tensorflow as tf, hub_keras_bridge as hub
+        >>> def module_fn():
+        ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+        ...     scale = tf.compat.v1.get_variable("scale", initializer=[2.0, 4.0])
+        ...     hub.add_signature("encode", x, x * scale)
+        ...     hub.add_signature("decode", x, x / scale)
+        >>> encode = hub.ModuleLayer(hub.create_module_spec(module_fn), signature="encode")
+        >>> decode = encode.with_signature("decode")
+        >>> decode(encode([[1.0, 3.0]])).numpy().tolist()
+        [[1.0, 3.0]]
+        >>> decode.weights[0] is encode.weights[0]
+        True
+
+        Args:
+            signature: its name, as in the constructor.
+            output_key: name of the output to return, as in the constructor.
+            as_dict: whether to return all outputs by name.
+            **kwargs: those of ``keras.layers.Layer``, such as ``name``; the dtype
+                policy is this layer's if none is given.
+
+        Raises:
+            SignatureError: no such signature or output.
+            UnsafeModuleError: safe mode refuses an op.
+            UnknownOpError: TensorFlow lacks an op of the module.
+        """
+        choice = self._content.choice
+        return ModuleLayer(
+            WeightsOf(self.weights_of or self),  # type: ignore[arg-type]
+            signature=signature,
+            output_key=output_key,
+            as_dict=as_dict,
+            trainable=self.trainable,
+            trainable_patterns=choice.patterns,
+            tags=choice.tags,
+            training_tags=choice.training_tags,
+            safe_mode=not choice.trust.everything,
+            trusted_ops=choice.trust.ops,
+            **{"dtype": self.dtype_policy, **kwargs},
+        )
 
     def export_module(self, path: str | os.PathLike[str]) -> None:
         """Writes a TF1 Hub module with the current weights.
@@ -228,29 +291,35 @@ class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
         if not self.built:
             content = self._content
             need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
-            content.create_weights(self)
-
-    def _ensure_built(self) -> None:
-        if not self.built:
-            self.build()
+            if self.weights_of is None:
+                content.create_weights(self)
+            elif not self.weights_of.built:
+                self.weights_of.build()
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As Keras does it, of inputs that Keras lets through."""
+        """As Keras does it, of inputs that Keras lets through.
+
+        Inputs may be named as in the signature: ``layer(query=..., document=...)`` is
+        ``layer({"query": ..., "document": ...})``.
+        """
+        if not are_plain(args, kwargs):
+            inputs, kwargs = gathered(self.call, self._content, inputs, args, kwargs)
         given = self._content.unmixed(inputs)
         if self.built:
-            return super().__call__(given, *args, **kwargs)
+            return super().__call__(given, **kwargs)
         with self._content.filling_tables():
-            return super().__call__(given, *args, **kwargs)
+            return super().__call__(given, **kwargs)
 
     @tf.autograph.experimental.do_not_convert
-    def call(self, inputs: Any = None, training: bool | None = None) -> Any:
+    def call(self, inputs: Any = None, training: bool | tf.Tensor | None = None) -> Any:
         """Runs the signature.
 
         Args:
             inputs: a value, or a dict by input name.
             training: whether this is a training call; the variant and the
-                update ops of ``training_tags`` run if the layer is trainable.
+                update ops of ``training_tags`` run if the layer is trainable. Of a
+                tensor whose value is not known yet, both variants are in the graph.
 
         Returns:
             One output, or all by name.
@@ -262,25 +331,28 @@ class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
             BackendError: a call in stateless form.
             GraphModeError: a TF1 graph is being built.
         """
-        content, learning = self._content, bool(training) and self.trainable
+        content = self._content
+        learning = self.trainable and training_call(training)
         need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
         content.need_here("run")
         need_own_values(self, content.subject)
         xla.need_ops(
-            lambda: content.missing_ops(training=learning, inputs=inputs),
+            lambda: content.missing_ops(training=learning is not False, inputs=inputs),
             f"Cannot compile a {content.kind} with XLA: it lacks some of the module's ops.",
             content.call_subject,
         )
-        if learning:
+        if learning is not False:
             need_own_strategy(self, content.subject)
         outputs, losses = content.run(inputs, training=learning, trainable=self.trainable)
         for loss in losses:
             self.add_loss(loss)
-        return to_output_dtypes(outputs, super().compute_dtype)
+        return to_output_dtypes(outputs, self._policy_dtype)
 
     def standing_losses(self) -> list[tf.Tensor]:
-        """The regularization losses of current weights; none when frozen."""
-        return self._content.standing_losses() if self.trainable else []
+        """The regularization losses of current weights, where these are held; none when frozen."""
+        if self.weights_of is not None or not self.trainable:
+            return []
+        return self._content.standing_losses()
 
     # --- Keras: XLA ---
 
@@ -294,100 +366,3 @@ class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
             return None
         missing = content.missing_ops(training=False)
         return missing | (content.missing_ops(training=True) if self.trainable else {})
-
-    # --- Keras: dtypes and shapes ---
-
-    @property
-    def compute_dtype(self) -> str:
-        """The dtype of the only input, so that Sequential asks for it."""
-        only = self._content.input_dtype if hasattr(self, "_content") else None
-        return only or super().compute_dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        """As ``compute_dtype``; each weight has its own dtype anyway."""
-        return self.compute_dtype
-
-    def compute_output_shape(self, input_shape: Any) -> Any:
-        """Shapes of the outputs for inputs of these shapes."""
-        found = self._symbols_for(self._content.given_shapes(input_shape))
-        return tf.nest.map_structure(lambda tensor: tuple(tensor.shape), found)
-
-    def compute_output_spec(
-        self,
-        inputs: Any = None,
-        training: bool | None = None,  # noqa: ARG002
-    ) -> Any:
-        """Shapes and dtypes of the outputs for symbolic inputs.
-
-        Raises:
-            InputError: the inputs can never fit the signature.
-            SignatureError: the rank of an output is unknown, or Keras lacks its dtype.
-            StrategyError: a layer to be trained under a strategy made after it.
-        """
-        need_own_strategy(self, self._content.subject)
-        return self._symbols_for(self._content.given(inputs))
-
-    def _symbols_for(self, given: Any) -> Any:
-        content, inputs = self._content, known(given)
-        outputs = self._shapes.find(inputs)
-        if outputs is None:
-            outputs = known(content.output_specs(given))
-            if content.is_here:
-                self._shapes.note(inputs, outputs)
-        policy = super().compute_dtype
-        return symbols(outputs, policy, content.call_subject, content.output_name)
-
-    # --- Keras: saving ---
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments, and facts about the module."""
-        return {
-            **super().get_config(),
-            "handle": self._content.name,
-            **self._content.choice.to_config(),
-            **self._content.describe(),
-            "inferred_outputs": self._shapes.to_json(),
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ModuleLayer:
-        """The inverse of :meth:`get_config`."""
-        config = dict(config)
-        shapes = {key: config.pop(key, "{}") for key in ("inferred_outputs", "inferred_shapes")}
-        if private_keras.loads_in_safe_mode():
-            # Who wrote the archive does not decide that it is to be trusted.
-            config |= {"safe_mode": True, "trusted_ops": granted()}
-        source = revive(config)
-        layer = cls(source, **config)
-        layer._shapes = layer._content.recall(**shapes)
-        return layer
-
-    def save_own_variables(self, store: Any) -> None:
-        """Writes the weights by name."""
-        self._ensure_built()
-        save_weights(store, self._content.weights)
-
-    def load_own_variables(self, store: Any) -> None:
-        """Reads the weights by name.
-
-        Raises:
-            CheckpointError: names or shapes differ.
-        """
-        # Before there are graphs: an archive's initializers are never run.
-        self._ensure_built()
-        content = self._content
-        load_weights(store, content.weights, content.subject)
-
-    def save_assets(self, inner_path: str) -> None:
-        """Writes graphs and vocabularies into a Keras archive."""
-        self._content.need_here("save")
-        self._content.save(inner_path)
-
-    def load_assets(self, inner_path: str) -> None:
-        """Takes graphs and vocabularies from a Keras archive.
-
-        Raises:
-            FormatError: config, weights and graphs do not belong together.
-        """
-        self._take(self._content.load(inner_path, self.trainable))

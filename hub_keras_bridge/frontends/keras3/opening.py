@@ -38,11 +38,11 @@ def open_content(handle: Handle | SavedModelSource, choice: Choice, trainable: b
     if isinstance(handle, SavedModelSource):
         return Tf2Content.of(handle, choice)
     if not isinstance(handle, str | os.PathLike):
-        return Tf1Content(load_module_spec(handle), choice, trainable)
+        return Tf1Content.of(load_module_spec(handle), choice, trainable)
     path, name = resolve(handle), redact(os.fsdecode(handle))
     file = tf2_saved_model(path, subject_of(name))
     if file is None:
-        return Tf1Content(read_module_spec(path, name), choice, trainable)
+        return Tf1Content.of(read_module_spec(path, name), choice, trainable)
     source = tf2_saving.source_of(file, name)
     tf2_saving.share(source)
     return Tf2Content.of(source, choice, file)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.errors import FormatError, InputError, Subject
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.shown.signature_table import signature_table
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -24,25 +23,19 @@ from hub_keras_bridge.frontends.keras3 import tf1_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory, known
-from hub_keras_bridge.plans.program import Programs
+from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
 from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
-from hub_keras_bridge.running import replicas, xla
-from hub_keras_bridge.running.first_values import first_values
-from hub_keras_bridge.running.runtime import Runtime
+from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.shapes import inferred_outputs
-
-# Two threads may make the first call of a layer at once.
-_BUILDING = threading.RLock()
 
 
 class Tf1Content(Content):
     """A TF1 Hub module; each of its variables is a weight that the layer makes.
 
     Args:
-        spec: what the module is.
+        module: what the module is, and what runs of it.
         choice: what of it the layer uses.
         trainable: whether there are training calls now.
-        variables: all that it needs, by node, if there are any yet.
 
     Raises:
         TagsError, SignatureError, TrainingError: the choice does not fit.
@@ -54,18 +47,12 @@ class Tf1Content(Content):
     is_tf1_module = True
     graph_mode = "use hub.Module there, or the layer outside the graph"
 
-    def __init__(
-        self,
-        spec: ModuleSpec,
-        choice: Choice,
-        trainable: bool,
-        variables: dict[str, keras.Variable] | None = None,
-    ) -> None:
+    def __init__(self, module: Tf1Module, choice: Choice, trainable: bool) -> None:
         super().__init__(choice)
-        self._spec = spec
-        need_dtypes_of_keras(spec.variables, self.subject)
+        self._module = module
+        need_dtypes_of_keras(module.spec.variables, self.subject)
         self._selection = select(
-            spec,
+            module.spec,
             signature=choice.signature,
             output_key=choice.output_key,
             as_dict=choice.as_dict,
@@ -73,18 +60,24 @@ class Tf1Content(Content):
             tags=choice.tags,
             training_tags=choice.training_tags,
         )
-        endpoints = self._selection.endpoints(Programs(spec), choice.trust, trainable)
+        endpoints = self._selection.endpoints(module.programs, choice.trust, trainable)
         self._inference, self._training = endpoints
-        self._variables = variables or {}
-        self._has_weights = variables is not None  # All of them.
-        self._runtime = Runtime(self._variables, spec.files.assets, choice.trust)
+
+    @classmethod
+    def of(cls, spec: ModuleSpec, choice: Choice, trainable: bool) -> Tf1Content:
+        """A module that shares nothing yet."""
+        return cls(Tf1Module(spec, choice.trust), choice, trainable)
+
+    def choosing(self, choice: Choice, trainable: bool, described: Any = None) -> Tf1Content:  # noqa: ARG002
+        """Another signature of the same module."""
+        return Tf1Content(self._module, choice, trainable)
 
     # --- what it is ---
 
     @property
     def name(self) -> str:
         """What the module is called, mostly its handle."""
-        return self._spec.files.name
+        return self.spec.files.name
 
     @property
     def call_subject(self) -> Subject:
@@ -94,12 +87,12 @@ class Tf1Content(Content):
     @property
     def is_here(self) -> bool:
         """Whether the spec has graphs."""
-        return not self._spec.files.facts_only
+        return not self.spec.files.facts_only
 
     @property
     def spec(self) -> ModuleSpec:
         """What the module is."""
-        return self._spec
+        return self._module.spec
 
     @property
     def input_dtype(self) -> str | None:
@@ -107,71 +100,39 @@ class Tf1Content(Content):
         infos = list(self._inference.facts.inputs.values())
         return infos[0].dtype.name if len(infos) == 1 else None
 
+    @property
+    def input_names(self) -> Collection[str]:
+        """Those of the signature."""
+        return self._inference.facts.inputs
+
     def table(self, title: str) -> str:
         """All signatures of all variants."""
         runs = f"{title}, signature {self._inference.signature!r} of {self.name!r}"
-        return signature_table(runs, [self._spec.variant(tags) for tags in self._spec.get_tags()])
+        return signature_table(runs, [self.spec.variant(tags) for tags in self.spec.get_tags()])
 
     # --- weights ---
 
     @property
     def weights(self) -> list[tuple[VariableFacts, keras.Variable]]:
         """The variables that were made."""
-        made = self._variables
-        return [(f, made[f.node]) for f in self._spec.variables if f.node in made]
+        return self._module.weights
 
     @property
     def tracked(self) -> dict[str, tf.Module | None]:
         """The runtime, with its tables and files."""
-        return {"_runtime": self._runtime}
+        return {"_runtime": self._module.runtime}
 
     def create_weights(self, layer: keras.layers.Layer) -> None:
         """Makes all variables, with their values."""
-        needed = self._selection.needed(self._spec, layer.trainable)
-        with _BUILDING:
-            if self._has_weights:
-                return
-            try:
-                # Outside any graph that the first call happens to be in.
-                with (
-                    tf.init_scope(),
-                    private_keras.outside_stateless_scope(),
-                    tf.variable_creator_scope(_without_name_scope),
-                    tf.variable_creator_scope(replicas.create_as_distributable),
-                ):
-                    self._add_weights(layer, needed)
-            except Exception:
-                self._variables.clear()
-                private_keras.forget_weights(layer)
-                raise
-            self._has_weights = True
+        self._module.create_weights(layer, self._selection)
         if layer.trainable and self.is_here:
             warn_of_unfed_losses(self._training)
-
-    def _add_weights(self, layer: keras.layers.Layer, needed: Collection[str]) -> None:
-        trained = self._selection.trained(self._spec)
-        values = first_values(self._spec, self._selection.tags, needed, self.choice.trust)
-        for facts, value in values:
-            variable = layer.add_weight(
-                # Keras takes no slash in the name of a weight.
-                name=facts.node.replace("/", "."),
-                shape=facts.shape,
-                dtype=facts.dtype.name,
-                initializer=_initializer(value),
-                trainable=facts.node in trained,
-            )
-            self._variables[facts.node] = variable
-            # So that a tf.train.Checkpoint finds it. TensorFlow's own: in a
-            # SavedModel, Keras's has a copy that no function reads.
-            private_tf.track_child(
-                layer, private_keras.raw_variable(variable), f"_weight:{facts.node}"
-            )
 
     def filling_tables(self) -> contextlib.AbstractContextManager[None]:
         """Fills those that a call reads."""
         if not self.is_here:
             return contextlib.nullcontext()
-        return self._runtime.filling_tables(self._inference)
+        return self._module.runtime.filling_tables(self._inference)
 
     # --- calls ---
 
@@ -180,24 +141,53 @@ class Tf1Content(Content):
         return self._inference.unmixed(inputs)
 
     def run(
-        self, inputs: Any, *, training: bool, trainable: bool
+        self, inputs: Any, *, training: bool | tf.Tensor, trainable: bool
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """Runs the signature, of the variant for training in a training call."""
+        if tf.is_tensor(training):
+            return self._run_either(inputs, training, trainable)
         endpoint = self._training if training else self._inference
         flat = endpoint.bind(inputs)
-        run = self._runtime.call_function(endpoint, training=training, watch=trainable)
+        run = self._module.runtime.call_function(endpoint, training=bool(training), watch=trainable)
         if trainable:
             private_tf.announce_variables(run)
         outputs = endpoint.pack(run(*flat))
         if not trainable or not endpoint.variant.losses:
             return outputs, ()
-        return outputs, self._runtime.losses_function(endpoint)(*flat)
+        return outputs, self._module.runtime.losses_function(endpoint)(*flat)
+
+    @property
+    def _are_alike(self) -> bool:
+        """Whether a graph can choose between both variants."""
+        both = self._inference, self._training
+        losses = {len(fed.fetches) if (fed := each.fed_losses) else 0 for each in both}
+        return both[0].interface == both[1].interface and len(losses) == 1
+
+    def _run_either(
+        self, inputs: Any, training: tf.Tensor, trainable: bool
+    ) -> tuple[Any, Sequence[tf.Tensor]]:
+        """Runs the one or the other variant, as a tensor tells."""
+
+        def branch(learning: bool) -> Callable[[], tuple[Any, Sequence[tf.Tensor]]]:
+            return lambda: self.run(inputs, training=learning, trainable=trainable)
+
+        if not self._are_alike:
+            raise InputError(
+                "Cannot choose between the variants of a TF1 Hub module by a tensor.",
+                self.call_subject,
+                expected="variants with outputs and losses that are alike, or a Python bool",
+                found="a tensor as training, and variants with other outputs or losses",
+                advice="call the layer twice, with training=True and training=False, and use the "
+                "result that you mean",
+            )
+        outputs, losses = tf.cond(training, branch(True), branch(False))
+        return outputs, losses
 
     def standing_losses(self) -> list[tf.Tensor]:
         """REGULARIZATION_LOSSES that need no input."""
-        if not self._has_weights or not self.is_here:
+        if not self._module.has_weights or not self.is_here:
             return []
-        return self._runtime.standing_losses(self._training.program)
+        return self._module.runtime.standing_losses(self._training.program)
 
     def missing_ops(self, *, training: bool, inputs: Any = None) -> dict[str, str]:  # noqa: ARG002
         """By the plans of the call, whatever the inputs."""
@@ -255,7 +245,7 @@ class Tf1Content(Content):
 
     def describe(self) -> dict[str, Any]:
         """Signatures and variables."""
-        return {"module": tf1_saving.describe(self._spec)}
+        return {"module": tf1_saving.describe(self.spec)}
 
     def recall(self, inferred_outputs: str, inferred_shapes: str) -> ShapeMemory:
         """Version 0.1.0 had shapes alone, those of outputs by components."""
@@ -266,11 +256,11 @@ class Tf1Content(Content):
 
     def save(self, folder: str) -> None:
         """Writes graphs and vocabularies."""
-        tf1_saving.save_graphs(self._spec, folder)
+        tf1_saving.save_graphs(self.spec, folder)
 
     def load(self, folder: str, trainable: bool) -> Tf1Content:
         """Takes graphs and vocabularies, under the same weights."""
-        if not self._has_weights:
+        if not self._module.has_weights:
             raise FormatError(
                 "Cannot load a TF1 Hub module from a Keras archive: its weights are missing.",
                 self.subject,
@@ -279,7 +269,7 @@ class Tf1Content(Content):
                 advice="save the model again; the archive is damaged",
             )
         spec = tf1_saving.load_graphs(folder, self.name)
-        if not tf1_saving.same_facts(spec, self._spec):
+        if not tf1_saving.same_facts(spec, self.spec):
             raise FormatError(
                 "Cannot load a TF1 Hub module from a Keras archive: config and graphs differ.",
                 self.subject,
@@ -287,7 +277,7 @@ class Tf1Content(Content):
                 found="graphs with other signatures or variables",
                 advice="save the model again; the archive is damaged",
             )
-        return Tf1Content(spec, self.choice, trainable, self._variables)
+        return Tf1Content(self._module.under_same_weights(spec), self.choice, trainable)
 
     # --- what no TF2 SavedModel can ---
 
@@ -296,13 +286,13 @@ class Tf1Content(Content):
         values = [(facts, private_keras.raw_variable(v)) for facts, v in self.weights]
         module_writing.write_module(
             path,
-            self._spec.files,
+            self.spec.files,
             (lambda prefix: write_checkpoint(prefix, values)) if values else None,
         )
 
     def hold_vocabularies(self) -> None:
         """As :meth:`Runtime.hold_vocabularies`."""
-        self._runtime.hold_vocabularies()
+        self._module.runtime.hold_vocabularies()
 
 
 def _spec(info: ParsedTensorInfo, shape: Any) -> tf.TypeSpec:
@@ -313,18 +303,3 @@ def _spec(info: ParsedTensorInfo, shape: Any) -> tf.TypeSpec:
         return info.type_spec
     kind = tf.SparseTensorSpec if info.is_sparse else tf.TensorSpec
     return kind(info.get_shape(), info.dtype)
-
-
-def _without_name_scope(create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
-    """Makes a variable whose name does not tell its layer's number.
-
-    TensorFlow caches a kernel for every name a variable is ever made under, so
-    that a process that loads again and again would grow. Keras has paths.
-    """
-    with tf.name_scope(""):
-        return create(**kwargs)
-
-
-def _initializer(value: Any) -> Callable[..., Any]:
-    """A Keras initializer that knows its value already."""
-    return lambda *_, **__: value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 import keras
@@ -90,6 +90,16 @@ class Tf2Content(Content):
         need_dtypes_of_keras(facts.variables, subject)
         return cls(source, choice, facts, restored, _hold(facts, restored, choice))
 
+    def choosing(self, choice: Choice, trainable: bool, described: Any = None) -> Tf2Content:  # noqa: ARG002
+        """Another signature of what TensorFlow restored."""
+        if self._restored is None:
+            facts = self._facts.taking(described)
+            return Tf2Content(self._source, choice, facts, None, self._held)
+        restored = self._restored.running(choice.signature)
+        restored.need_call()
+        facts = facts_of(restored, self.subject)
+        return Tf2Content(self._source, choice, facts, restored, self._held)
+
     # --- what it is ---
 
     @property
@@ -112,6 +122,12 @@ class Tf2Content(Content):
         """The dtype of the only input."""
         dtypes = self._facts.input_dtypes
         return dtypes if isinstance(dtypes, str) else None
+
+    @property
+    def input_names(self) -> Collection[str]:
+        """Those of a nest that is a dict."""
+        dtypes = self._facts.input_dtypes
+        return dtypes if isinstance(dtypes, Mapping) else ()
 
     def table(self, title: str) -> str:
         """The SavedModel's own call, and its signatures."""
@@ -147,7 +163,7 @@ class Tf2Content(Content):
         self,
         inputs: Any,
         *,
-        training: bool,
+        training: bool | tf.Tensor,
         trainable: bool,  # noqa: ARG002
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """Runs what TensorFlow restored; there are no losses that depend on inputs."""
@@ -205,6 +221,10 @@ class Tf2Content(Content):
     def describe(self) -> dict[str, Any]:
         """What graphs it has; its variables and inputs."""
         return {"identity": self._source.identity, "facts": self._facts.to_config()}
+
+    def describe_choice(self) -> Any:
+        """The dtypes of the inputs."""
+        return self._facts.input_dtypes
 
     def save(self, folder: str) -> None:
         """Writes the SavedModel, without the weights that Keras writes.

@@ -26,6 +26,10 @@ class Facts:
     variables: tuple[VariableFacts, ...]
     input_dtypes: Any
 
+    def taking(self, input_dtypes: Any) -> Facts:
+        """The same SavedModel, called with other inputs."""
+        return dataclasses.replace(self, input_dtypes=input_dtypes)
+
     def to_config(self) -> dict[str, Any]:
         """The facts, ready for JSON."""
         variables = [[f.node, list(f.shape), f.dtype.name, f.trainable] for f in self.variables]

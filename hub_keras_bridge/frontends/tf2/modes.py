@@ -34,12 +34,7 @@ class Modes:
     @property
     def alike(self) -> bool:
         """Whether a graph can hold both, to choose between them as it runs."""
-        return _interface(self.inference) == _interface(self.training)
-
-
-def _interface(endpoint: Endpoint) -> tuple[Any, Any]:
-    outputs = {key: endpoint.facts.outputs[key].dtype for key in endpoint.outputs}
-    return _input_specs(endpoint), outputs
+        return self.inference.interface == self.training.interface
 
 
 def traced(runtime: Runtime, modes: Modes) -> Callable[..., Any]:

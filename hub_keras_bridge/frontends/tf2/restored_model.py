@@ -30,6 +30,7 @@ class _Kept:
     """What is to live as long as the model, and is not for TensorFlow to track."""
 
     variables: Sequence[tf.Variable]
+    subject: Subject
 
 
 class RestoredModel(tf.Module):
@@ -62,15 +63,8 @@ class RestoredModel(tf.Module):
     # As the original library names it.
     _is_hub_module_v1 = False
 
-    def __init__(
-        self,
-        path: str,
-        signature: str | None,
-        subject: Subject,
-        options: tf.saved_model.LoadOptions | None = None,
-    ) -> None:
+    def __init__(self, restored: Any, signature: str | None, subject: Subject) -> None:
         super().__init__(name="saved_model")
-        restored = _load(path, options, subject)
         self.restored = restored
         self.variables = list(getattr(restored, "variables", None) or _tracked(restored))
         self.trainable_variables = _trainable(restored, self.variables)
@@ -79,7 +73,7 @@ class RestoredModel(tf.Module):
         self.signatures = restored.signatures
         losses = {f"regularization loss {n}": f for n, f in enumerate(self.regularization_losses)}
         read = check_captures({**self.signatures, **losses, OWN: getattr(restored, OWN, None)})
-        self._kept = _Kept(read)
+        self._kept = _Kept(read, subject)
         self._call = choose_call(restored, signature, subject)
         self.runs = None if self._call is None else self._call.runs
         self._subject = subject
@@ -129,6 +123,14 @@ class RestoredModel(tf.Module):
         if name.startswith("_") or "restored" not in vars(self):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         return getattr(self.restored, name)
+
+    def running(self, signature: str | None) -> RestoredModel:
+        """The same restored object, of which a call runs something else.
+
+        Raises:
+            SignatureError: there is no such signature.
+        """
+        return RestoredModel(self.restored, signature, self._kept.subject)
 
     def need_call(self) -> Call:
         """What a call runs.
@@ -205,7 +207,9 @@ class RestoredModel(tf.Module):
         return converted(self.need_call().inputs, inputs, self._subject)
 
 
-def _load(path: str, options: tf.saved_model.LoadOptions | None, subject: Subject) -> Any:
+def load_restored(
+    path: str, subject: Subject, options: tf.saved_model.LoadOptions | None = None
+) -> Any:
     """What TensorFlow makes of a SavedModel, its variables with their values.
 
     Raises:

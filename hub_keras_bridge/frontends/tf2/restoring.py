@@ -13,7 +13,7 @@ from hub_keras_bridge.files.layout import safe_asset_name
 from hub_keras_bridge.frontends.tf2.looked_at import as_looked_at
 from hub_keras_bridge.frontends.tf2.objects import check_objects
 from hub_keras_bridge.frontends.tf2.restored_graph import plan_of_calls, what_may_run
-from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
+from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel, load_restored
 from hub_keras_bridge.frontends.tf2.saved_model_file import SavedModelFile
 from hub_keras_bridge.graphs.calls import check_calls
 from hub_keras_bridge.graphs.ops.unregistered import need_registered
@@ -66,7 +66,7 @@ def restore(
         own_file(path, name, subject, of="TF2 SavedModel")
     with refusing(subject, *_DAMAGED):
         if trust.everything:
-            return RestoredModel(path, signature, subject, options)
+            return RestoredModel(load_restored(path, subject, options), signature, subject)
         check_objects(meta_graph)
         loaded = what_may_run(meta_graph)
         calls = plan_of_calls(loaded, subject)
@@ -74,7 +74,7 @@ def restore(
         need_registered(calls.graph_def, subject)
         check_calls(calls.graph_def, apart=True)
         with as_looked_at(path, loaded) as folder:
-            return RestoredModel(folder, signature, subject, options)
+            return RestoredModel(load_restored(folder, subject, options), signature, subject)
 
 
 def no_variants(subject: Subject, training_tags: Collection[str]) -> TagsError:

@@ -1,0 +1,97 @@
+"""A layer that runs a content: its own, or that of another layer, on the weights of that."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from hub_keras_bridge.frontends.keras3.choice import Choice
+from hub_keras_bridge.frontends.keras3.content import Content
+
+
+class ContentLayer(keras.layers.Layer):
+    """What layers are that share their weights, and those whose weights they share.
+
+    The layer that holds the weights is a part of each layer that shares them. So
+    Keras lists, saves and trains them once, however many of these layers a model has.
+
+    Attributes:
+        weights_of: the layer that holds the weights; None if it is this one.
+        weights_name: what configs call the weights; None if no other layer shares them.
+    """
+
+    weights_of: ContentLayer | None = None
+    weights_name: str | None = None
+    _own: Content
+    _derived: _Derived
+
+    def _take(self, content: Content) -> None:
+        self._own = content
+        for attribute, value in content.tracked.items():
+            setattr(self, attribute, value)
+
+    def _share(self, weights: WeightsOf, choice: Choice) -> None:
+        self.weights_of = weights.layer
+        weights.layer.weights_name = weights.layer.weights_name or uuid.uuid4().hex
+        self._derived = _Derived(choice, weights.described)
+
+    @property
+    def _content(self) -> Content:
+        if self.weights_of is None:
+            return self._own
+        # That one's changes when Keras loads an archive.
+        source = self.weights_of._content  # noqa: SLF001
+        return self._derived.of(source, self.weights_of.trainable)
+
+    def _ensure_built(self) -> None:
+        if not self.built:
+            self.build()
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the weights are trained: for all layers that share them, the same."""
+        return bool(self._trainable if self.weights_of is None else self.weights_of.trainable)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        # Keras tells it to all layers inside, and so to the one that holds the weights.
+        keras.layers.Layer.trainable.fset(self, value)
+
+
+@dataclass(frozen=True)
+class WeightsOf:
+    """In place of a handle: a layer whose weights another one is to use.
+
+    Attributes:
+        layer: the one that holds them.
+        described: what :meth:`Content.describe_choice` said of the other one, if that
+            is known.
+    """
+
+    layer: ContentLayer
+    described: Any = None
+
+
+class _Derived:
+    """The content of a layer on the weights of another one.
+
+    Args:
+        choice: what the layer uses.
+        described: as :class:`WeightsOf` has it.
+    """
+
+    def __init__(self, choice: Choice, described: Any) -> None:
+        self._choice = choice
+        self._described = described
+        self._source: Content | None = None
+        self._content: Content
+
+    def of(self, source: Content, trainable: bool) -> Content:
+        """What is made of the content of the layer that holds the weights."""
+        if source is not self._source:
+            self._content = source.choosing(self._choice, trainable, self._described)
+            self._source = source
+        return self._content

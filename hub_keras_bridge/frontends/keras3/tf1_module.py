@@ -1,0 +1,120 @@
+"""A TF1 Hub module as layers run it: plans, weights and functions, once for all that share it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from hub_keras_bridge.compat import keras as private_keras
+from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.facts.spec import ModuleSpec
+from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.plans.program import Programs
+from hub_keras_bridge.plans.selection import Selection
+from hub_keras_bridge.plans.trust import Trust
+from hub_keras_bridge.running import replicas
+from hub_keras_bridge.running.first_values import first_values
+from hub_keras_bridge.running.runtime import Runtime
+
+# Two threads may make the first call of a layer at once.
+_BUILDING = threading.RLock()
+
+
+class Tf1Module:
+    """What is one, however many of a module's signatures are in use.
+
+    Args:
+        spec: what the module is.
+        trust: what may reach outside the module.
+        variables: all that it needs, by node, if there are any yet.
+
+    Attributes:
+        spec: as given.
+        programs: the plans of its variants.
+        runtime: its functions, tables and files.
+        has_weights: whether all variables are there.
+    """
+
+    def __init__(
+        self, spec: ModuleSpec, trust: Trust, variables: dict[str, keras.Variable] | None = None
+    ) -> None:
+        self.spec = spec
+        self.programs = Programs(spec)
+        self.has_weights = variables is not None
+        self._variables = {} if variables is None else variables
+        self._trust = trust
+        self.runtime = Runtime(self._variables, spec.files.assets, trust)
+
+    def under_same_weights(self, spec: ModuleSpec) -> Tf1Module:
+        """Another module, which takes over the variables that there are."""
+        return Tf1Module(spec, self._trust, self._variables)
+
+    @property
+    def weights(self) -> list[tuple[VariableFacts, keras.Variable]]:
+        """The variables that were made."""
+        made = self._variables
+        return [(f, made[f.node]) for f in self.spec.variables if f.node in made]
+
+    def create_weights(self, layer: keras.layers.Layer, selection: Selection) -> None:
+        """Makes all variables, with their values, for the layer that is to hold them.
+
+        Raises:
+            CheckpointError: the checkpoint lacks a variable that is needed.
+        """
+        needed = selection.needed(self.spec, layer.trainable)
+        with _BUILDING:
+            if self.has_weights:
+                return
+            try:
+                # Outside any graph that the first call happens to be in.
+                with (
+                    tf.init_scope(),
+                    private_keras.outside_stateless_scope(),
+                    tf.variable_creator_scope(_without_name_scope),
+                    tf.variable_creator_scope(replicas.create_as_distributable),
+                ):
+                    self._add_weights(layer, selection, needed)
+            except Exception:
+                self._variables.clear()
+                private_keras.forget_weights(layer)
+                raise
+            self.has_weights = True
+
+    def _add_weights(
+        self, layer: keras.layers.Layer, selection: Selection, needed: Collection[str]
+    ) -> None:
+        trained = selection.trained(self.spec)
+        for facts, value in first_values(self.spec, selection.tags, needed, self._trust):
+            variable = layer.add_weight(
+                # Keras takes no slash in the name of a weight.
+                name=facts.node.replace("/", "."),
+                shape=facts.shape,
+                dtype=facts.dtype.name,
+                initializer=_initializer(value),
+                trainable=facts.node in trained,
+            )
+            self._variables[facts.node] = variable
+            # So that a tf.train.Checkpoint finds it. TensorFlow's own: in a
+            # SavedModel, Keras's has a copy that no function reads.
+            private_tf.track_child(
+                layer, private_keras.raw_variable(variable), f"_weight:{facts.node}"
+            )
+
+
+def _without_name_scope(create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:
+    """Makes a variable whose name does not tell its layer's number.
+
+    TensorFlow caches a kernel for every name a variable is ever made under, so
+    that a process that loads again and again would grow. Keras has paths.
+    """
+    with tf.name_scope(""):
+        return create(**kwargs)
+
+
+def _initializer(value: Any) -> Callable[..., Any]:
+    """A Keras initializer that knows its value already."""
+    return lambda *_, **__: value
