@@ -14,7 +14,7 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.golden import Golden, scale_fn
 from helpers.handmade import Handmade
-from hub_keras_bridge.frontends.keras3 import tf1_content
+from hub_keras_bridge.frontends.keras3 import tf1_module
 from hub_keras_bridge.running import lookup_tables
 
 v1 = tf.compat.v1
@@ -546,9 +546,9 @@ class TestTables:
 
             return wait
 
-        fill, read = lookup_tables.Table.fill_from, tf1_content.first_values
+        fill, read = lookup_tables.Table.fill_from, tf1_module.first_values
         monkeypatch.setattr(lookup_tables.Table, "fill_from", meeting(fill, "table", "weights"))
-        monkeypatch.setattr(tf1_content, "first_values", meeting(read, "weights", "table"))
+        monkeypatch.setattr(tf1_module, "first_values", meeting(read, "weights", "table"))
         layer = hub.ModuleLayer(path, signature="words")
         assert layer([1, 0, 2]).numpy().tolist() == [b"one", b"zero", b""]
         assert len(layer.weights) == 1
