@@ -240,6 +240,7 @@ def _live() -> dict[str, int]:
 
 _COPIES: dict[str, Case] = {
     "ModuleLayer(path, trainable=True)": _copies(_module_layer),
+    "that layer, and layer.with_signature(name)": _copies(_two_signatures),
     "tf.saved_model.load(path, tags=[])": _copies(_saved_model),
     "a Keras layer with one weight": _copies(_one_weight),
 }
