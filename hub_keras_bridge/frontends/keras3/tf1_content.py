@@ -253,9 +253,13 @@ class Tf1Content(Content):
 
     # --- Keras's configs and archives ---
 
+    @property
+    def _asked(self) -> tf1_saving.Asked:
+        return tf1_saving.Asked.of(self.choice.signature, self.choice.output_key)
+
     def describe(self) -> dict[str, Any]:
         """Signatures and variables."""
-        return {"module": tf1_saving.describe(self._spec)}
+        return {"module": tf1_saving.describe(self._spec, self._asked)}
 
     def recall(self, inferred_outputs: str, inferred_shapes: str) -> ShapeMemory:
         """Version 0.1.0 had shapes alone, those of outputs by components."""
@@ -279,7 +283,7 @@ class Tf1Content(Content):
                 advice="save the model again; the archive is damaged",
             )
         spec = tf1_saving.load_graphs(folder, self.name)
-        if not tf1_saving.same_facts(spec, self._spec):
+        if not tf1_saving.same_facts(spec, self._spec, self._asked):
             raise FormatError(
                 "Cannot load a TF1 Hub module from a Keras archive: config and graphs differ.",
                 self.subject,
