@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2, tensor_shape_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
 
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
 from hub_keras_bridge.graphs import control_flow, graph, legacy
@@ -117,6 +118,10 @@ class InnerTensors:
     def _functions(self) -> op_facts.Signatures:
         return {f.signature.name: f.signature for f in self._graph_def.library.function}
 
+    def knows(self, op: str) -> bool:
+        """Whether an op is registered, or is one of the graph's own functions."""
+        return op in self._functions or private_tf.op_def(op) is not None
+
     def of(self, node: node_def_pb2.NodeDef) -> Iterator[InnerTensor]:
         """What a node gives.
 
@@ -144,7 +149,8 @@ class InnerTensors:
         if dtype in (tf.resource, tf.variant):
             return _HANDLE
         if not legacy.is_variable(node) and op_facts.is_reference(node, index, self._functions):
-            return _REFERENCE
+            # What hands out a reference of its own is an old table or the like.
+            return _REFERENCE if node.input else _HANDLE
         return None
 
 

@@ -98,9 +98,8 @@ def _inner(variant: Variant, signature_name: str | None, key: str) -> ParsedTens
 
 
 def _tensors(variant: Variant, node: node_def_pb2.NodeDef, subject: Subject) -> list[InnerTensor]:
-    alone = graph_pb2.GraphDef(node=[node_def_pb2.NodeDef(name=node.name, op=node.op)])
-    alone.library.CopyFrom(variant.published.graph_def.library)
-    need_registered(alone, subject)
+    if not variant.inner_tensors.knows(node.op):
+        need_registered(graph_pb2.GraphDef(node=[node_def_pb2.NodeDef(op=node.op)]), subject)
     with refusing(
         subject,
         "Cannot tell what a node of a TF1 Hub module gives.",

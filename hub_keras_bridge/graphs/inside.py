@@ -33,24 +33,26 @@ def inside(nodes: _Nodes) -> dict[str, Inside]:
     Args:
         nodes: a graph by name.
     """
+    ends = {name: end for name, node in nodes.items() if (end := _end(node, nodes))}
+    if not ends:
+        return {}
     readers = _readers(nodes)
-    kinds = {name: _kind(node, nodes) for name, node in nodes.items()}
     found: dict[str, Inside] = {}
-    for kind, *ends in ((Inside.BRANCH, "Switch", "Merge"), (Inside.LOOP, "Enter", "Exit")):
-        opening, closing = ({name for name, each in kinds.items() if each == end} for end in ends)
+    for kind, *both in ((Inside.BRANCH, "Switch", "Merge"), (Inside.LOOP, "Enter", "Exit")):
+        opening, closing = ({name for name, each in ends.items() if each == end} for end in both)
         found |= dict.fromkeys(_between(opening, closing, readers), kind)
     return found
 
 
-def _kind(node: node_def_pb2.NodeDef, nodes: _Nodes) -> str:
+def _end(node: node_def_pb2.NodeDef, nodes: _Nodes) -> str:
     """Which end of control flow a node is; a loop's own Switch and Merge are none."""
-    kind = node.op.removeprefix("Ref")
-    if kind == "Switch":
-        return "" if _op_of(node.input[1], nodes) == "LoopCond" else kind
-    if kind == "Merge":
-        is_loop = any(_op_of(r, nodes).endswith("NextIteration") for r in node.input)
-        return "" if is_loop else kind
-    return kind if kind in ("Enter", "Exit") else ""
+    end = node.op.removeprefix("Ref")
+    if end in ("Enter", "Exit"):
+        return end
+    before = [_op_of(reference, nodes).removeprefix("Ref") for reference in node.input]
+    if end == "Switch":
+        return "" if "LoopCond" in before else end
+    return end if end == "Merge" and "NextIteration" not in before else ""
 
 
 def _op_of(reference: str, nodes: _Nodes) -> str:

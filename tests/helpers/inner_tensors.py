@@ -1,11 +1,13 @@
 """The inner tensors of a module, and what a session finds under their names."""
 
+import contextlib
 import re
 
 import numpy as np
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from helpers.tf1_reference import v1_control_flow
 from hub_keras_bridge.graphs.graph import Cut, downstream, node_name
 from hub_keras_bridge.plans.calls import nodes_unfed_by
 
@@ -47,22 +49,23 @@ def in_session(spec, inputs, names, *, signature="default", tags=None, gradients
         the trainable variables.
     """
     fed = tf.nest.map_structure(np.asarray, inputs)
-    nodes = spec.variant(tags).inner_tensors.nodes
+    inner = spec.variant(tags).inner_tensors
     with tf.Graph().as_default() as graph, v1.Session() as session:
         module = hub.Module(spec, trainable=bool(gradients_of), tags=tags)
         module(tf.nest.map_structure(tf.constant, fed), signature, as_dict=True)
 
         def tensor(name):
-            holds_state = nodes[node_name(name)].op == "VariableV2"
+            holds_state = inner.nodes[node_name(name)].op == "VariableV2"
             scope = "module" if holds_state else f"module_apply_{signature}"
             return graph.get_tensor_by_name(f"{scope}/{name}")
 
         # What is fed to an application stands beside it.
-        in_graph = {n: tensor(n) for n in names if nodes[node_name(n)].op != "Placeholder"}
-        slopes = {
-            name: _gradients(tf.reduce_sum(tensor(name) ** 2), v1.trainable_variables())
-            for name in gradients_of
-        }
+        in_graph = {n: tensor(n) for n in names if inner.nodes[node_name(n)].op != "Placeholder"}
+        with v1_control_flow() if inner.inside else contextlib.nullcontext():
+            slopes = {
+                name: _gradients(tf.reduce_sum(tensor(name) ** 2), v1.trainable_variables())
+                for name in gradients_of
+            }
         session.run([v1.global_variables_initializer(), v1.tables_initializer()])
         return session.run([in_graph, slopes])
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from tensorflow.core.framework import node_def_pb2
 
-from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.errors.words import inference_first
 from hub_keras_bridge.facts.inner_tensors import InnerTensor
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -16,6 +15,7 @@ from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs.graph import node_name
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.calls import nodes_unfed_by
+from hub_keras_bridge.plans.runs import need_few_steps
 from hub_keras_bridge.tools.inspect.summary import Tags
 
 
@@ -72,7 +72,7 @@ def find_nodes(spec: ModuleSpec, pattern: str) -> ModuleNodes:
         pattern: a regular expression, which is searched for in the nodes' names.
 
     Raises:
-        FormatError: a graph is damaged.
+        FormatError: a graph is damaged, or too large.
         re.error: the pattern is no regular expression.
 
     >>> import tensorflow as tf, hub_keras_bridge as hub
@@ -94,6 +94,7 @@ def find_nodes(spec: ModuleSpec, pattern: str) -> ModuleNodes:
 def _find(variant: Variant, pattern: re.Pattern[str]) -> Iterator[NodeTensor]:
     nodes = variant.inner_tensors.nodes
     matching = [node for name, node in nodes.items() if pattern.search(name)]
+    need_few_steps(variant)
     unfed = {n: nodes_unfed_by(variant, n) for n in variant.signature_names} if matching else {}
     for node in matching:
         with refusing(variant.subject):
@@ -103,12 +104,10 @@ def _find(variant: Variant, pattern: re.Pattern[str]) -> Iterator[NodeTensor]:
 def _tensors(
     variant: Variant, node: node_def_pb2.NodeDef, unfed: Mapping[str, set[str]]
 ) -> Iterator[NodeTensor]:
-    try:
-        tensors = list(variant.inner_tensors.of(node))
-    except FormatError:
+    if not variant.inner_tensors.knows(node.op):
         yield NodeTensor(node.name, node.op, None, None, (), "its op is not registered")
         return
-    for tensor in tensors:
+    for tensor in variant.inner_tensors.of(node):
         yield _summary(variant, tensor, unfed)
 
 
