@@ -27,7 +27,7 @@ def is_tensor_name(key: str) -> bool:
     >>> is_tensor_name("bert/pooler/dense/Tanh:0"), is_tensor_name("pooled_output")
     (True, False)
     """
-    return _NAME.fullmatch(key) is not None
+    return isinstance(key, str) and _NAME.fullmatch(key) is not None
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def as_output_key(given: str | Iterable[str] | None) -> OutputKey:
     """
     if not given:
         return None
-    return given if isinstance(given, str) else tuple(given)
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else given
 
 
 def output_keys(output_key: OutputKey) -> tuple[str, ...]:
@@ -45,7 +45,9 @@ def output_keys(output_key: OutputKey) -> tuple[str, ...]:
     >>> output_keys("pooled"), output_keys(None)
     (('pooled',), ())
     """
-    return (output_key,) if isinstance(output_key, str) else output_key or ()
+    if isinstance(output_key, tuple):
+        return output_key
+    return () if output_key is None else (output_key,)
 
 
 def signature_giving(

@@ -3,6 +3,8 @@
 What is expected, a session finds in a TF1 graph under these names.
 """
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ import hub_keras_bridge as hub
 from helpers.golden import Golden
 from helpers.inner_tensors import assert_values, in_session, returnable
 from helpers.tf1_reference import v1_control_flow
+from hub_keras_bridge.frontends.keras3 import tf1_saving
 
 v1 = tf.compat.v1
 
@@ -200,6 +203,10 @@ class TestNames:
             "a variant for training (training_tags) may have others"
         )
 
+    def test_no_name(self):
+        error = self.refusal(Golden("mlp_bn").path, 3)
+        assert str(error).startswith("A signature of a TF1 Hub module has no output 3.\n")
+
     def test_a_node(self):
         error = self.refusal(Golden("mlp_bn").path, "Relu")
         assert "has no output 'Relu'." in str(error)
@@ -257,19 +264,23 @@ class TestInKeras:
                 np.testing.assert_allclose(ours, theirs, atol=1e-6)
 
     @pytest.mark.parametrize(("name", "key"), [("convnet", "conv1/Conv2D:0"), ("ref_vars", "w:0")])
-    def test_without_the_module(self, name, key):
-        """A config knows dtype and shape of the tensor."""
+    def test_without_the_module(self, name, key, tmp_path, monkeypatch):
+        """A config knows dtype and shape of the tensor, an archive has the graph."""
         golden = Golden(name)
-        x = golden.inputs(0)
-        model = keras.Sequential(
-            [keras.Input(x.shape[1:]), hub.ModuleLayer(golden.path, output_key=key)]
-        )
-        config = model.layers[-1].get_config() | {"handle": "/nowhere"}
-        config["module"] = config["module"] | {"identity": "none"}
-        facts_only = hub.ModuleLayer.from_config(config)
-        symbol = facts_only(keras.Input(x.shape[1:]))
-        assert symbol.shape[1:] == model.output_shape[1:]
-        assert facts_only._content.output_specs({}).shape[1:] == model.output_shape[1:]
+        x = golden.inputs(0)[:4]
+        shutil.copytree(golden.path, tmp_path / "module")
+        layer = hub.ModuleLayer(tmp_path / "module", output_key=key)
+        model = keras.Sequential([keras.Input(x.shape[1:]), layer])
+        expected = model(x).numpy()
+        model.save(tmp_path / "m.keras")
+        shutil.rmtree(tmp_path / "module")
+        monkeypatch.setattr(tf1_saving, "_LIVE", {})
+        facts_only = hub.ModuleLayer.from_config(layer.get_config())
+        declared = facts_only._content.output_specs({})
+        assert (declared.dtype, declared.shape.rank) == (tf.float32, expected.ndim)
+        assert declared.shape.is_compatible_with(expected.shape)
+        loaded = keras.models.load_model(tmp_path / "m.keras")
+        np.testing.assert_allclose(loaded(x), expected, atol=1e-6)
 
     def test_update_ops_and_mixed_precision(self):
         golden = Golden("mlp_bn")
