@@ -145,7 +145,7 @@ def _near(variant: Variant, wanted: str) -> Iterable[str]:
     for name in _near_names(tensors.nodes, wanted):
         try:
             yield from (each.name for each in tensors.of(tensors.nodes[name]) if not each.obstacle)
-        except (HubError, TypeError, ValueError):
+        except (HubError, LookupError, TypeError, ValueError):
             continue  # Of this one nobody can say what it gives.
 
 
