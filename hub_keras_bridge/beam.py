@@ -40,7 +40,7 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
     Args:
         handle: the module, as the workers can reach it.
         signature: name of the signature; ``"default"`` if None.
-        output_key: name of the output; ``"default"`` if None.
+        output_key: name of the output, or of an inner tensor; ``"default"`` if None.
         as_dict: whether to return all outputs by name.
         tags: which variant; the empty set if None.
         fixed: values of inputs that are the same for all examples.

@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output-key",
         metavar="NAME",
         action="append",
-        help="an output to write; may be repeated (default: all, but default for .npy)",
+        help="an output to write, or an inner tensor as inspect --nodes names it; may be repeated "
+        "(default: all outputs, but default for .npy)",
     )
     add_tags(parser, "run")
     parser.add_argument(

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import io
 import json
 import os
 import pathlib
+import re
 import sys
+from collections.abc import Callable
 
 from rich.console import Console
 
@@ -29,12 +32,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
     add_handle(parser)
     add_json(parser)
-    parser.add_argument(
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
         "--html",
         type=os.path.expanduser,
         metavar="FILE",
         help="write the facts as one self-contained page instead",
     )
+    instead.add_argument(
+        "--nodes",
+        type=_pattern,
+        metavar="PATTERN",
+        help="list instead what nodes give whose name a regular expression is found in: what an "
+        "output_key can name beside the outputs of signatures",
+    )
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+    return text
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,8 +62,18 @@ def run(args: argparse.Namespace) -> int:
     start_tensorflow()
     from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.tools.inspect.inspection import inspect_module
+    from hub_keras_bridge.tools.inspect.nodes import find_nodes
+    from hub_keras_bridge.tools.inspect.nodes_text import format_nodes
 
-    module = inspect_module(load_module_spec(args.handle))
+    spec = load_module_spec(args.handle)
+    if args.nodes is not None:
+        nodes = find_nodes(spec, args.nodes)
+        if args.json:
+            print(json.dumps(dataclasses.asdict(nodes), indent=2))
+        else:
+            print(_on_terminal(functools.partial(format_nodes, nodes)))
+        return 0
+    module = inspect_module(spec)
     if args.html:
         _write_page(module, args.html)
     if args.json:
@@ -52,17 +81,17 @@ def run(args: argparse.Namespace) -> int:
     elif args.html:
         print(f"Page: {args.html}")
     else:
-        _print_text(module)
+        print(_on_terminal(functools.partial(format_summary, module)))
     return 0
 
 
-def _print_text(module: ModuleSummary) -> None:
+def _on_terminal(form: Callable[[Console], str]) -> str:
     # A name may have letters that standard output's encoding has not.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     # Names are copied out of a pipe or file, so that no line is broken there.
     width = None if sys.stdout.isatty() else _UNBOUNDED
-    print(format_summary(module, Console(highlight=False, width=width)))
+    return form(Console(highlight=False, width=width))
 
 
 def _write_page(module: ModuleSummary, file: str) -> None:

@@ -101,9 +101,15 @@ def build_tensor_info(value: Any) -> meta_graph_pb2.TensorInfo:
     )
 
 
-def _dense_info(tensor: tf.Tensor) -> meta_graph_pb2.TensorInfo:
+def dense_info(info: ParsedTensorInfo) -> meta_graph_pb2.TensorInfo:
+    """Encodes what is known of a dense tensor; the inverse of :func:`parse_tensor_info`."""
+    (name,) = info.tensor_names
     return meta_graph_pb2.TensorInfo(
-        name=tensor.name,
-        dtype=tensor.dtype.as_datatype_enum,
-        tensor_shape=tensor.shape.as_proto(),
+        name=name,
+        dtype=info.dtype.as_datatype_enum,
+        tensor_shape=info.get_shape().as_proto(),
     )
+
+
+def _dense_info(tensor: tf.Tensor) -> meta_graph_pb2.TensorInfo:
+    return dense_info(ParsedTensorInfo(tf.TensorSpec(tensor.shape, tensor.dtype), (tensor.name,)))

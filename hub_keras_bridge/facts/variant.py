@@ -18,6 +18,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError, SignatureError, Subject, damaged
 from hub_keras_bridge.errors.words import choices
+from hub_keras_bridge.facts.inner_tensors import InnerTensors
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE, SignatureFacts
 from hub_keras_bridge.facts.tensor_protos import parse_tensor_info
 from hub_keras_bridge.facts.variables import VariableFacts, read_variables
@@ -109,6 +110,11 @@ class Variant:
                 found=f"several nodes named {name!r}",
             )
         return found
+
+    @cached_property
+    def inner_tensors(self) -> InnerTensors:
+        """The tensors of ``published``, whether a signature names them or not."""
+        return InnerTensors(self.published.graph_def)
 
     @cached_property
     def order(self) -> dict[str, int]:

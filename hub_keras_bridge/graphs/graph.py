@@ -14,9 +14,6 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge.errors import Subject, damaged
 
-# Loops in loops; what a damaged graph has more of is not followed.
-_DEEPEST = 64
-
 
 def node_name(reference: str) -> str:
     """The node in a tensor name or a node's input.
@@ -138,36 +135,6 @@ def followed(node: node_def_pb2.NodeDef, cut: Cut) -> Iterator[str]:
                 yield reference
         elif tensor_name(reference) not in cut:
             yield reference
-
-
-def within_loops(nodes: Mapping[str, node_def_pb2.NodeDef], targets: Iterable[str]) -> list[str]:
-    """Those of the targets that lie inside of a loop of TensorFlow 1, between Enter and Exit.
-
-    Args:
-        nodes: the graph.
-        targets: tensor or node names.
-    """
-    return [target for target in targets if _is_within_loop(nodes, node_name(target))]
-
-
-def _is_within_loop(nodes: Mapping[str, node_def_pb2.NodeDef], target: str) -> bool:
-    # Back through an Exit it goes into a loop, and through its Enter out again.
-    passed: set[tuple[str, int]] = set()
-    waiting = [(target, 0)]
-    while waiting:
-        name, depth = waiting.pop()
-        node = nodes.get(name)
-        if node is None or (name, depth) in passed or depth > _DEEPEST:
-            continue
-        passed.add((name, depth))
-        if node.op in ("Enter", "RefEnter"):
-            if not depth:
-                return True
-            depth -= 1
-        elif node.op in ("Exit", "RefExit"):
-            depth += 1
-        waiting.extend((node_name(reference), depth) for reference in node.input)
-    return False
 
 
 def downstream(

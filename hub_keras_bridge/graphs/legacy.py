@@ -89,6 +89,16 @@ def modernize(meta_graph: meta_graph_pb2.MetaGraphDef) -> meta_graph_pb2.MetaGra
     return result
 
 
+def is_variable(node: node_def_pb2.NodeDef) -> bool:
+    """Whether a node of a published graph is a reference variable."""
+    return node.op in _VARIABLES
+
+
+def value_of(reference: str) -> str:
+    """The tensor that has the value of a reference variable's tensor, once it is rewritten."""
+    return f"{graph.node_name(reference)}/published_value:0"
+
+
 def _replace_references(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
     nodes = graph.nodes_by_name(meta_graph.graph_def)
     references = _references(nodes)
@@ -96,14 +106,19 @@ def _replace_references(meta_graph: meta_graph_pb2.MetaGraphDef) -> None:
         name: [references.get(graph.tensor_name(i)) for i in node.input]
         for name, node in nodes.items()
     }
-    reads: dict[str, node_def_pb2.NodeDef] = {}
-    for meta_output in _published_tensors(meta_graph):
-        if reference := references.get(graph.tensor_name(meta_output.name)):
-            read = _read_node(f"{graph.node_name(meta_output.name)}/published_value", reference)
-            if read.name not in nodes:
-                reads.setdefault(read.name, read)
-            meta_output.name = f"{read.name}:0"
-    added = list(reads.values())
+    outputs = _published_tensors(meta_graph)
+    # Any variable may be asked for, by a name that is in no signature.
+    variables = [f"{name}:0" for name, node in nodes.items() if is_variable(node)]
+    given_out = {graph.tensor_name(output.name) for output in outputs} & references.keys()
+    reads = {
+        read.name: read
+        for tensor in (*variables, *sorted(given_out))
+        if (read := _read_node(graph.node_name(value_of(tensor)), references[tensor]))
+    }
+    for output in outputs:
+        if graph.tensor_name(output.name) in given_out:
+            output.name = value_of(output.name)
+    added = [read for read in reads.values() if read.name not in nodes]
     beside: dict[str, list[str]] = {}
     for name, node in nodes.items():
         new = _rewrite_node(node, inputs[name])

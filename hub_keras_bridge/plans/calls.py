@@ -6,10 +6,14 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from hub_keras_bridge.errors import SignatureError
 from hub_keras_bridge.errors.words import choices
+from hub_keras_bridge.facts.outputs import signature_giving
 from hub_keras_bridge.facts.signatures import SignatureFacts
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.plans.plan import Question
+
+# Signatures that are looked through for one that feeds a tensor.
+_MOST_ASKED = 40
 
 
 def call_of(
@@ -20,10 +24,10 @@ def call_of(
     Args:
         variant: whose graph.
         signature_name: which signature.
-        outputs: names of the outputs wanted.
+        outputs: names of the outputs wanted, and of inner tensors.
         training: whether the update ops that this signature feeds run too.
     """
-    signature = variant.signature(signature_name)
+    signature = signature_giving(variant, signature_name, outputs)
     inputs = tuple(signature.input_tensors)
     fetches, shapes = signature.fetches(outputs)
     updates = _fed(variant, variant.update_ops, inputs) if training else ()
@@ -46,12 +50,12 @@ def only_trains(variant: Variant, question: Question) -> bool:
 
 
 def need_complete(variant: Variant, signature_name: str, outputs: Sequence[str]) -> None:
-    """Checks that a signature feeds all that some of its outputs need.
+    """Checks that a signature feeds all that some of its outputs, or inner tensors, need.
 
     Raises:
         SignatureError: an output needs an input that the signature lacks.
     """
-    signature = variant.signature(signature_name)
+    signature = signature_giving(variant, signature_name, outputs)
     fetches, _ = signature.fetches(outputs)
     incomplete = _incomplete(variant, fetches, signature.input_tensors)
     for key in outputs:
@@ -63,8 +67,22 @@ def need_complete(variant: Variant, signature_name: str, outputs: Sequence[str])
                 variant.subject.with_signature(signature_name),
                 expected="a signature whose inputs feed all that its outputs need",
                 found=f"unfed placeholders {choices(missing)}",
-                advice="choose another output or signature; this one was published incomplete",
+                advice="choose another output or signature; this one was published incomplete"
+                if key in variant.signature(signature_name).outputs
+                else _who_feeds(variant, names),
             )
+
+
+def _who_feeds(variant: Variant, targets: Sequence[str]) -> str:
+    """What to do where a signature does not feed what an inner tensor needs."""
+    feeding = [
+        name
+        for name in variant.signature_names[:_MOST_ASKED]
+        if not unfed_placeholders(variant, targets, variant.signature(name).input_tensors)
+    ]
+    if feeding:
+        return f"pass signature=... with one whose inputs feed it: {choices(feeding)}"
+    return "ask for another tensor: no signature feeds all that this one needs"
 
 
 def standing_losses(variant: Variant) -> tuple[str, ...]:
@@ -93,6 +111,14 @@ def _incomplete(variant: Variant, targets: Sequence[str], fed: Collection[str]) 
     if not unfed:
         return set()
     return graph.downstream({name: variant.nodes[name] for name in needed}, unfed, cut)
+
+
+def nodes_unfed_by(variant: Variant, signature_name: str) -> set[str]:
+    """Of all nodes, those that need placeholders that a signature does not feed."""
+    cut = variant.cut(variant.signature(signature_name).input_tensors)
+    placeholders = (name for name, node in variant.nodes.items() if node.op == "Placeholder")
+    unfed = [name for name in placeholders if f"{name}:0" not in cut]
+    return graph.downstream(variant.nodes, unfed, cut)
 
 
 def unfed_placeholders(variant: Variant, targets: Iterable[str], fed: Collection[str]) -> list[str]:

@@ -8,11 +8,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.errors import InputError, SignatureError
+from hub_keras_bridge.errors import InputError
 from hub_keras_bridge.errors.words import choices, show_shape
 from hub_keras_bridge.facts import input_advice
 from hub_keras_bridge.facts.feeding import Slot
 from hub_keras_bridge.facts.lossless import may_widen
+from hub_keras_bridge.facts.outputs import OutputKey, output_keys, signature_giving
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.plan import Plan
@@ -25,38 +26,33 @@ class Endpoint:
     Args:
         program: the plans of the variant that runs.
         signature: name of the signature; None for ``"default"``.
-        output_key: the one output to return; None for ``"default"``.
-        as_dict: whether to return all outputs by name instead.
+        output_key: the one output to return, or several to return by name; None for
+            ``"default"``. An inner tensor goes by its published name.
+        as_dict: whether to return all outputs by name instead; with one inner tensor,
+            that as well.
 
     Raises:
-        SignatureError: no such signature or output; the choices are listed.
+        SignatureError: no such signature, output or tensor; the choices are listed.
     """
 
     def __init__(
-        self, program: Program, signature: str | None, output_key: str | None, as_dict: bool
+        self,
+        program: Program,
+        signature: str | None,
+        output_key: OutputKey,
+        as_dict: bool,
     ) -> None:
         self.program = program
         self.variant = program.variant
         self.signature = signature or DEFAULT_SIGNATURE
-        self.facts = self.variant.signature(self.signature)
-        self.as_dict = as_dict
+        keys = output_keys(output_key) or (() if as_dict else (DEFAULT_KEY,))
+        self.facts = signature_giving(self.variant, self.signature, keys)
+        several = isinstance(output_key, tuple)
+        self.as_dict = as_dict or several
         self.subject = self.variant.subject.with_signature(self.signature)
-        one = self._one_output(output_key) if output_key or not as_dict else None
-        self.outputs = tuple(self.facts.outputs) if as_dict or one is None else (one,)
+        whole = as_dict and not several
+        self.outputs = tuple(self.facts.outputs if whole else dict.fromkeys(keys))
         self._input_names = frozenset(self.facts.inputs)
-
-    def _one_output(self, output_key: str | None) -> str:
-        key = output_key or DEFAULT_KEY
-        if key not in self.facts.outputs:
-            raise SignatureError(
-                f"A signature of a TF1 Hub module has no output {key!r}.",
-                self.subject,
-                expected=f"one of {choices(self.facts.outputs)}",
-                found=repr(key),
-                advice="ask for an output of this list (a layer's output_key), or for all of them "
-                "with as_dict=True",
-            )
-        return key
 
     def bind(self, inputs: Any) -> list[tf.Tensor]:
         """Converts a call's inputs to the signature's flat tensors.

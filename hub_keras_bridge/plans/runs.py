@@ -63,8 +63,12 @@ def run_first(spec: ModuleSpec, variant: Variant) -> list[str]:
     return run
 
 
-def runs_of_signatures(spec: ModuleSpec, variant: Variant) -> dict[str, Run]:
-    """Signature -> what its calls run, training ones too, in functions and in sessions."""
+def need_few_steps(variant: Variant) -> None:
+    """Checks that each signature can be followed through the graph.
+
+    Raises:
+        FormatError: there are too many of them for a graph of its size.
+    """
     nodes = len(variant.nodes)
     if nodes * len(variant.signature_names) > MOST_STEPS:
         raise FormatError(
@@ -74,6 +78,15 @@ def runs_of_signatures(spec: ModuleSpec, variant: Variant) -> dict[str, Run]:
             found=f"{nodes:,} nodes and {len(variant.signature_names):,} signatures",
             advice="fetch the module again; if it is intact, report this message",
         )
+
+
+def runs_of_signatures(spec: ModuleSpec, variant: Variant) -> dict[str, Run]:
+    """Signature -> what its calls run, training ones too, in functions and in sessions.
+
+    Raises:
+        FormatError: as :func:`need_few_steps`.
+    """
+    need_few_steps(variant)
     start = in_session(variant, run_first(spec, variant), ())
     return {
         name: Run.of(variant, start | _run_by(variant, name)) for name in variant.signature_names

@@ -10,6 +10,7 @@ from absl import logging
 
 from hub_keras_bridge.errors import Subject, TrainingError
 from hub_keras_bridge.errors.words import choices
+from hub_keras_bridge.facts.outputs import OutputKey, as_output_key
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.facts.variables import VariableFacts
@@ -27,7 +28,7 @@ class Selection:
 
     Attributes:
         signature: name of the signature; None for ``"default"``.
-        output_key: name of the one output; None for ``"default"``.
+        output_key: name of the one output, or names of several; None for ``"default"``.
         as_dict: whether all outputs are returned by name.
         patterns: regular expressions of which variables are trained; None for
             all that can be.
@@ -36,7 +37,7 @@ class Selection:
     """
 
     signature: str | None
-    output_key: str | None
+    output_key: OutputKey
     as_dict: bool
     patterns: tuple[str, ...] | None
     tags: frozenset[str]
@@ -98,7 +99,7 @@ def select(
     spec: ModuleSpec,
     *,
     signature: str | None,
-    output_key: str | None,
+    output_key: str | Iterable[str] | None,
     as_dict: bool,
     trainable_patterns: str | Sequence[str] | None,
     tags: Collection[str] | None,
@@ -119,7 +120,7 @@ def select(
         training = with_train if with_train in spec.get_tags() else chosen
     patterns = as_patterns(trainable_patterns)
     check_patterns(patterns, spec.variant(training).variables, spec.subject)
-    return Selection(signature, output_key, as_dict, patterns, chosen, training)
+    return Selection(signature, as_output_key(output_key), as_dict, patterns, chosen, training)
 
 
 def as_patterns(given: str | Sequence[str] | None) -> tuple[str, ...] | None:

@@ -336,6 +336,21 @@ def test_of_a_layer_that_shares_already():
     np.testing.assert_array_equal(again(modules.Y), decode(modules.Y))
 
 
+def test_an_inner_tensor(tmp_path):
+    """Even where the graph is not here yet, in a model that is being loaded."""
+    made = spec(modules.autoencoder)
+    encode = hub.ModuleLayer(made, signature="encode", name="encode")
+    (tanh,) = encode.spec.get_output_info_dict("encode")["default"].tensor_names
+    before = encode.spec.variant(()).nodes[tanh.partition(":")[0]].input[0]
+    inner = encode.with_signature("encode", output_key=f"{before}:0")
+    x = keras.Input((4,))
+    model = keras.Model(x, [encode(x), inner(x)])
+    for each in (model, saved_and_loaded(model, tmp_path), keras.models.clone_model(model)):
+        assert len(each.weights) == 2
+        outputs, linear = each(modules.X)
+        np.testing.assert_allclose(np.tanh(linear), outputs, rtol=1e-6)
+
+
 def test_there_is_no_such_signature():
     _, decode = layers_of(autoencoder())
     with pytest.raises(hub.SignatureError, match=r"(?s)'ranks'.*'decode', 'encode'"):

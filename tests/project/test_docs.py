@@ -125,6 +125,7 @@ def texts_fn():
 COMMAND_LINES = {
     "hub-keras-bridge inspect HANDLE": [],
     "hub-keras-bridge inspect HANDLE --html page.html": ["page.html"],
+    "hub-keras-bridge inspect HANDLE --nodes Softmax": [],
     "hub-keras-bridge apply HANDLE --input sentences.txt --output vectors.npy": ["vectors.npy"],
     "hub-keras-bridge pack my_module embed.tar.gz": ["embed.tar.gz"],
 }

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from hub_keras_bridge.cli import main
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import InputError, SignatureError, TableError
 from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
@@ -78,6 +79,21 @@ def test_a_choice_of_outputs(golden, tmp_path):
         assert found.files == keys
         for key in keys:
             np.testing.assert_allclose(found[key], bert.outputs(0)[key], atol=1e-5)
+
+
+def test_inner_tensors(golden, tmp_path):
+    dense = golden("mlp_bn")
+    np.save(tmp_path / "in.npy", dense.inputs(0))
+    expected = dense.outputs(0)["hidden_activations"]
+    hub.apply_to_file(dense.path, tmp_path / "in.npy", tmp_path / "one.npy", output_key="Relu:0")
+    np.testing.assert_allclose(np.load(tmp_path / "one.npy"), expected, atol=1e-5)
+    argv = ["--input", tmp_path / "in.npy", "--output", tmp_path / "two.npz"]
+    keys = ["default", "layer1/BiasAdd:0"]
+    flags = [flag for key in keys for flag in ("--output-key", key)]
+    assert main(["apply", dense.path, *map(str, argv), *flags]) == 0
+    with np.load(tmp_path / "two.npz") as found:
+        assert found.files == keys
+        assert found["layer1/BiasAdd:0"].shape == expected.shape
 
 
 def test_variant_with_a_fixed_batch_size(golden, tmp_path):

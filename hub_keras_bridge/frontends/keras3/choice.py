@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hub_keras_bridge.facts.outputs import OutputKey, as_output_key, output_keys
 from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.plans.selection import as_patterns
 from hub_keras_bridge.plans.trust import Trust
@@ -17,7 +18,7 @@ class Choice:
 
     Attributes:
         signature: name of the signature, or None.
-        output_key: name of the one output, or None.
+        output_key: name of the one output, or names of several, or None.
         as_dict: whether all outputs are returned by name.
         patterns: regular expressions of which variables are trained; None for all
             that can be.
@@ -27,18 +28,28 @@ class Choice:
     """
 
     signature: str | None
-    output_key: str | None
+    output_key: OutputKey
     as_dict: bool
     patterns: tuple[str, ...] | None
     tags: frozenset[str] | None
     training_tags: frozenset[str] | None
     trust: Trust
 
+    @property
+    def returns_one(self) -> bool:
+        """Whether no outputs are named, or one is."""
+        return not isinstance(self.output_key, tuple)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The outputs that are named."""
+        return output_keys(self.output_key)
+
     @classmethod
     def of(
         cls,
         signature: str | None,
-        output_key: str | None,
+        output_key: str | Sequence[str] | None,
         as_dict: bool,
         trainable_patterns: str | Sequence[str] | None,
         tags: Collection[str] | None,
@@ -52,7 +63,7 @@ class Choice:
         """
         return cls(
             signature,
-            output_key,
+            as_output_key(output_key),
             as_dict,
             as_patterns(trainable_patterns),
             None if tags is None else as_tags(tags),
@@ -64,7 +75,7 @@ class Choice:
         """The arguments again, ready for JSON."""
         return {
             "signature": self.signature,
-            "output_key": self.output_key,
+            "output_key": self.output_key if self.returns_one else list(self.keys),
             "as_dict": self.as_dict,
             "trainable_patterns": None if self.patterns is None else list(self.patterns),
             "tags": None if self.tags is None else sorted(self.tags),

@@ -89,8 +89,11 @@ class ModuleLayer(
             its own ``__call__``, or, if it has none, ``serving_default`` or the only
             one.
         output_key: name of the output to return; if None ``"default"``, of a TF2
-            SavedModel what it returns.
-        as_dict: whether to return all outputs by name.
+            SavedModel what it returns. Of a TF1 Hub module also an inner tensor, by its
+            published name, such as ``"dense/BiasAdd:0"``, where the signature has no
+            output of that name. A list of names returns a dict.
+        as_dict: whether to return all outputs by name, and the inner tensor that
+            ``output_key`` names.
         trainable: whether the module's TRAINABLE_VARIABLES are trained; its
             REGULARIZATION_LOSSES then are in ``layer.losses`` and its
             UPDATE_OPS run once per training call. Of a TF2 SavedModel, what it
@@ -115,7 +118,7 @@ class ModuleLayer(
             SavedModel, or is damaged.
         InputError: ``dtype`` is none of the floats.
         TagsError: no variant has these tags.
-        SignatureError: no such signature or output.
+        SignatureError: no such signature, output or inner tensor.
         TrainingError: a pattern matches no trainable variable.
         UnsafeModuleError: safe mode refuses an op.
         UnknownOpError: TensorFlow lacks an op of the module.
@@ -127,7 +130,7 @@ class ModuleLayer(
         handle: str | os.PathLike[str] | ModuleSpec,
         *,
         signature: str | None = None,
-        output_key: str | None = None,
+        output_key: str | Sequence[str] | None = None,
         as_dict: bool = False,
         trainable: bool = False,
         trainable_patterns: str | Sequence[str] | None = None,
@@ -197,7 +200,7 @@ class ModuleLayer(
         self,
         signature: str | None = None,
         *,
-        output_key: str | None = None,
+        output_key: str | Sequence[str] | None = None,
         as_dict: bool = False,
         **kwargs: Any,
     ) -> ModuleLayer:
@@ -225,7 +228,8 @@ class ModuleLayer(
 
         Args:
             signature: its name, as in the constructor.
-            output_key: name of the output to return, as in the constructor.
+            output_key: name of the output to return, or of an inner tensor, as in the
+                constructor.
             as_dict: whether to return all outputs by name.
             **kwargs: those of ``keras.layers.Layer``, such as ``name``; the dtype
                 policy is this layer's if none is given.

@@ -60,7 +60,10 @@ def revive(config: dict[str, Any]) -> Any:
         facts = Facts.from_config(config.pop("facts"))
         return tf2_saving.revive(config.pop("identity"), handle, facts)
     description = config.pop("module", None)
-    return tf1_saving.revive(description, handle) if description else handle
+    if not description:
+        return handle
+    asked = tf1_saving.Asked.of(config.get("signature"), config.get("output_key"))
+    return tf1_saving.revive(description, handle, asked)
 
 
 def check_backend() -> None:

@@ -68,9 +68,12 @@ class Tf1Content(Content):
         """A module that shares nothing yet."""
         return cls(Tf1Module(spec, choice.trust), choice, trainable)
 
-    def choosing(self, choice: Choice, trainable: bool, described: Any = None) -> Tf1Content:  # noqa: ARG002
+    def choosing(self, choice: Choice, trainable: bool, described: Any = None) -> Tf1Content:
         """Another signature of the same module."""
-        return Tf1Content(self._module, choice, trainable)
+        module = self._module
+        if described and not self.is_here:
+            module = module.under_same_weights(tf1_saving.facts_alone(described, self.name))
+        return Tf1Content(module, choice, trainable)
 
     # --- what it is ---
 
@@ -243,9 +246,19 @@ class Tf1Content(Content):
 
     # --- Keras's configs and archives ---
 
+    @property
+    def _asked(self) -> tf1_saving.Asked:
+        return tf1_saving.Asked.of(self.choice.signature, self.choice.output_key)
+
     def describe(self) -> dict[str, Any]:
         """Signatures and variables."""
-        return {"module": tf1_saving.describe(self.spec)}
+        return {"module": tf1_saving.describe(self.spec, self._asked)}
+
+    def describe_choice(self) -> Any:
+        """The module with the inner tensors that are asked of it, if there are any."""
+        own = self.spec.variant(self._selection.tags).signature(self._asked.signature).outputs
+        inner = set(self._asked.outputs) - set(own)
+        return tf1_saving.describe(self.spec, self._asked) if inner else None
 
     def recall(self, inferred_outputs: str, inferred_shapes: str) -> ShapeMemory:
         """Version 0.1.0 had shapes alone, those of outputs by components."""
@@ -269,7 +282,7 @@ class Tf1Content(Content):
                 advice="save the model again; the archive is damaged",
             )
         spec = tf1_saving.load_graphs(folder, self.name)
-        if not tf1_saving.same_facts(spec, self.spec):
+        if not tf1_saving.same_facts(spec, self.spec, self._asked):
             raise FormatError(
                 "Cannot load a TF1 Hub module from a Keras archive: config and graphs differ.",
                 self.subject,

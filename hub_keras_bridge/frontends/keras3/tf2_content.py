@@ -11,6 +11,7 @@ import tensorflow as tf
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import ExportError, FormatError, HubError, SignatureError
 from hub_keras_bridge.errors.words import choices
+from hub_keras_bridge.facts.inner_tensors import is_tensor_name
 from hub_keras_bridge.facts.shown.signature_table import facts_table
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -171,20 +172,25 @@ class Tf2Content(Content):
 
     def _chosen(self, outputs: Any) -> Any:
         by_name = outputs if isinstance(outputs, Mapping) else {DEFAULT_KEY: outputs}
-        if self.choice.as_dict:
+        if self.choice.as_dict and self.choice.returns_one:
             return dict(by_name)
-        key = self.choice.output_key
-        if key is None:
+        keys = self.choice.keys
+        if not keys:
             return outputs
-        if key not in by_name:
-            raise SignatureError(
-                f"A TF2 SavedModel has no output {key!r}.",
-                self.subject,
-                expected=f"one of {choices(by_name)}",
-                found=repr(key),
-                advice="pass output_key=... with a name of this list, or none",
-            )
-        return by_name[key]
+        for key in keys:
+            if key not in by_name:
+                inner = "; inner tensors go by name in a TF1 Hub module alone"
+                raise SignatureError(
+                    f"A TF2 SavedModel has no output {key!r}.",
+                    self.subject,
+                    expected=f"one of {choices(by_name)}",
+                    found=repr(key),
+                    advice="pass output_key=... with a name of this list, or none"
+                    + (inner if is_tensor_name(key) else ""),
+                )
+        if self.choice.returns_one:
+            return by_name[keys[0]]
+        return {key: by_name[key] for key in keys}
 
     def standing_losses(self) -> list[tf.Tensor]:
         """The regularization losses that it lists."""
@@ -214,7 +220,7 @@ class Tf2Content(Content):
     @property
     def output_name(self) -> str:
         """That of the output which was asked for."""
-        return self.choice.output_key or DEFAULT_KEY
+        return (*self.choice.keys, DEFAULT_KEY)[0]
 
     # --- Keras's configs and archives ---
 

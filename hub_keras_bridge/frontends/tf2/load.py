@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import HandleError
+from hub_keras_bridge.errors import GraphModeError, HandleError, SignatureError, Subject
 from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.reading import read_module_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
@@ -34,6 +35,7 @@ def load(
     options: tf.saved_model.LoadOptions | None = None,
     *,
     signature: str | None = None,
+    output_key: str | Sequence[str] | None = None,
     training_tags: Collection[str] | None = None,
     safe_mode: bool = True,
     trusted_ops: Collection[str] = (),
@@ -75,6 +77,10 @@ def load(
             SavedModel ``"serving_default"``, of a TF2 SavedModel its own
             ``__call__``, if it has one. Without any of these there is nothing to
             call, only ``signatures``.
+        output_key: what ``__call__`` returns of the signature: an output, or several in a
+            dict, inner tensors by their published names among them, as of
+            :class:`ModuleLayer`. ``"default"`` if None, all outputs where there is none
+            such. What ``signatures`` return stays. Not for a TF2 SavedModel.
         training_tags: which variant runs in a call with ``training=True``;
             ``tags | {"train"}`` if None and there is such a variant, else
             ``tags``.
@@ -95,10 +101,11 @@ def load(
         DownloadError, ArchiveError, CacheError: the module could not be fetched.
         FormatError: what it leads to is neither a TF1 Hub module nor a SavedModel.
         TagsError: no variant has these tags.
-        SignatureError: no such signature.
+        SignatureError: no such signature, output or inner tensor.
         CheckpointError: a variable has no value.
         UnsafeModuleError: safe mode refuses an op.
         UnknownOpError: TensorFlow lacks an op of the module.
+        GraphModeError: an ``output_key`` while a TF1 graph is being built.
     """
     trust = Trust.of(safe_mode, trusted_ops)
     tags = {tags} if isinstance(tags, str) else tags
@@ -110,6 +117,8 @@ def load(
         if file := tf2_saved_model(path, subject):
             if training_tags is not None:
                 raise no_variants(subject, training_tags)
+            if output_key is not None:
+                raise _no_choice_of_outputs(subject, output_key)
             with tf.init_scope():
                 return restore(file, tags, signature=signature, trust=trust, options=options)
         if published := not is_saved_model(path):
@@ -122,14 +131,16 @@ def load(
     selection = select(
         spec,
         signature=signature,
-        output_key=None,
-        as_dict=not _has_default_output(spec.variant(tags), signature),
+        output_key=output_key,
+        as_dict=not output_key and not _has_default_output(spec.variant(tags), signature),
         trainable_patterns=None,
         tags=tags,
         training_tags=training_tags,
     )
     with tf.init_scope():
         in_graph = not tf.executing_eagerly()
+        if in_graph and output_key:
+            raise _no_call(spec.subject, output_key)
         module = (GraphModule if in_graph else LoadedModule)(spec, selection, trust)
     module._is_hub_module_v1 = published  # noqa: SLF001
     return module
@@ -145,6 +156,28 @@ def _has_default_output(variant: Variant, signature: str | None) -> bool:
     if signature is None and DEFAULT_SIGNATURE not in variant.signature_names:
         return False
     return DEFAULT_KEY in variant.signature(signature).outputs
+
+
+def _no_choice_of_outputs(subject: Subject, output_key: Any) -> SignatureError:
+    return SignatureError(
+        "Cannot choose the output of a TF2 SavedModel that is loaded.",
+        subject,
+        expected="no output_key",
+        found=f"output_key={output_key!r}",
+        advice="take the output from what the call returns, or use hub.ModuleLayer(handle, "
+        "output_key=...); inner tensors go by name in a TF1 Hub module alone",
+    )
+
+
+def _no_call(subject: Subject, output_key: Any) -> GraphModeError:
+    return GraphModeError(
+        "Cannot choose the output of a TF1 Hub module that is loaded in a TF1 graph.",
+        subject,
+        expected="no output_key: what is loaded there has signatures, and no call of its own",
+        found=f"output_key={output_key!r}",
+        advice="take the output from what the signature returns; of a hub.Module, inner tensors "
+        "are in the graph, below its name and _apply_ and that of the signature",
+    )
 
 
 def _need_graphs(spec: ModuleSpec) -> None:

@@ -14,7 +14,8 @@ import tensorflow as tf
 from hub_keras_bridge.errors import SignatureError, Subject
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.variant import Variant
-from hub_keras_bridge.graphs.graph import within_loops
+from hub_keras_bridge.graphs.graph import node_name
+from hub_keras_bridge.graphs.inside import Inside
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.calls import unfed_placeholders
@@ -152,7 +153,9 @@ def _check_fed(
 
 def _check_loops(wanted: Sequence[tf.Tensor | tf.Operation], variant: Variant) -> None:
     # TensorFlow would end the process: there is a value for each turn of the loop.
-    if inside := within_loops(variant.nodes, [each.name for each in wanted]):
+    lying = variant.inner_tensors.inside
+    names = [each.name for each in wanted]
+    if inside := [name for name in names if lying.get(node_name(name)) is Inside.LOOP]:
         raise SignatureError(
             "Cannot prune the graph of a TF1 Hub module within a loop.",
             variant.subject,

@@ -11,5 +11,6 @@ conditional in one function got a wrong gradient without an error. ``While`` and
 
 from hub_keras_bridge.graphs.control_flow.rewrite import functionalize, has_control_flow
 from hub_keras_bridge.graphs.control_flow.subgraph import Irregular
+from hub_keras_bridge.graphs.control_flow.tensor_arrays import flows
 
-__all__ = ["Irregular", "functionalize", "has_control_flow"]
+__all__ = ["Irregular", "flows", "functionalize", "has_control_flow"]

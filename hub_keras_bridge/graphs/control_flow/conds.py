@@ -74,7 +74,7 @@ def functionalize_conds(
     if not waiting:
         return {}
     values = {node_name(target): target for target in targets if ":" in target}
-    numbered = _read_as_index(nodes)
+    numbered = _read_as_index(nodes, targets)
     effort = Effort(nodes)
     moved: dict[str, str] = {}
     while waiting:
@@ -132,10 +132,10 @@ class _Waiting:
         return cond
 
 
-def _read_as_index(nodes: dict[str, node_def_pb2.NodeDef]) -> set[str]:
-    """The second outputs that are read; those of a Merge tell which input it took."""
-    tensors = (tensor_name(r) for node in nodes.values() for r in node.input if not is_control(r))
-    return {tensor for tensor in tensors if tensor.endswith(":1")}
+def _read_as_index(nodes: dict[str, node_def_pb2.NodeDef], targets: Collection[str]) -> set[str]:
+    """The second outputs that are read or wanted; those of a Merge tell which input it took."""
+    read = (r for node in nodes.values() for r in node.input if not is_control(r))
+    return {tensor for tensor in map(tensor_name, (*read, *targets)) if tensor.endswith(":1")}
 
 
 def _conditions(nodes: dict[str, node_def_pb2.NodeDef]) -> dict[str, dict[int, _Condition]]:

@@ -8,7 +8,7 @@ attributes are those of tensorflow/core/ops/data_flow_ops.cc and list_ops.cc.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2, tensor_shape_pb2, types_pb2
@@ -35,11 +35,7 @@ def use_tensor_lists(nodes: dict[str, node_def_pb2.NodeDef]) -> None:
     if unknown:
         raise Irregular(f"there is no counterpart for {', '.join(sorted(unknown))}")
     handles = _reached(nodes, {f"{n.name}:0": n for n in ops_on_arrays if n.op == _MAKE})
-    flows = _reached(
-        nodes,
-        {f"{n.name}:{index}": n for n in ops_on_arrays for index in _FLOW_OUTPUTS.get(n.op, ())},
-    )
-    for tensor in flows:
+    for tensor in flows(nodes):
         carrier = nodes[node_name(tensor)]
         if carrier.op in _CARRY:
             carrier.attr["T"].type = types_pb2.DT_VARIANT
@@ -55,6 +51,20 @@ def use_tensor_lists(nodes: dict[str, node_def_pb2.NodeDef]) -> None:
         renamed |= _rewrite(nodes, node, *described[maker], origins)
     for node in nodes.values():
         node.input[:] = [renamed.get(reference, reference) for reference in node.input]
+
+
+def flows(nodes: dict[str, node_def_pb2.NodeDef]) -> Collection[str]:
+    """The tensors that are flows of TensorArrays, to which no value belongs.
+
+    Raises:
+        Irregular: there is a cycle that is no loop.
+    """
+    sources = {
+        f"{node.name}:{index}": node
+        for node in nodes.values()
+        for index in _FLOW_OUTPUTS.get(node.op, ())
+    }
+    return _reached(nodes, sources) if sources else ()
 
 
 def _reached(

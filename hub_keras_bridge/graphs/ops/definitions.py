@@ -64,6 +64,17 @@ def output_dtypes(node: node_def_pb2.NodeDef, functions: Signatures) -> list[int
     return [dtypes[i % len(dtypes)] for count, dtypes in given for i in range(count)]
 
 
+def is_reference(node: node_def_pb2.NodeDef, index: int, functions: Signatures) -> bool:
+    """Whether an output refers to what a variable or an old table holds.
+
+    Raises:
+        FormatError: there is none at this position.
+    """
+    argument, _, _ = output(node, index, functions)[0].rpartition(":")
+    declared = definition(node, functions).output_arg
+    return any(each.is_ref for each in declared if each.name == argument)
+
+
 def _given_by(
     node: node_def_pb2.NodeDef, op: op_def_pb2.OpDef, argument: op_def_pb2.OpDef.ArgDef
 ) -> tuple[int, Sequence[int]]:

@@ -82,8 +82,8 @@ def apply_to_file(
         input_path: the file of examples; ``"-"`` for standard input.
         output_path: the file to make.
         signature: name of the signature; ``"default"`` if None.
-        output_key: name or names of the outputs; if None, ``"default"`` for a
-            .npy file, all outputs for others.
+        output_key: name or names of the outputs, or of inner tensors as they were
+            published; if None, ``"default"`` for a .npy file, all outputs for others.
         tags: which variant; the empty set if None.
         batch_size: examples per batch; 64 if None, or what the signature fixes.
         fixed: values of inputs that are the same for all examples.

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import SignatureError, TableError
 from hub_keras_bridge.errors.words import choices
+from hub_keras_bridge.facts.outputs import signature_giving
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
@@ -25,7 +26,7 @@ class BatchRunner:
     Args:
         handle: what :func:`load_module_spec` takes.
         signature: name of the signature; ``"default"`` if None.
-        output_key: name or names of the outputs; all if None.
+        output_key: name or names of the outputs, or of inner tensors; all outputs if None.
         tags: which variant; the empty set if None.
         fixed: values of inputs that are the same for all examples.
         safe_mode: whether to refuse a module that reaches outside its graph.
@@ -55,26 +56,25 @@ class BatchRunner:
         safe_mode: bool = True,
         trusted_ops: Collection[str] = (),
     ) -> None:
-        keys = [output_key] if isinstance(output_key, str) else output_key
-        one = keys[0] if keys and len(keys) == 1 else None
+        keys = (output_key,) if isinstance(output_key, str) else tuple(output_key or ())
+        one = keys[0] if len(keys) == 1 else None
         self._layer = ModuleLayer(
             # Not the handle: it may lead to a TF2 SavedModel, whose signatures are others.
             load_module_spec(handle),
             signature=signature,
-            output_key=one,
-            as_dict=one is None,
+            output_key=one or keys,
+            as_dict=not keys,
             tags=tags,
             safe_mode=safe_mode,
             trusted_ops=trusted_ops,
         )
         spec = self._layer.spec
         variant = spec.variant(tags)
-        facts = variant.signature(signature)
+        facts = signature_giving(variant, signature, keys)
         self.subject = variant.subject.with_signature(signature or "default")
         self._fixed = dict(fixed or {})
         self._one = one
-        self._require_names(self._fixed, facts.inputs, "input")
-        self._require_names(keys or (), facts.outputs, "output")
+        self._require_inputs(self._fixed, facts.inputs)
         self.inputs = {k: info for k, info in facts.inputs.items() if k not in self._fixed}
         self.outputs = {k: facts.outputs[k] for k in dict.fromkeys(keys or facts.outputs)}
         self.fixed_size = self._find_fixed_size()
@@ -155,16 +155,16 @@ class BatchRunner:
         # NumPy has no type of its own for bfloat16; float32 holds its values.
         return (tf.cast(value, tf.float32) if value.dtype == tf.bfloat16 else value).numpy()
 
-    def _require_names(
-        self, wanted: Collection[str], known: Mapping[str, ParsedTensorInfo], kind: str
+    def _require_inputs(
+        self, wanted: Collection[str], known: Mapping[str, ParsedTensorInfo]
     ) -> None:
         if unknown := set(wanted) - known.keys():
             raise SignatureError(
-                f"A signature of a TF1 Hub module has no {kind} {choices(unknown)}.",
+                f"A signature of a TF1 Hub module has no input {choices(unknown)}.",
                 self.subject,
                 expected=f"some of {choices(known)}",
                 found=choices(wanted),
-                advice=f"choose from the signature's {kind}s",
+                advice="choose from the signature's inputs",
             )
 
     def _find_fixed_size(self) -> int | None:
