@@ -93,9 +93,9 @@ def to_fit(found: tf.DType, dtype: tf.DType) -> str:
 def for_xla(dtype: tf.DType) -> str:
     """For a tensor of another dtype whose values XLA's functions cannot look at.
 
-    >>> for_xla(tf.int32)
-    'give it as int32: cast the data in tf.data.Dataset.map, or begin the model with'
-    ' keras.Input(..., dtype="int32"); or compile with jit_compile=False'
+    >>> print(for_xla(tf.int32))
+    give it as int32: cast the data in tf.data.Dataset.map, or begin the model with
+    keras.Input(..., dtype="int32"); or compile with jit_compile=False
     """
     begin = f'begin the model with keras.Input(..., dtype="{dtype.name}")'
     return (

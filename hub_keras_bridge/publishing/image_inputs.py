@@ -26,6 +26,7 @@ def image_inputs(
 ) -> list[str]:
     """The inputs that take images.
 
+    >>> import tensorflow as tf
     >>> info = ParsedTensorInfo.from_type_spec(tf.TensorSpec([None, 8, 8, 3]))
     >>> image_inputs("default", {"images": info}, []), image_inputs("default", {"x": info}, [])
     (['images'], [])
