@@ -11,17 +11,14 @@ import tensorflow as tf
 from hub_keras_bridge.errors import InputError, Subject
 from hub_keras_bridge.errors.words import show_shape
 from hub_keras_bridge.facts import input_advice
-from hub_keras_bridge.facts.lossless import fitted_to, may_widen, overflows
+from hub_keras_bridge.facts.converting import converted
+from hub_keras_bridge.facts.lossless import Fit, fit, fitted_to, overflows
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 
 
 @dataclass(frozen=True)
 class Slot:
     """One input of a signature, which a value is to fit.
-
-    Dtypes follow ``tf.convert_to_tensor(value, dtype)``; beyond it, a tensor
-    of a narrower dtype of the same kind is widened, which loses nothing (Keras
-    hands float32 to a float64 input, whatever the data were).
 
     >>> info = ParsedTensorInfo.from_type_spec(tf.TensorSpec([None], tf.float32))
     >>> Slot("x", info, Subject("doubler")).fill([1, 2]).numpy().tolist()
@@ -31,11 +28,14 @@ class Slot:
         name: the input's, for messages.
         info: what the signature says of it.
         subject: module, tags and signature, for messages.
+        converts: whether a tensor of another dtype is converted where its values
+            fit; if not, it is refused, as by the original library.
     """
 
     name: str
     info: ParsedTensorInfo
     subject: Subject
+    converts: bool = True
 
     def fill(self, value: Any) -> Any:
         """A value as one tensor, dense, sparse or ragged as the input is.
@@ -68,6 +68,30 @@ class Slot:
             raise self.misfit(str(tf.type_spec_from_value(value)), input_advice.RESHAPE)
         return tf.nest.flatten(value, expand_composites=True)
 
+    def check_symbol(self, shape: Any, dtype: tf.DType) -> str | None:
+        """Checks what is known of a dense value before there is one.
+
+        A float is refused where the input takes integers: Keras makes one of all data
+        then, and rounds large ones, before a layer could look at them.
+
+        Returns:
+            Input and dtypes, where values decide whether they fit; None where they will.
+
+        Raises:
+            InputError: they can never.
+        """
+        shape = tf.TensorShape(shape)
+        to = self.info.dtype
+        whole = to.is_integer or to.is_bool
+        fits = Fit.NEVER if dtype.is_floating and whole else fit(dtype, to)
+        if fits is not Fit.NEVER and self.info.get_shape().is_compatible_with(shape):
+            settled = fits is Fit.ALWAYS
+            return None if settled else f"{self.name} ({dtype.name} for {to.name})"
+        # Of data that it makes an input for, Keras tells the layer's dtype, not the data's.
+        kind = dtype.name if fits is Fit.NEVER else "shape"
+        advice = input_advice.to_begin_a_model(shape, dtype, self.info.type_spec)
+        raise self.misfit(f"{kind} {show_shape(shape)}", advice)
+
     def misfit(self, found: str, advice: str) -> InputError:
         """The error for a value that does not fit."""
         return InputError(
@@ -84,7 +108,9 @@ def _to_dense(value: Any, slot: Slot) -> tf.Tensor:
     if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
         raise _other_kind(value, slot)
     if tf.is_tensor(value):
-        return _widen(tf.convert_to_tensor(value), slot)
+        # An eager tensor stays one in a function, so that its values are known there.
+        tensor = value if isinstance(value, tf.Tensor) else tf.convert_to_tensor(value)
+        return _in_dtype(tensor, slot)
     if isinstance(value, np.ndarray) and value.dtype == object and dtype != tf.string:
         # TensorFlow looks at a list's values, but parses or cuts those of such an array.
         value = value.tolist()
@@ -107,16 +133,19 @@ def _to_ragged(value: Any, slot: Slot) -> tf.RaggedTensor:
     if isinstance(value, tf.SparseTensor):
         raise _other_kind(value, slot)
     layout = {"ragged_rank": spec.ragged_rank, "row_splits_dtype": spec.row_splits_dtype}
+    if not isinstance(value, list | tuple | tf.RaggedTensor) and not tf.is_tensor(value):
+        value = _to_dense(value, slot)
     try:
         if isinstance(value, list | tuple):
+            if any(overflows(leaf, spec.dtype) for leaf in tf.nest.flatten(value)):
+                raise _unconvertible(value, slot)
             value = tf.ragged.constant(list(value), dtype=spec.dtype, **layout)
         elif not isinstance(value, tf.RaggedTensor):
-            dense = value if tf.is_tensor(value) else np.asarray(value)
-            value = tf.RaggedTensor.from_tensor(tf.convert_to_tensor(dense), **layout)
+            value = tf.RaggedTensor.from_tensor(tf.convert_to_tensor(value), **layout)
     except (TypeError, ValueError) as error:
         raise slot.misfit(_describe(value), input_advice.to_nest(spec.dtype)) from error
     value = value.with_row_splits_dtype(spec.row_splits_dtype)
-    return value.with_flat_values(_widen(value.flat_values, slot))
+    return value.with_flat_values(_in_dtype(value.flat_values, slot))
 
 
 def _to_sparse(value: Any, slot: Slot) -> tf.SparseTensor:
@@ -127,16 +156,14 @@ def _to_sparse(value: Any, slot: Slot) -> tf.SparseTensor:
         if dense.shape.rank == 0:
             raise slot.misfit(_describe(value), input_advice.RESHAPE)
         value = tf.sparse.from_dense(dense)
-    return value.with_values(_widen(value.values, slot))
+    return value.with_values(_in_dtype(value.values, slot))
 
 
-def _widen(value: tf.Tensor, slot: Slot) -> tf.Tensor:
+def _in_dtype(value: tf.Tensor, slot: Slot) -> tf.Tensor:
     dtype = slot.info.dtype
-    if value.dtype == dtype:
-        return value
-    if may_widen(value.dtype, dtype):
-        return tf.cast(value, dtype)
-    raise slot.misfit(f"dtype {value.dtype.name}", input_advice.to_convert(value, dtype))
+    if value.dtype != dtype and not slot.converts:
+        raise slot.misfit(f"dtype {value.dtype.name}", input_advice.to_convert(value, dtype))
+    return converted(value, dtype, slot.misfit)
 
 
 def _other_kind(value: Any, slot: Slot) -> InputError:

@@ -71,10 +71,37 @@ def to_convert(value: Any, dtype: tf.DType) -> str:
             real = f"tf.cast({real}, tf.{dtype.name})"
         return f"this input takes real numbers; to leave the imaginary part out: {real}"
     if not tf.is_tensor(value) and exceeds(np.asarray(value), dtype):
-        return f"look at the values: {dtype.name} holds {dtype.min} to {dtype.max}"
+        return to_fit(found, dtype)
     if isinstance(value, np.ndarray):  # Where they need not, it was converted.
         return f'convert it, if the values may change: array.astype("{dtype.name}")'
     return f"convert it, where nothing is lost by it: tf.cast(value, tf.{dtype.name})"
+
+
+def to_fit(found: tf.DType, dtype: tf.DType) -> str:
+    """For numbers of which some are others in the input's dtype.
+
+    >>> to_fit(tf.int64, tf.int32)
+    'look at the values: int32 holds -2147483648 to 2147483647'
+    >>> to_fit(tf.float64, tf.float32)
+    'convert it, if the values may change: tf.cast(value, tf.float32)'
+    """
+    if found.is_integer and dtype.is_integer:
+        return f"look at the values: {dtype.name} holds {dtype.min} to {dtype.max}"
+    return f"convert it, if the values may change: tf.cast(value, tf.{dtype.name})"
+
+
+def for_xla(dtype: tf.DType) -> str:
+    """For a tensor of another dtype whose values XLA's functions cannot look at.
+
+    >>> print(for_xla(tf.int32))
+    give it as int32: cast the data in tf.data.Dataset.map, or begin the model with
+    keras.Input(..., dtype="int32"); or compile with jit_compile=False
+    """
+    begin = f'begin the model with keras.Input(..., dtype="{dtype.name}")'
+    return (
+        f"give it as {dtype.name}: cast the data in tf.data.Dataset.map, or {begin}; "
+        "or compile with jit_compile=False"
+    )
 
 
 def to_stack(dtype: tf.DType) -> str:

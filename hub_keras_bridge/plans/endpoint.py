@@ -9,10 +9,8 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.errors import InputError
-from hub_keras_bridge.errors.words import choices, show_shape
-from hub_keras_bridge.facts import input_advice
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.feeding import Slot
-from hub_keras_bridge.facts.lossless import may_widen
 from hub_keras_bridge.facts.outputs import OutputKey, output_keys, signature_giving
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.graphs.refusing import refusing
@@ -54,8 +52,12 @@ class Endpoint:
         self.outputs = tuple(self.facts.outputs if whole else dict.fromkeys(keys))
         self._input_names = frozenset(self.facts.inputs)
 
-    def bind(self, inputs: Any) -> list[tf.Tensor]:
+    def bind(self, inputs: Any, *, converts: bool = True) -> list[tf.Tensor]:
         """Converts a call's inputs to the signature's flat tensors.
+
+        Args:
+            inputs: a value, or a dict by input name.
+            converts: as of :class:`Slot`.
 
         Raises:
             InputError: names, kinds, dtypes or shapes do not fit.
@@ -63,12 +65,12 @@ class Endpoint:
         values = self.by_name(inputs)
         flat: list[tf.Tensor] = []
         for name in self.facts.inputs:
-            flat.extend(self.slot(name).tensors(values[name]))
+            flat.extend(self.slot(name, converts=converts).tensors(values[name]))
         return flat
 
-    def slot(self, name: str) -> Slot:
+    def slot(self, name: str, *, converts: bool = True) -> Slot:
         """The input of this name, for a value to fit."""
-        return Slot(name, self.facts.inputs[name], self.subject)
+        return Slot(name, self.facts.inputs[name], self.subject, converts)
 
     def by_name(self, inputs: Any) -> Mapping[str, Any]:
         """The inputs as a dict; a bare value names the only input."""
@@ -145,22 +147,6 @@ class Endpoint:
             f"the tensors of a {info}",
         ):
             return info.pack(tensors)
-
-    def check_shape(self, name: str, shape: Sequence[int | None], dtype: tf.DType) -> None:
-        """Checks what is known of an input before there is a value.
-
-        Raises:
-            InputError: it can never fit.
-        """
-        info = self.facts.inputs[name]
-        shape = tf.TensorShape(shape)
-        fits = dtype == info.dtype or may_widen(dtype, info.dtype)
-        if fits and info.get_shape().is_compatible_with(shape):
-            return
-        # Of data that it makes an input for, Keras tells the layer's dtype, not the data's.
-        kind = "shape" if fits else dtype.name
-        advice = input_advice.to_begin_a_model(shape, dtype, info.type_spec)
-        raise self.slot(name).misfit(f"{kind} {show_shape(shape)}", advice)
 
     def call(self, *, training: bool) -> Plan:
         """What a call runs; see :meth:`Program.call`."""

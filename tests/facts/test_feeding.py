@@ -45,6 +45,17 @@ def convert(value, info):
         (np.array([1, 0]), tf.bool, np.array([True, False])),
         (np.zeros([0]), tf.int32, np.int32([])),
         (np.array([1.0], ">f4"), tf.int32, np.int32([1])),
+        (tf.constant([7, -7], tf.int64), tf.int32, np.int32([7, -7])),
+        (tf.constant([0, 255], tf.uint8), tf.float32, np.float32([0, 255])),
+        (tf.constant([2**24]), tf.float32, np.float32([2**24])),
+        (tf.constant([0.5, np.inf], tf.float64), tf.float32, np.float32([0.5, np.inf])),
+        (tf.constant([3.0]), tf.int32, np.int32([3])),
+        (tf.constant([True]), tf.float32, np.float32([1])),
+        (tf.constant([1, 0]), tf.bool, np.array([True, False])),
+        (tf.constant([1.5]), tf.complex64, np.complex64([1.5])),
+        (tf.constant([1 + 2j]), tf.complex64, np.complex64([1 + 2j])),
+        (tf.Variable([3.0]), tf.int32, np.int32([3])),
+        (tf.constant([], tf.int64), tf.int32, np.int32([])),
         (np.ma.array([1.0, 2.0], mask=[0, 1]), tf.int32, np.int32([1, 2])),
         ([tf.constant(1.0), 2], tf.float32, np.float32([1, 2])),
     ],
@@ -58,10 +69,20 @@ def test_converts_without_loss(value, dtype, expected):
 @pytest.mark.parametrize(
     ("value", "dtype", "found"),
     [
-        (tf.constant([1.0], tf.float64), tf.float32, "float64"),
-        (tf.constant([1], tf.int64), tf.int32, "int64"),
-        (tf.constant([1]), tf.float32, "int32"),
-        (tf.constant([1.0]), tf.int32, "float32"),
+        (
+            tf.constant([0.5, 0.1], tf.float64),
+            tf.float32,
+            "float64 with the value 0.1, which float32",
+        ),
+        (tf.constant([1, 2**40], tf.int64), tf.int32, "int64 with the value 1099511627776, which"),
+        (tf.constant([2**24 + 1]), tf.float32, "int32 with the value 16777217, which float32"),
+        (tf.constant([1.5]), tf.int32, "float32 with the value 1.5, which int32 does not hold"),
+        (tf.constant([-1], tf.int8), tf.uint16, "int8 with the value -1, which uint16"),
+        (tf.constant([2]), tf.bool, "int32 with the value 2, which bool does not hold"),
+        (tf.constant([0.1], tf.complex128), tf.complex64, "complex128 with the value 0.1, which"),
+        (tf.constant([1j], tf.complex64), tf.float32, "dtype complex64"),
+        (tf.constant(["1"]), tf.int32, "dtype string"),
+        (tf.constant([1]), tf.string, "dtype int32"),
         ([1.5], tf.int32, "list of float64, shape [1]"),
         (["a"], tf.float32, "list of <U1"),
         ([1.0], tf.string, "list of float64"),
@@ -78,7 +99,7 @@ def test_converts_without_loss(value, dtype, expected):
         ((-1,), tf.uint8, "tuple of int64, shape [1]"),
         (300, tf.int8, "int of int64, shape []"),
         ([2**70], tf.int64, "list of object, shape [1]"),
-        (tf.Variable([1.0]), tf.int32, "dtype float32"),
+        (tf.Variable([1.5]), tf.int32, "float32 with the value 1.5"),
         (np.array([1j]), tf.float32, "complex128"),
         (np.array(["1"]), tf.int32, "<U1"),
         (np.array([object()]), tf.string, "object"),
@@ -105,11 +126,15 @@ def test_no_value():
         convert(None, dense(tf.float32))
 
 
-def test_variables_of_a_graph():
+def test_as_the_original_library():
+    """Which converts no tensor, not even one whose dtype is wider."""
+    slot = Slot("x", dense(tf.float32), SUBJECT, converts=False)
     with tf.Graph().as_default():
         variable = tf.compat.v1.get_variable("v", [2], tf.float64)
-        with pytest.raises(hub.InputError, match="Found: dtype float64"):
-            convert(variable, dense(tf.float32))
+        for value in (variable, tf.constant([1], tf.uint8), tf.constant([1.0], tf.float16)):
+            with pytest.raises(hub.InputError, match=f"Found: dtype {value.dtype.name}"):
+                slot.tensors(value)
+        assert slot.tensors(np.uint8([1]))[0].dtype == tf.float32
 
 
 @pytest.mark.parametrize("shape", [[2, 4], [3], [1, 2, 3]])
@@ -125,6 +150,30 @@ def test_ragged_from_what_is_not(value):
     info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int64), ("a:0", "b:0"))
     with pytest.raises(hub.InputError, match="Expected: ragged int64"):
         convert(value, info)
+
+
+@pytest.mark.parametrize("value", [[[1], [300, 2]], np.array([[300]]), [[-1]]])
+def test_ragged_that_would_wrap(value):
+    info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.uint8), ("a:0", "b:0"))
+    with pytest.raises(hub.InputError, match="Expected: ragged uint8"):
+        convert(value, info)
+
+
+@pytest.mark.parametrize("value", [[[1, 2]], np.int64([[1, 2]]), np.float64([[1, 2]])])
+def test_ragged_of_other_dtypes(value):
+    """Lists and arrays, and tensors dense and ragged."""
+    info = ParsedTensorInfo(tf.RaggedTensorSpec([None, None], tf.int32), ("a:0", "b:0"))
+    for given in (value, tf.constant(value), tf.RaggedTensor.from_tensor(tf.constant(value))):
+        found, _ = convert(given, info)
+        assert (found.dtype, found.numpy().tolist()) == (tf.int32, [1, 2])
+
+
+def test_sparse_of_other_dtypes():
+    info = ParsedTensorInfo(tf.SparseTensorSpec([None, 2], tf.int32), ("i:0", "v:0", "s:0"))
+    for given in (np.int64([[0, 5]]), tf.sparse.from_dense(np.int64([[0, 5]]))):
+        assert convert(given, info)[1].dtype == tf.int32
+    with pytest.raises(hub.InputError, match="int64 with the value 1099511627776"):
+        convert(tf.sparse.from_dense(np.int64([[0, 2**40]])), info)
 
 
 def test_ragged_from_sparse():

@@ -31,7 +31,7 @@ CHANGE = "convert it, if the values may change: "
 @pytest.mark.parametrize(
     ("value", "dtype", "advice"),
     [
-        (tf.constant([1]), tf.float32, f"{CONVERT}tf.cast(value, tf.float32)"),
+        (tf.constant([0.1], tf.float64), tf.float32, f"{CHANGE}tf.cast(value, tf.float32)"),
         ([1.0], tf.int32, f"{CONVERT}tf.cast(value, tf.int32)"),
         (np.array([1.5]), tf.int32, f'{CHANGE}array.astype("int32")'),
         (tf.constant(["1"]), tf.float32, f"{NUMBERS}tf.strings.to_number(value, tf.float32)"),
@@ -95,6 +95,7 @@ def test_advice_on_other_shapes(found, expected, advice):
     ("value", "dtype", "advice"),
     [
         ([2**40], tf.int32, "look at the values: int32 holds -2147483648 to 2147483647"),
+        (tf.constant([300]), tf.uint8, "look at the values: uint8 holds 0 to 255"),
         (np.array([300]), tf.uint8, "look at the values: uint8 holds 0 to 255"),
         ([1.0, None], tf.float32, "pass values that are all of dtype float32"),
         ([object()], tf.string, "pass values that are all of dtype string"),
@@ -139,10 +140,10 @@ RESIZE = "resize the images first: keras.layers.Resizing(32, 32) before this lay
             'begin the model with keras.Input((), dtype="string")',
         ),
         (
-            keras.Input((2,), dtype="int64"),
+            keras.Input((2,)),
             tf.int32,
             (8, None),
-            "int64 [?, 2]",
+            "float32 [?, 2]",
             'begin the model with keras.Input(batch_shape=(8, None), dtype="int32"), or convert '
             'before this layer: keras.ops.cast(x, "int32")',
         ),
@@ -167,7 +168,7 @@ def test_advice_on_symbols(given, dtype, shape, found, advice):
         made = eval(line, {"keras": keras})
         assert layer(made).shape == tf.TensorShape(shape)
     if "keras.ops" in advice:
-        cast = keras.ops.cast(keras.Input((2,), batch_size=8, dtype="int64"), "int32")
+        cast = keras.ops.cast(keras.Input((2,), batch_size=8), "int32")
         assert layer(cast).dtype == "int32"
 
 

@@ -312,6 +312,33 @@ def test_strings_and_tables(strategy):
     np.testing.assert_allclose(sum(gradients(strategy, layer, words)), expected, rtol=1e-5)
 
 
+def ids_fn():
+    ids = v1.placeholder(tf.int32, [None, 2])
+    table = v1.get_variable("table", initializer=KERNEL)
+    hub.add_signature(inputs={"ids": ids}, outputs=tf.reduce_mean(tf.gather(table, ids), 1))
+
+
+def test_inputs_of_another_dtype(strategy):
+    """As on one device; each replica looks at its part."""
+    ids = RANDOM.integers(0, 3, size=(32, 2))
+
+    def run(dtype, scope):
+        with scope.scope():
+            x = keras.Input((2,), dtype=dtype)
+            head = keras.layers.Dense(1, kernel_initializer="ones")
+            model = keras.Model(x, head(trainable(ids_fn)(x)))
+            model.compile(keras.optimizers.SGD(0.1), "mse")
+        data = tf.data.Dataset.from_tensor_slices((tf.cast(ids, dtype), Y)).batch(8)
+        return model, model.fit(data, verbose=0, epochs=2).history["loss"]
+
+    _, expected = run("int32", tf.distribute.get_strategy())
+    model, losses = run("int64", strategy)
+    np.testing.assert_allclose(losses, expected, rtol=1e-5)
+    too_large = tf.data.Dataset.from_tensors((ids[:8] + 2**40, Y[:8]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="which int32 does not hold"):
+        model.fit(too_large, verbose=0)
+
+
 def test_documented_fit(tmp_path):
     code = code_blocks("docs/distribute.md", "python")[0]
     hub.ModuleLayer(hub.create_module_spec(dense_fn)).export_module(tmp_path / "module")

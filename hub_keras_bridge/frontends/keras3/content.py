@@ -190,15 +190,19 @@ class Content(abc.ABC):
             inputs: what it is called with, if that is known.
         """
 
-    # --- shapes ---
+    # --- symbols ---
+
+    @abc.abstractmethod
+    def undecided(self, inputs: Any) -> list[str]:
+        """Which symbolic inputs fit or not by their values, each with its dtypes.
+
+        Raises:
+            InputError: one can never fit.
+        """
 
     @abc.abstractmethod
     def given(self, inputs: Any) -> Any:
-        """What decides the shapes of the outputs, of symbolic inputs: a nest of ``tf.TypeSpec``.
-
-        Raises:
-            InputError: the inputs can never fit.
-        """
+        """What decides the shapes of the outputs, of symbolic inputs: a nest of ``tf.TypeSpec``."""
 
     @abc.abstractmethod
     def given_shapes(self, shapes: Any) -> Any:

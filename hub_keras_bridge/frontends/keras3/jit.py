@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import keras
 from absl import logging
 
 from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.running import xla
 
 
@@ -28,15 +29,28 @@ class JitByOps(keras.layers.Layer):
         """
         raise NotImplementedError
 
+    def _note_undecided(self, inputs: Collection[str]) -> None:
+        """Notes symbols whose values a call is to look at, which XLA does not.
+
+        Args:
+            inputs: names, with dtypes for messages.
+        """
+        self._jit.undecided.update(inputs)
+
     @property
     def supports_jit(self) -> bool:
         """Whether XLA can compile what calls run now, on the devices that are used.
+
+        It cannot where inputs have another dtype than the signature, so that each call
+        looks whether their values fit.
 
         Keras asks when a model is compiled, with ``jit_compile=True`` on any
         machine, with the default only where there is an accelerator. Setting it
         to False keeps XLA away.
         """
-        return self._jit.allowed and not xla.accelerator_is_hidden() and not self._is_beyond_xla()
+        if not self._jit.allowed or xla.accelerator_is_hidden() or self._is_beyond_xla():
+            return False
+        return not self._looks_at_values()
 
     @supports_jit.setter
     def supports_jit(self, allowed: bool) -> None:
@@ -58,6 +72,19 @@ class JitByOps(keras.layers.Layer):
             known[self.trainable] = bool(missing)
         return known[self.trainable]
 
+    def _looks_at_values(self) -> bool:
+        jit = self._jit
+        if jit.undecided and not jit.told:
+            jit.told = True
+            logging.warning(
+                "XLA does not compile layer %r (%s): it would leave out the check that values fit, "
+                "of %s; begin the model with keras.Input of the signature's dtype",
+                self.name,
+                self._subject,
+                choices(jit.undecided),
+            )
+        return bool(jit.undecided)
+
 
 @dataclasses.dataclass(eq=False)
 class _Jit:
@@ -66,7 +93,11 @@ class _Jit:
     Attributes:
         allowed: whether a user lets XLA compile it.
         is_beyond: trainable or not -> whether XLA lacks an op; once it was asked for.
+        undecided: symbols whose values calls look at.
+        told: whether there was a warning of these.
     """
 
     allowed: bool
     is_beyond: dict[bool, bool] = dataclasses.field(default_factory=dict)
+    undecided: set[str] = dataclasses.field(default_factory=set)
+    told: bool = False

@@ -54,6 +54,7 @@ class ShapedLayer(ContentLayer):
             StrategyError: a layer to be trained under a strategy made after it.
         """
         need_own_strategy(self, self._content.subject)
+        self._note_undecided(self._content.undecided(inputs))
         return self._symbols_for(self._content.given(inputs))
 
     def _symbols_for(self, given: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -21,6 +21,7 @@ from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.keras3 import tf1_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
+from hub_keras_bridge.frontends.keras3.colours import ColourCheck
 from hub_keras_bridge.frontends.keras3.content import Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory, known
 from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
@@ -62,6 +63,7 @@ class Tf1Content(Content):
         )
         endpoints = self._selection.endpoints(module.programs, choice.trust, trainable)
         self._inference, self._training = endpoints
+        self._colours = ColourCheck(self._inference)
 
     @classmethod
     def of(cls, spec: ModuleSpec, choice: Choice, trainable: bool) -> Tf1Content:
@@ -151,6 +153,7 @@ class Tf1Content(Content):
             return self._run_either(inputs, training, trainable)
         endpoint = self._training if training else self._inference
         flat = endpoint.bind(inputs)
+        self._colours.look(endpoint, flat)
         run = self._module.runtime.call_function(endpoint, training=bool(training), watch=trainable)
         if trainable:
             private_tf.announce_variables(run)
@@ -197,17 +200,25 @@ class Tf1Content(Content):
         endpoint = self._training if training else self._inference
         return xla.missing_ops(endpoint, training=training)
 
-    # --- shapes ---
+    # --- symbols ---
+
+    def undecided(self, inputs: Any) -> list[str]:
+        """Of the dense inputs."""
+        symbols = [
+            (self._inference.slot(name), value.shape, keras.backend.standardize_dtype(value.dtype))
+            for name, value in self._dense_values(inputs)
+        ]
+        notes = [slot.check_symbol(shape, tf.as_dtype(dtype)) for slot, shape, dtype in symbols]
+        return list(filter(None, notes))
 
     def given(self, inputs: Any) -> Any:
         """The dense inputs, by name."""
-        shapes = {}
+        return self._dense({name: value.shape for name, value in self._dense_values(inputs)})
+
+    def _dense_values(self, inputs: Any) -> Iterator[tuple[str, Any]]:
         for name, value in self._inference.by_name(inputs).items():
             if self._is_dense(name) and hasattr(value, "dtype"):
-                dtype = tf.as_dtype(keras.backend.standardize_dtype(value.dtype))
-                self._inference.check_shape(name, value.shape, dtype)
-                shapes[name] = value.shape
-        return self._dense(shapes)
+                yield name, value
 
     def given_shapes(self, shapes: Any) -> Any:
         """The dense inputs, by name."""

@@ -198,10 +198,17 @@ class Tf2Content(Content):
 
     def missing_ops(self, *, training: bool, inputs: Any = None) -> dict[str, str]:
         """By the function for such inputs; where none are told, for those it was saved for."""
-        specs = self._model.input_specs if inputs is None else self.given(inputs)
+        if inputs is None:
+            specs = self._model.input_specs
+        else:
+            specs = self.given(self._model.converted(_given(inputs)))
         return xla.lacking(compiled_nodes(self._model.trace(specs, training=training)))
 
-    # --- shapes ---
+    # --- symbols ---
+
+    def undecided(self, inputs: Any) -> list[str]:
+        """Of those that the SavedModel's first function takes, if it is here."""
+        return [] if self._restored is None else self._restored.undecided(_given(inputs))
 
     def given(self, inputs: Any) -> Any:
         """All inputs, in the nest that they are in."""

@@ -146,7 +146,8 @@ class Module:
         """
         endpoint = Endpoint(self._program, signature, None, bool(as_dict))
         _require_tensors_of(tf.compat.v1.get_default_graph(), endpoint.by_name(inputs), endpoint)
-        given = dict(zip(endpoint.facts.input_tensors, endpoint.bind(inputs), strict=True))
+        flat = endpoint.bind(inputs, converts=False)
+        given = dict(zip(endpoint.facts.input_tensors, flat, strict=True))
         name = re.sub(r"[^A-Za-z0-9_.>-]", "_", f"{self._name}_apply_{endpoint.signature}")
         return endpoint.pack(self._state.apply(endpoint, given, name))
 

@@ -5,7 +5,7 @@ That is one value, or a nest: a dict, a list or a tuple, of values or of nests.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -34,7 +34,7 @@ def converted(specs: Any, inputs: Any, subject: Subject) -> Any:
     Raises:
         InputError: they do not fit.
     """
-    return _convert(specs, inputs, "inputs", subject)
+    return _mapped(specs, inputs, "inputs", subject, _filled)
 
 
 def unmixed(specs: Any, inputs: Any, subject: Subject) -> Any:
@@ -48,6 +48,27 @@ def unmixed(specs: Any, inputs: Any, subject: Subject) -> Any:
     if not tf.nest.is_nested(specs) or len(set(map(is_tensor, tf.nest.flatten(inputs)))) < 2:
         return inputs
     return converted(specs, inputs, subject)
+
+
+def undecided(specs: Any, inputs: Any, subject: Subject) -> list[str]:
+    """Which symbols of Keras's fit or not by their values, each with its dtypes.
+
+    Args:
+        specs: as of :func:`converted`.
+        inputs: dense symbols are looked at, other values are not.
+        subject: for messages.
+
+    Raises:
+        InputError: names do not fit, or a symbol can never fit.
+    """
+    found: list[str | None] = []
+
+    def look(slot: Slot, value: Any) -> None:
+        if _is_dense_symbol(value) and not slot.info.is_composite:
+            found.append(slot.check_symbol(value.shape, tf.as_dtype(value.dtype)))
+
+    _mapped(specs, inputs, "inputs", subject, look)
+    return list(filter(None, found))
 
 
 def named(specs: Any, name: str) -> dict[str, ParsedTensorInfo]:
@@ -67,17 +88,30 @@ def named(specs: Any, name: str) -> dict[str, ParsedTensorInfo]:
     return {key: info for inner, spec in inside for key, info in named(spec, inner).items()}
 
 
-def _convert(spec: Any, value: Any, name: str, subject: Subject) -> Any:
+def _filled(slot: Slot, value: Any) -> Any:
+    return value if isinstance(value, keras.KerasTensor) else slot.fill(value)
+
+
+def _is_dense_symbol(value: Any) -> bool:
+    if not isinstance(value, keras.KerasTensor):
+        return False
+    return not (getattr(value, "sparse", False) or getattr(value, "ragged", False))
+
+
+def _mapped(
+    spec: Any, value: Any, name: str, subject: Subject, make: Callable[[Slot, Any], Any]
+) -> Any:
+    """What is made of each value, in the nest that the specs are in."""
     if isinstance(spec, Mapping):
         _need_keys(spec, value, subject)
-        return {key: _convert(each, value[key], key, subject) for key, each in spec.items()}
+        return {key: _mapped(each, value[key], key, subject, make) for key, each in spec.items()}
     if type(spec) in (list, tuple):
         _need_length(spec, value, subject)
         pairs = enumerate(zip(spec, value, strict=True))
-        return type(spec)(_convert(one, v, f"{name}[{i}]", subject) for i, (one, v) in pairs)
-    if not isinstance(spec, tf.TypeSpec) or isinstance(value, keras.KerasTensor):
+        return type(spec)(_mapped(one, v, f"{name}[{i}]", subject, make) for i, (one, v) in pairs)
+    if not isinstance(spec, tf.TypeSpec):
         return value  # A nest of another kind is TensorFlow's to check.
-    return Slot(name, ParsedTensorInfo.from_type_spec(spec), subject).fill(value)
+    return make(Slot(name, ParsedTensorInfo.from_type_spec(spec), subject), value)
 
 
 def _need_keys(specs: Mapping[str, Any], value: Any, subject: Subject) -> None:

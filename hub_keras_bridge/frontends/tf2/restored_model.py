@@ -20,7 +20,7 @@ from hub_keras_bridge.facts.checkpoint import DAMAGED, Checkpoint
 from hub_keras_bridge.facts.signatures import SignatureFacts
 from hub_keras_bridge.files.layout import VARIABLES_PREFIX
 from hub_keras_bridge.frontends.tf2.calls import OWN, Call, choose_call, own_call, traced_again
-from hub_keras_bridge.frontends.tf2.inputs import converted, named, unmixed
+from hub_keras_bridge.frontends.tf2.inputs import converted, named, undecided, unmixed
 from hub_keras_bridge.frontends.tf2.objects import check_captures, check_lists
 from hub_keras_bridge.running.place import need_threads
 
@@ -205,6 +205,10 @@ class RestoredModel(tf.Module):
             InputError: they do not fit.
         """
         return converted(self.need_call().inputs, inputs, self._subject)
+
+    def undecided(self, inputs: Any) -> list[str]:
+        """Which symbolic inputs fit or not by their values; see :func:`inputs.undecided`."""
+        return undecided(self.need_call().inputs, inputs, self._subject)
 
 
 def load_restored(
