@@ -15,6 +15,7 @@ from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import by_name
 from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
+from hub_keras_bridge.frontends.keras3.checkpoint_loading import CheckpointLoading
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
 from hub_keras_bridge.frontends.keras3.jit import JitByOps
@@ -33,7 +34,7 @@ from hub_keras_bridge.running.place import need_eager_execution
 
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
-class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
+class ModuleLayer(JitByOps, CheckpointLoading, private_keras.OwnLosses, direct_calls.DirectCalls):
     """Runs one signature of a TF1 Hub module, or a TF2 SavedModel, and fine-tunes it.
 
     The call returns the output named ``"default"``, or ``output_key``, or with

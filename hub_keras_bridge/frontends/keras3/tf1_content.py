@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from hub_keras_bridge.running import replicas, xla
 from hub_keras_bridge.running.first_values import first_values
 from hub_keras_bridge.running.runtime import Runtime
 from hub_keras_bridge.running.shapes import inferred_outputs
+from hub_keras_bridge.running.trained_values import trained_values
 
 # Two threads may make the first call of a layer at once.
 _BUILDING = threading.RLock()
@@ -290,6 +292,17 @@ class Tf1Content(Content):
         return Tf1Content(spec, self.choice, trainable, self._variables)
 
     # --- what no TF2 SavedModel can ---
+
+    def load_checkpoint(
+        self,
+        checkpoint_path: str | bytes | os.PathLike[str],
+        name_transform_fn: Callable[[str], str] | None,
+    ) -> None:
+        """As :func:`trained_values` finds them."""
+        for facts, value in trained_values(self._spec, checkpoint_path, name_transform_fn):
+            # What the module's own checkpoint lacks is no weight.
+            if facts.node in self._variables:
+                self._variables[facts.node].assign(value)
 
     def export(self, path: str) -> None:
         """Writes all of the module again, under current weights."""
