@@ -14,7 +14,11 @@ from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import by_name
-from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
+from hub_keras_bridge.frontends.keras3.call_checks import (
+    need_own_strategy,
+    need_own_values,
+    warn_if_untracked,
+)
 from hub_keras_bridge.frontends.keras3.checkpoint_loading import CheckpointLoading
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
@@ -274,6 +278,7 @@ class ModuleLayer(JitByOps, CheckpointLoading, private_keras.OwnLosses, direct_c
         )
         if learning:
             need_own_strategy(self, content.subject)
+        warn_if_untracked(self, content.subject)
         outputs, losses = content.run(inputs, training=learning, trainable=self.trainable)
         for loss in losses:
             self.add_loss(loss)

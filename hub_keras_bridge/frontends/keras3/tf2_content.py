@@ -158,7 +158,7 @@ class Tf2Content(Content):
         trainable: bool,  # noqa: ARG002
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """Runs what TensorFlow restored; there are no losses that depend on inputs."""
-        return self._chosen(self._model(_given(inputs), training=training)), ()
+        return self._chosen(self._model.run_restored(_given(inputs), training)), ()
 
     def _chosen(self, outputs: Any) -> Any:
         by_name = outputs if isinstance(outputs, Mapping) else {DEFAULT_KEY: outputs}

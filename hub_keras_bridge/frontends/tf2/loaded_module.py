@@ -24,6 +24,7 @@ from hub_keras_bridge.frontends.tf2.absent import absent
 from hub_keras_bridge.frontends.tf2.modes import Modes, structured, traced
 from hub_keras_bridge.frontends.tf2.pruned import Pruner
 from hub_keras_bridge.frontends.tf2.signatures import Signatures, signature_function
+from hub_keras_bridge.frontends.untracked import USE_A_LAYER, warn_of_untracked
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.calls import losses_fed_by
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -137,6 +138,7 @@ class LoadedModule(tf.Module):
                 advice="call module.signatures[...] with a name from this list, or load the "
                 "module with signature=...",
             )
+        warn_of_untracked(self, lambda: self.trainable_variables, self.spec.subject, USE_A_LAYER)
         mode = training if tf.is_tensor(training) else bool(training)
         endpoint = self._modes.training if mode is True else self._modes.inference
         values = structured(endpoint, endpoint.bind(inputs))
