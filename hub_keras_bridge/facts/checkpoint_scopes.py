@@ -28,7 +28,8 @@ def scope_of(variables: Sequence[VariableFacts], checkpoint: Checkpoint) -> str:
     names = {facts.name for facts in variables}
     scopes = scopes_of(names, checkpoint.names)
     faults = {
-        scope: [fault for facts in variables if (fault := inside.fault(facts))]
+        # Slices share an entry.
+        scope: list(dict.fromkeys(filter(None, map(inside.fault, variables))))
         for scope in scopes
         for inside in [checkpoint.under(scope)]
     }

@@ -53,10 +53,10 @@ def warn_of_untracked(
     known = {id(private_keras.raw_variable(weight)) for weight in model.weights}
     if could_be_trained and known.isdisjoint(map(id, could_be_trained)):
         logging.warning(
-            "Keras trains %r, and does not know the %d variable(s) of what is called in it "
-            "(%s): they are neither trained nor saved with it. What to do: %s",
-            model.name,
+            "Keras does not know the %d trainable variable(s) of what layer %r calls (%s): they "
+            "are neither trained nor saved with it. What to do: %s",
             len(could_be_trained),
+            model.name,
             subject,
             advice,
         )

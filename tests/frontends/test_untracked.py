@@ -46,9 +46,11 @@ def in_a_layer(part):
 
 @pytest.fixture
 def told(caplog):
-    """What was said, in the first lines of warnings of the package."""
+    """What was said of modules that Keras does not know."""
     caplog.set_level(logging.WARNING, "absl")
-    return lambda: [r.getMessage() for r in caplog.records if "Keras trains" in r.getMessage()]
+    return lambda: [
+        r.getMessage() for r in caplog.records if "Keras does not know" in r.getMessage()
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -76,10 +78,18 @@ def test_what_load_returned(place, kind, told, saved_model):
     before = [variable.numpy() for variable in loaded.trainable_variables]
     fit(model)
     (message,) = told()
-    assert message.startswith(f"Keras trains {model.name!r}, and does not know the 4 variable(s)")
+    assert message.startswith("Keras does not know the 4 trainable variable(s) of what layer ")
+    assert f"{model.name!r} calls (module " in message
     assert "What to do: use hub.ModuleLayer(handle, trainable=True), or without" in message
     for variable, value in zip(loaded.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
+
+
+def test_signature_of_what_load_returned(told):
+    serve = hub.load(twins.spec()).signatures["default"]
+    fit(in_a_layer(lambda x: serve(default=x)["default"]))
+    (message,) = told()
+    assert "signature 'default'" in message
 
 
 @pytest.mark.parametrize("kind", ["module", "saved model"])

@@ -95,12 +95,13 @@ class LoadedModule(tf.Module):
         by_node = _create_variables(spec, selection, trust)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
-        self.trainable_variables = [v for node, v in by_node.items() if node in trained]
+        trainable = [v for node, v in by_node.items() if node in trained]
+        self.trainable_variables = trainable
         self._runtime = Runtime(by_node, spec.files.assets, trust)
         self._pruner = Pruner(self._runtime, program, spec.files.assets, trust)
         self._files = [spec.files.assets[name] for name in dict.fromkeys(variant.assets.values())]
         self.regularization_losses: list[Callable[[], tf.Tensor]] = []
-        make = functools.partial(signature_function, self._runtime)
+        make = functools.partial(signature_function, self._runtime, trainable)
         self.signatures = Signatures(programs, selection, trust, make)
         if self._modes is None:
             return
