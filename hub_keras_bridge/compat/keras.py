@@ -137,6 +137,15 @@ def has_stand_ins(layer: keras.layers.Layer) -> bool:
     )
 
 
+def outermost_layer() -> keras.layers.Layer | None:
+    """The layer or model whose call is under way, around those of all layers in it.
+
+    Layers ask a context what call they are in; no public name tells it.
+    """
+    context = global_state.get_global_attribute("current_call_ctx")
+    return None if context is None else context.entry_layer
+
+
 def loads_in_safe_mode() -> bool:
     """Whether ``keras.models.load_model`` is running with ``safe_mode=True``.
 

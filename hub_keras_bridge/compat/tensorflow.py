@@ -177,6 +177,14 @@ def mention_variables(variables: Iterable[tf.Variable]) -> None:
             graph.watch_variable(variable)
 
 
+def tape_records() -> bool:
+    """Whether a gradient tape is open, around what is computed or traced.
+
+    A tape is told what happens, and has no public name that tells of it.
+    """
+    return bool(record.could_possibly_record())
+
+
 def inside_v1_loop() -> bool:
     """Whether the body of a v1 loop is being built, at any depth."""
     context = tf.compat.v1.get_default_graph()._get_control_flow_context()  # noqa: SLF001

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import tensorflow as tf
 
@@ -21,6 +22,9 @@ DAMAGED = (
     "`hub-keras-bridge cache prune --broken --deep` removes it"
 )
 
+# The entry of a checkpoint that says what objects the others belong to.
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
 
 class Checkpoint:
     """Reads variables one at a time, so that no second copy of all is held.
@@ -32,6 +36,7 @@ class Checkpoint:
 
     Attributes:
         prefix: the same, or a way to it that TensorFlow does not take for another thing.
+        subject: as given.
 
     Raises:
         CheckpointError: it cannot be opened.
@@ -42,7 +47,7 @@ class Checkpoint:
     ) -> None:
         # TensorFlow takes the prefix for a pattern; an alias has no wildcards.
         self._alias, self.prefix = without_wildcards(prefix)
-        self._subject = subject
+        self.subject = subject
         self._key = key
         try:
             # Not there in TensorFlow's first format, which a Saver still writes.
@@ -74,9 +79,40 @@ class Checkpoint:
             weakref.finalize(graph, self._alias.cleanup)
         return self.prefix
 
+    def under(self, scope: str) -> Checkpoint:
+        """The same checkpoint, for variables whose names have a scope in front there."""
+        other = copy.copy(self)
+        other._key = lambda name: scope + name  # noqa: SLF001
+        return other
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of its entries."""
+        return self._shapes.keys()
+
+    @property
+    def is_of_objects(self) -> bool:
+        """Whether a ``tf.train.Checkpoint`` wrote it, by where in an object a variable is."""
+        return OBJECT_GRAPH in self._shapes
+
     def has(self, facts: VariableFacts) -> bool:
         """Whether there is an entry for a variable."""
         return self._key(facts.name) in self._shapes
+
+    def fault(self, facts: VariableFacts) -> str | None:
+        """What is wrong with the entry for a variable; None if it fits."""
+        key = self._key(facts.name)
+        if key not in self._shapes:
+            return f"{key!r} is missing"
+        expected, found = self._expected(facts), self._found(facts)
+        return None if found == expected else f"{key!r} is {found}, not {expected}"
+
+    def _expected(self, facts: VariableFacts) -> str:
+        return f"{facts.dtype.name} {show_shape(facts.full_shape or facts.shape)}"
+
+    def _found(self, facts: VariableFacts) -> str:
+        key = self._key(facts.name)
+        return f"{self._dtypes[key].name} {show_shape(self._shapes[key])}"
 
     def check(self, facts: VariableFacts) -> None:
         """Checks that a variable is there in the right shape and dtype.
@@ -88,20 +124,19 @@ class Checkpoint:
         if key not in self._shapes:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
-                self._subject,
+                self.subject,
                 expected=f"an entry {key!r} in {self.prefix}",
                 found=f"entries {choices(self._shapes)}",
-                advice="fetch the module again, or publish it from a checkpoint that has all "
-                "its variables; name_transform_fn maps names that differ",
+                advice="fetch the module again, or use a checkpoint that has all its variables; "
+                "name_transform_fn maps names that differ",
             )
-        shape = facts.full_shape or facts.shape
-        found = tuple(self._shapes[key]), self._dtypes[key]
-        if found != (tuple(shape), facts.dtype):
+        expected, found = self._expected(facts), self._found(facts)
+        if found != expected:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
-                self._subject,
-                expected=f"{facts.dtype.name} {show_shape(shape)} in {self.prefix}",
-                found=f"{found[1].name} {show_shape(found[0])}",
+                self.subject,
+                expected=f"{expected} in {self.prefix}",
+                found=found,
                 advice="use the checkpoint that belongs to this graph",
             )
 
@@ -137,7 +172,7 @@ class Checkpoint:
         except tf.errors.OpError as error:
             raise CheckpointError(
                 f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
-                self._subject,
+                self.subject,
                 expected=f"readable data in {self.prefix}",
                 found=error.message,
                 advice=DAMAGED,

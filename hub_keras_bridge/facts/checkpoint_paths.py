@@ -23,16 +23,29 @@ def prefix_of(
     prefix = os.fsdecode(checkpoint_path or "")
     if not prefix or not tf.io.gfile.isdir(prefix):
         return prefix or None
-    latest = tf.train.latest_checkpoint(prefix)
+    latest = tf.train.latest_checkpoint(prefix) or _latest_of_moved(prefix)
     if latest is None:
         raise CheckpointError(
-            "Cannot export a TF1 Hub module: the folder has no latest checkpoint.",
+            "Cannot read the checkpoint of a TF1 Hub module: the folder has no latest checkpoint.",
             subject,
             expected=f"a file {os.path.join(prefix, 'checkpoint')} that names one",
             found=choices(tf.io.gfile.listdir(prefix), limit=10),
             advice="pass the path that was given to Saver.save(), with the step behind it",
         )
     return latest
+
+
+def _latest_of_moved(folder: str) -> str | None:
+    """The latest checkpoint of a folder that was written as another one.
+
+    A Saver notes the whole path of what it writes.
+    """
+    state = tf.train.get_checkpoint_state(folder)
+    if state is None:
+        return None
+    prefix = os.path.join(folder, os.path.basename(state.model_checkpoint_path))
+    # In TensorFlow's first format, one file has all.
+    return prefix if any(map(tf.io.gfile.exists, (f"{prefix}.index", prefix))) else None
 
 
 def without_wildcards(prefix: str) -> tuple[tempfile.TemporaryDirectory[str] | None, str]:

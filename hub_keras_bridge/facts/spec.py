@@ -244,11 +244,7 @@ class ModuleSpec:
                 "has export_module(path)",
             )
         source = Checkpoint(prefix, self.subject, name_transform_fn or (lambda name: name))
-        inference = self._variants.get(frozenset()) or next(iter(self._variants.values()))
-        # A variable that only another variant has may be absent: a training
-        # graph can hold more than the checkpoint of an inference graph.
-        needed = {facts for facts in inference.variables if facts.is_global}
-        saved = [facts for facts in self.variables if facts in needed or source.has(facts)]
+        saved = self.variables_in(source)
         return module_writing.write_module(
             path,
             self.files,
@@ -289,3 +285,18 @@ class ModuleSpec:
                         advice="fetch the module again; its graphs do not belong together",
                     )
         return tuple(by_node.values())
+
+    @property
+    def saved_variables(self) -> tuple[VariableFacts, ...]:
+        """The variables that each checkpoint of a graph with the module has.
+
+        A variable that only another variant has than the one for inference may be absent: a
+        training graph can hold more than the checkpoint of an inference graph.
+        """
+        inference = self._variants.get(frozenset()) or next(iter(self._variants.values()))
+        return tuple(facts for facts in inference.variables if facts.is_global)
+
+    def variables_in(self, checkpoint: Checkpoint) -> list[VariableFacts]:
+        """The variables to read from a checkpoint: ``saved_variables``, and others it has."""
+        saved = set(self.saved_variables)
+        return [facts for facts in self.variables if facts in saved or checkpoint.has(facts)]

@@ -60,15 +60,20 @@ def first_values(
             for facts in spec.variables
             if (facts.is_global and facts.node in needed) or checkpoint.has(facts)
         ]
-        for facts in present:
-            checkpoint.check(facts)
-        yield from _read_ahead(checkpoint, list(_groups(present)))
+        yield from read_ahead(checkpoint, present)
 
 
-def _read_ahead(
-    checkpoint: Checkpoint, groups: Sequence[list[VariableFacts]]
+def read_ahead(
+    checkpoint: Checkpoint, variables: Sequence[VariableFacts]
 ) -> Iterator[tuple[VariableFacts, tf.Tensor]]:
-    """Reads groups while the caller makes variables of those before."""
+    """Variables with their values, some being read while the caller keeps those before.
+
+    Raises:
+        CheckpointError: one does not fit, before any is read; or is damaged.
+    """
+    for facts in variables:
+        checkpoint.check(facts)
+    groups = list(_groups(variables))
     if len(groups) == 1:
         # Nothing to do meanwhile, and a thread takes its time, too.
         yield from zip(groups[0], checkpoint.read_together(groups[0]), strict=True)
@@ -81,7 +86,7 @@ def _read_ahead(
             yield from zip(group, reading.popleft().result(), strict=True)
 
 
-def _groups(several: list[VariableFacts]) -> Iterator[list[VariableFacts]]:
+def _groups(several: Sequence[VariableFacts]) -> Iterator[list[VariableFacts]]:
     """Cuts a list into runs to read at once: opening a checkpoint takes its time."""
     group: list[VariableFacts] = []
     size = 0

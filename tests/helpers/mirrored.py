@@ -297,6 +297,27 @@ def test_custom_loop_and_a_savedmodel(strategy, tmp_path):
     np.testing.assert_allclose(exported.serve(x), 3 * x)
 
 
+def test_a_checkpoint_of_a_tf1_program(strategy, tmp_path):
+    """All copies of a variable get its value, before the model is trained and after."""
+    with tf.Graph().as_default(), v1.Session() as session:
+        module = hub.Module(hub.create_module_spec(dense_fn))
+        session.run(v1.global_variables_initializer())
+        module.variable_map["dense/kernel"].load(KERNEL + 1, session)
+        prefix = v1.train.Saver().save(session, str(tmp_path / "trained"))
+    with strategy.scope():
+        layer = hub.ModuleLayer(hub.create_module_spec(dense_fn), trainable=True)
+        layer.load_checkpoint(prefix)
+        model = keras.Sequential([keras.Input((3,)), layer, keras.layers.Dense(1)])
+        model.compile("sgd", "mse")
+    model.fit(X, Y, verbose=0)
+    kernel = layer.variable_map["dense/kernel"].value
+    assert np.abs(kernel.numpy() - KERNEL).mean() > 0.9
+    layer.load_checkpoint(prefix)
+    for copy in strategy.experimental_local_results(kernel):
+        np.testing.assert_array_equal(copy, KERNEL + 1)
+    model.fit(X, Y, verbose=0)
+
+
 def test_strings_and_tables(strategy):
     golden = Golden("text_embed")
     outside = hub.ModuleLayer(golden.path, trainable=True)

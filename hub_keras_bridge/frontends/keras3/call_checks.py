@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.frontends.untracked import warn_of_untracked
 from hub_keras_bridge.running import replicas
 
 
@@ -28,6 +29,22 @@ def need_own_values(layer: keras.layers.Layer, subject: Subject) -> None:
             found="other values, given to stateless_call or keras.StatelessScope",
             advice="assign the values to layer.weights, then call the layer as usual",
         )
+
+
+def warn_if_untracked(layer: keras.layers.Layer, subject: Subject) -> None:
+    """Warns, once, if a layer is trained in a model that does not know its weights.
+
+    Args:
+        layer: the one that is called.
+        subject: the module.
+    """
+    warn_of_untracked(
+        layer,
+        lambda: map(private_keras.raw_variable, layer.trainable_weights),
+        subject,
+        f"make layer {layer.name!r} an attribute of a layer of your own in the model, which "
+        "calls it; in a Lambda, Keras finds none",
+    )
 
 
 def need_own_strategy(layer: keras.layers.Layer, subject: Subject) -> None:

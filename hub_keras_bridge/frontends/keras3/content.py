@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import abc
 import contextlib
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import keras
@@ -257,6 +258,14 @@ class Content(abc.ABC):
         """
 
     # --- TF1 Hub modules alone ---
+
+    @abc.abstractmethod
+    def load_checkpoint(
+        self,
+        checkpoint_path: str | bytes | os.PathLike[str],
+        name_transform_fn: Callable[[str], str] | None,
+    ) -> None:
+        """Gives the weights the values of a TF1 program's checkpoint."""
 
     @abc.abstractmethod
     def export(self, path: str) -> None:

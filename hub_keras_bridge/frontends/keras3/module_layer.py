@@ -16,7 +16,12 @@ from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import by_name
 from hub_keras_bridge.frontends.keras3.archived_layer import ArchivedLayer
 from hub_keras_bridge.frontends.keras3.call_arguments import are_plain, gathered, training_call
-from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
+from hub_keras_bridge.frontends.keras3.call_checks import (
+    need_own_strategy,
+    need_own_values,
+    warn_if_untracked,
+)
+from hub_keras_bridge.frontends.keras3.checkpoint_loading import CheckpointLoading
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH
 from hub_keras_bridge.frontends.keras3.content_layer import WeightsOf
@@ -35,7 +40,12 @@ from hub_keras_bridge.running.place import need_eager_execution
 
 @keras.saving.register_keras_serializable(package="hub_keras_bridge")
 class ModuleLayer(
-    ArchivedLayer, ShapedLayer, JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls
+    ArchivedLayer,
+    ShapedLayer,
+    CheckpointLoading,
+    JitByOps,
+    private_keras.OwnLosses,
+    direct_calls.DirectCalls,
 ):
     """Runs one signature of a TF1 Hub module, or a TF2 SavedModel, and fine-tunes it.
 
@@ -347,6 +357,7 @@ class ModuleLayer(
         )
         if learning is not False:
             need_own_strategy(self, content.subject)
+        warn_if_untracked(self, content.subject)
         outputs, losses = content.run(inputs, training=learning, trainable=self.trainable)
         for loss in losses:
             self.add_loss(loss)

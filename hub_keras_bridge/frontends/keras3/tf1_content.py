@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
 from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.shapes import inferred_outputs
+from hub_keras_bridge.running.trained_values import trained_values
 
 
 class Tf1Content(Content):
@@ -304,6 +306,18 @@ class Tf1Content(Content):
         return Tf1Content(self._module.under_same_weights(spec), self.choice, trainable)
 
     # --- what no TF2 SavedModel can ---
+
+    def load_checkpoint(
+        self,
+        checkpoint_path: str | bytes | os.PathLike[str],
+        name_transform_fn: Callable[[str], str] | None,
+    ) -> None:
+        """As :func:`trained_values` finds them."""
+        weights = {facts.node: variable for facts, variable in self.weights}
+        for facts, value in trained_values(self.spec, checkpoint_path, name_transform_fn):
+            # What the module's own checkpoint lacks is no weight.
+            if facts.node in weights:
+                weights[facts.node].assign(value)
 
     def export(self, path: str) -> None:
         """Writes all of the module again, under current weights."""

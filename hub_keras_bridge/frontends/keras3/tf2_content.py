@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 import keras
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
-from hub_keras_bridge.errors import ExportError, FormatError, HubError, SignatureError
+from hub_keras_bridge.errors import (
+    CheckpointError,
+    ExportError,
+    FormatError,
+    HubError,
+    SignatureError,
+)
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.inner_tensors import is_tensor_name
 from hub_keras_bridge.facts.shown.signature_table import facts_table
@@ -168,7 +175,7 @@ class Tf2Content(Content):
         trainable: bool,  # noqa: ARG002
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """Runs what TensorFlow restored; there are no losses that depend on inputs."""
-        return self._chosen(self._model(_given(inputs), training=training)), ()
+        return self._chosen(self._model.run_restored(_given(inputs), training)), ()
 
     def _chosen(self, outputs: Any) -> Any:
         by_name = outputs if isinstance(outputs, Mapping) else {DEFAULT_KEY: outputs}
@@ -292,6 +299,19 @@ class Tf2Content(Content):
             "A TF2 SavedModel has no ModuleSpec.",
             "use layer.variable_map for its variables and hub.load(handle).signatures for what "
             "goes in and out",
+        )
+
+    def load_checkpoint(
+        self,
+        checkpoint_path: str | bytes | os.PathLike[str],  # noqa: ARG002
+        name_transform_fn: Callable[[str], str] | None,  # noqa: ARG002
+    ) -> None:
+        """It cannot: what TensorFlow 2 saves knows objects, not names."""
+        self._refuse(
+            CheckpointError,
+            "Cannot load a checkpoint of a TF1 program into a TF2 SavedModel.",
+            "assign values one by one: layer.variable_map[name].assign(tf.train.load_variable("
+            "path, key)), where tf.train.list_variables(path) tells the keys",
         )
 
     def export(self, path: str) -> None:  # noqa: ARG002

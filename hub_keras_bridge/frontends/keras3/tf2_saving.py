@@ -16,6 +16,7 @@ from collections.abc import Collection
 
 import tensorflow as tf
 
+from hub_keras_bridge.facts.checkpoint import OBJECT_GRAPH
 from hub_keras_bridge.files.layout import SAVED_MODEL_FILE, VARIABLES_PREFIX
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
@@ -40,9 +41,6 @@ class SavedModelSource:
     facts: Facts | None = None
     keepalive: object = None
 
-
-# The entry of a checkpoint that says what the others are.
-_OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
 # Sources in use, so that a clone of a layer out of an archive finds its own.
 _LIVE: weakref.WeakValueDictionary[str, SavedModelSource] = weakref.WeakValueDictionary()
@@ -107,7 +105,7 @@ def count_of_values(source: SavedModelSource) -> int:
     One for each variable; then those of mutable tables, of an optimizer, and others.
     """
     entries = dict(tf.train.list_variables(_checkpoint(source)))
-    return len(entries.keys() - {_OBJECT_GRAPH})
+    return len(entries.keys() - {OBJECT_GRAPH})
 
 
 def write_values(source: SavedModelSource, model: RestoredModel) -> None:

@@ -24,6 +24,7 @@ from hub_keras_bridge.frontends.tf2.absent import absent
 from hub_keras_bridge.frontends.tf2.modes import Modes, structured, traced
 from hub_keras_bridge.frontends.tf2.pruned import Pruner
 from hub_keras_bridge.frontends.tf2.signatures import Signatures, signature_function
+from hub_keras_bridge.frontends.untracked import USE_A_LAYER, warn_of_untracked
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.calls import losses_fed_by
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -94,12 +95,13 @@ class LoadedModule(tf.Module):
         by_node = _create_variables(spec, selection, trust)
         trained = selection.trained(spec)
         self.variables = list(by_node.values())
-        self.trainable_variables = [v for node, v in by_node.items() if node in trained]
+        trainable = [v for node, v in by_node.items() if node in trained]
+        self.trainable_variables = trainable
         self._runtime = Runtime(by_node, spec.files.assets, trust)
         self._pruner = Pruner(self._runtime, program, spec.files.assets, trust)
         self._files = [spec.files.assets[name] for name in dict.fromkeys(variant.assets.values())]
         self.regularization_losses: list[Callable[[], tf.Tensor]] = []
-        make = functools.partial(signature_function, self._runtime)
+        make = functools.partial(signature_function, self._runtime, trainable)
         self.signatures = Signatures(programs, selection, trust, make)
         if self._modes is None:
             return
@@ -137,6 +139,7 @@ class LoadedModule(tf.Module):
                 advice="call module.signatures[...] with a name from this list, or load the "
                 "module with signature=...",
             )
+        warn_of_untracked(self, lambda: self.trainable_variables, self.spec.subject, USE_A_LAYER)
         mode = training if tf.is_tensor(training) else bool(training)
         endpoint = self._modes.training if mode is True else self._modes.inference
         values = structured(endpoint, endpoint.bind(inputs))

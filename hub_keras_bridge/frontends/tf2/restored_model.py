@@ -22,6 +22,7 @@ from hub_keras_bridge.files.layout import VARIABLES_PREFIX
 from hub_keras_bridge.frontends.tf2.calls import OWN, Call, choose_call, own_call, traced_again
 from hub_keras_bridge.frontends.tf2.inputs import converted, named, undecided, unmixed
 from hub_keras_bridge.frontends.tf2.objects import check_captures, check_lists
+from hub_keras_bridge.frontends.untracked import USE_A_LAYER, warn_of_untracked
 from hub_keras_bridge.running.place import need_threads
 
 
@@ -104,6 +105,11 @@ class RestoredModel(tf.Module):
             SignatureError: there is nothing to call.
             ForkError: this process was forked after TensorFlow had run.
         """
+        warn_of_untracked(self, lambda: self.trainable_variables, self._subject, USE_A_LAYER)
+        return self.run_restored(inputs, training)
+
+    def run_restored(self, inputs: Any, training: bool | tf.Tensor) -> Any:
+        """As a call, of who looks after the variables."""
         call = self.need_call()
         need_threads(self._subject)
         values = self.converted({} if inputs is None else inputs)
@@ -189,7 +195,7 @@ class RestoredModel(tf.Module):
 
         def run(given: Any) -> Any:
             losses = [loss() for loss in self.regularization_losses] if training else []
-            return self(given, training=training), losses
+            return self.run_restored(given, training), losses
 
         with tf.init_scope():
             return tf.function(run, autograph=False).get_concrete_function(inputs)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import tensorflow as tf
 
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.frontends.tf2.keywords import Keywords
+from hub_keras_bridge.frontends.untracked import USE_A_LAYER, warn_of_untracked
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import Selection
@@ -71,8 +72,16 @@ class Signatures(Mapping[str, SignatureFunction]):
         return f"<signatures {choices(self)}>"
 
 
-def signature_function(runtime: Runtime, endpoint: Endpoint) -> SignatureFunction:
-    """A signature as a ``tf.types.experimental.ConcreteFunction``."""
+def signature_function(
+    runtime: Runtime, trainable: Sequence[tf.Variable], endpoint: Endpoint
+) -> SignatureFunction:
+    """A signature as a ``tf.types.experimental.ConcreteFunction``.
+
+    Args:
+        runtime: runs it.
+        trainable: the module's variables that could be trained.
+        endpoint: the signature, with all its outputs.
+    """
     keywords = Keywords.of(endpoint.facts.inputs)
 
     def run(**given: tf.Tensor) -> dict[str, Any]:
@@ -81,23 +90,18 @@ def signature_function(runtime: Runtime, endpoint: Endpoint) -> SignatureFunctio
 
     specs = dict(zip(keywords.flat, endpoint.facts.input_specs, strict=True))
     function = tf.function(run, autograph=False).get_concrete_function(**specs)
-    return _taking_whole_values(function, endpoint, keywords) if keywords.whole else function
 
+    class Signature(type(function)):  # type: ignore[misc]  # private in TensorFlow
+        """Takes what is sparse or ragged as a value, too, and warns as a module does."""
 
-def _taking_whole_values(function: Any, endpoint: Endpoint, keywords: Keywords) -> Any:
-    """The same function, which takes what is sparse or ragged as a value, too.
-
-    It stays the object that TensorFlow made, for nothing else can be saved as a
-    signature; it is given a class with a call of its own.
-    """
-
-    class TakingWholeValues(type(function)):  # type: ignore[misc]  # private in TensorFlow
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            warn_of_untracked(self, lambda: trainable, endpoint.subject, USE_A_LAYER)
             for keyword in keywords.whole.keys() & kwargs.keys():
                 name, value = keywords.whole[keyword], kwargs.pop(keyword)
                 components = endpoint.slot(name).tensors(value)
                 kwargs.update(zip(keywords.parts[name], components, strict=True))
             return super().__call__(*args, **kwargs)
 
-    function.__class__ = TakingWholeValues
+    # The object stays the one that TensorFlow made: nothing else is saved as a signature.
+    function.__class__ = Signature
     return function
