@@ -55,7 +55,7 @@ class Checkpoint:
             self._dtypes = reader.get_variable_to_dtype_map()
         except (tf.errors.OpError, ValueError) as error:
             raise CheckpointError(
-                "Cannot open the checkpoint of a TF1 Hub module.",
+                f"Cannot open the checkpoint of a {subject.kind}.",
                 subject,
                 expected=f"a TensorFlow checkpoint at {prefix}",
                 found=str(error),
@@ -87,7 +87,7 @@ class Checkpoint:
         key = self._key(facts.name)
         if key not in self._shapes:
             raise CheckpointError(
-                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                f"Cannot restore variable {facts.name!r} of a {self._subject.kind}.",
                 self._subject,
                 expected=f"an entry {key!r} in {self.prefix}",
                 found=f"entries {choices(self._shapes)}",
@@ -98,7 +98,7 @@ class Checkpoint:
         found = tuple(self._shapes[key]), self._dtypes[key]
         if found != (tuple(shape), facts.dtype):
             raise CheckpointError(
-                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                f"Cannot restore variable {facts.name!r} of a {self._subject.kind}.",
                 self._subject,
                 expected=f"{facts.dtype.name} {show_shape(shape)} in {self.prefix}",
                 found=f"{found[1].name} {show_shape(found[0])}",
@@ -136,7 +136,7 @@ class Checkpoint:
                 return self.restoring(facts)
         except tf.errors.OpError as error:
             raise CheckpointError(
-                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                f"Cannot restore variable {facts.name!r} of a {self._subject.kind}.",
                 self._subject,
                 expected=f"readable data in {self.prefix}",
                 found=error.message,

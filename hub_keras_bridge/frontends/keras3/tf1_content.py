@@ -50,7 +50,6 @@ class Tf1Content(Content):
         UnknownOpError: TensorFlow lacks an op of the module.
     """
 
-    kind = "TF1 Hub module"
     is_tf1_module = True
     graph_mode = "use hub.Module there, or the layer outside the graph"
 
@@ -62,6 +61,7 @@ class Tf1Content(Content):
         variables: dict[str, keras.Variable] | None = None,
     ) -> None:
         super().__init__(choice)
+        self.kind = spec.files.kind
         self._spec = spec
         need_dtypes_of_keras(spec.variables, self.subject)
         self._selection = select(

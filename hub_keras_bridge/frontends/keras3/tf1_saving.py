@@ -13,12 +13,13 @@ import os
 import tempfile
 import weakref
 import zlib
+from collections.abc import Collection
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from hub_keras_bridge.errors import FormatError, HubError, Subject
-from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.reading import read_tf1_spec
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files import module_folder, module_writing
 
@@ -42,7 +43,7 @@ def describe(spec: ModuleSpec) -> dict[str, str]:
     return {"identity": identity, "facts": base64.b64encode(zlib.compress(facts, 9)).decode()}
 
 
-def revive(description: dict[str, str], handle: str) -> ModuleSpec:
+def revive(description: dict[str, str], handle: str, tags: Collection[str] | None) -> ModuleSpec:
     """The spec that a config describes.
 
     That is the very one if it is still in use and its weights still there,
@@ -59,7 +60,7 @@ def revive(description: dict[str, str], handle: str) -> ModuleSpec:
     if not os.path.isdir(handle):
         return described
     try:
-        on_disk = load_module_spec(handle)
+        on_disk = read_tf1_spec(handle, handle, tags)
     except HubError:
         return described
     return on_disk if same_facts(on_disk, described) else described
