@@ -78,6 +78,22 @@ class Checkpoint:
         """Whether there is an entry for a variable."""
         return self._key(facts.name) in self._shapes
 
+    def entry(self, key: str) -> VariableFacts:
+        """What there is under a name, as a variable of that name.
+
+        Raises:
+            CheckpointError: there is nothing.
+        """
+        if key not in self._shapes:
+            raise CheckpointError(
+                f"Cannot read {key!r} from the checkpoint of a {self._subject.kind}.",
+                self._subject,
+                expected=f"an entry {key!r} in {self.prefix}",
+                found=f"entries {choices(self._shapes)}",
+                advice="fetch the module again; the copy is incomplete",
+            )
+        return VariableFacts(key, key, tuple(self._shapes[key]), self._dtypes[key], trainable=False)
+
     def check(self, facts: VariableFacts) -> None:
         """Checks that a variable is there in the right shape and dtype.
 

@@ -14,6 +14,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import FormatError, Subject
+from hub_keras_bridge.facts.saved_model_tables import fill_with_constants
 from hub_keras_bridge.facts.saved_model_terms import say_as_module
 from hub_keras_bridge.facts.saved_model_variables import choose_variables
 from hub_keras_bridge.facts.served import served_tags
@@ -28,7 +29,7 @@ _READ = collections.READ | {layout.ASSETS_COLLECTION, layout.ATTACHMENTS_COLLECT
 def read_saved_model(
     path: str, name: str, tags: Collection[str] | None, *, all_variables: bool
 ) -> module_folder.ModuleFiles:
-    """Reads a TF1 SavedModel. Builds no graph and reads no weights.
+    """Reads a TF1 SavedModel. Builds no graph and reads no weights, but entries of tables.
 
     Collections that no call reads are left out, whatever they hold. So are variables that
     neither a signature needs nor the SavedModel has values for. Local variables that a
@@ -45,17 +46,21 @@ def read_saved_model(
     Raises:
         HandleError: there is no such folder.
         FormatError: it holds no TF1 SavedModel, or a damaged one.
+        CheckpointError: the entries of a table are damaged.
         TagsError: no tags are given, and it has several graphs and none for serving.
     """
     subject = Subject(name, kind=layout.TF1_SAVED_MODEL)
     saved_model = read_graphs(path, subject)
-    all_saved = all_variables and _checkpoint(path) is not None
+    prefix = _checkpoint(path)
+    all_saved = all_variables and prefix is not None
     tags_of_each = [frozenset(each.meta_info_def.tags) for each in saved_model.meta_graphs]
     in_use = served_tags(tags_of_each, subject) if tags is None else as_tags(tags)
     saved_as: dict[str, str | None] = {}
     for own_tags, meta_graph in zip(tags_of_each, saved_model.meta_graphs, strict=True):
         variant = subject.with_tags(own_tags)
         say_as_module(meta_graph, variant)
+        if prefix is not None:
+            fill_with_constants(meta_graph, prefix, variant)
         is_used = own_tags == in_use
         found = choose_variables(meta_graph, variant, all_saved=all_saved and is_used)
         saved_as = saved_as | found if is_used else found | saved_as

@@ -7,7 +7,7 @@ names of another program.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from tensorflow.core.framework import node_def_pb2
 from tensorflow.core.protobuf import meta_graph_pb2
@@ -19,6 +19,9 @@ Nodes = Mapping[str, node_def_pb2.NodeDef]
 
 # What gives a variable its value: the variable first, the value second.
 _ASSIGNS = frozenset({"Assign", "AssignVariableOp"})
+
+# What gives a table its entries: the table first, keys and values after it.
+_IMPORTS = frozenset({"LookupTableImport", "LookupTableImportV2"})
 
 # What stands between what was read and what is assigned.
 _BETWEEN = frozenset({"Cast", "Identity", "Reshape"})
@@ -41,17 +44,44 @@ def restored(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> dict[
         FormatError: a node is missing.
     """
     nodes = nodes_by_name(meta_graph.graph_def)
-    target = node_name(meta_graph.saver_def.restore_op_name)
-    if target not in nodes:
+    if node_name(meta_graph.saver_def.restore_op_name) not in nodes:
         return None
     found = {}
-    for name in sorted(upstream(nodes, [target], subject=subject)):
-        node = nodes[name]
+    for node in _run_to_restore(meta_graph, nodes, subject):
         if node.op in _ASSIGNS and len(node.input) > 1:
             saved = _read_as(nodes, node.input[1])
             if saved is not None:
                 found[node_name(node.input[0])] = saved
     return found
+
+
+def restored_tables(
+    meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject
+) -> dict[str, tuple[str, str]]:
+    """The tables that a graph's Saver restores, as those are that grow in training.
+
+    Returns:
+        Node that fills a table -> the names of keys and values in the checkpoint.
+
+    Raises:
+        FormatError: a node is missing.
+    """
+    nodes = nodes_by_name(meta_graph.graph_def)
+    found = {}
+    for node in _run_to_restore(meta_graph, nodes, subject):
+        if node.op in _IMPORTS and len(node.input) > 2:
+            keys, values = (_read_as(nodes, reference) for reference in node.input[1:3])
+            if keys is not None and values is not None:
+                found[node.name] = keys, values
+    return found
+
+
+def _run_to_restore(
+    meta_graph: meta_graph_pb2.MetaGraphDef, nodes: Nodes, subject: Subject
+) -> Iterator[node_def_pb2.NodeDef]:
+    target = node_name(meta_graph.saver_def.restore_op_name)
+    if target in nodes:
+        yield from map(nodes.__getitem__, sorted(upstream(nodes, [target], subject=subject)))
 
 
 def _read_as(nodes: Nodes, reference: str) -> str | None:

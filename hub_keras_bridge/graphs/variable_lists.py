@@ -1,7 +1,8 @@
 """The lists of variables that a MetaGraphDef has, and which of them its signatures need.
 
 A graph that was trained lists more than a call needs: how many steps it took, an
-optimizer's averages, the counters of metrics.
+optimizer's averages, the counters of metrics. Of a list that is damaged it is left to the
+caller to tell what protobuf says.
 """
 
 from __future__ import annotations
@@ -47,22 +48,14 @@ def needed_nodes(meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject) -> s
 
 
 def listed(meta_graph: meta_graph_pb2.MetaGraphDef) -> list[VariableDef]:
-    """The variables on the lists that are read, each once.
-
-    Raises:
-        DecodeError: a list is damaged.
-    """
+    """The variables on the lists that are read, each once."""
     return list({d.variable_name: d for key in _READ for d in _on(meta_graph, key)}.values())
 
 
 def keep(meta_graph: meta_graph_pb2.MetaGraphDef, nodes: Collection[str]) -> None:
-    """Shortens the lists that are read to the variables of some nodes, in place.
-
-    Raises:
-        DecodeError: a list is damaged.
-    """
+    """Shortens the lists that are read to the variables of some nodes, in place."""
     for key in _READ:
-        if key in meta_graph.collection_def:
+        if collections.protos(meta_graph, key):
             kept = [d.SerializeToString() for d in _on(meta_graph, key) if node_of(d) in nodes]
             meta_graph.collection_def[key].bytes_list.value[:] = kept
 
@@ -74,9 +67,6 @@ def make_global(
 
     Returns:
         These variables.
-
-    Raises:
-        DecodeError: a list is damaged.
     """
     known = set(map(node_of, listed(meta_graph)))
     local = {node_of(d): d for d in _on(meta_graph, _KEYS.LOCAL_VARIABLES)}

@@ -143,7 +143,7 @@ class TestSignature:
 
 class TestTables:
     def save(self, folder, run_first):
-        """Ids of words, by a file's and by an inserted entry."""
+        """Ids of words: from a file, from what is run first, from the checkpoint."""
         file = folder / "vocab.txt"
         file.write_text("cat\ndog\n")
         with tf.Graph().as_default(), v1.Session() as session:
@@ -152,27 +152,41 @@ class TestTables:
             source = tf.lookup.TextFileInitializer(
                 str(file), tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER
             )
-            fixed = tf.lookup.StaticHashTable(source, -1)
-            grown = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
-            inserted = grown.insert(["bird"], tf.constant([7], tf.int64))
-            outputs = {"fixed": fixed.lookup(words), "grown": grown.lookup(words)}
-            v1.get_default_graph().clear_collection("saveable_objects")
+            tables = {
+                "of_a_file": tf.lookup.StaticHashTable(source, -1),
+                "inserted": tf.lookup.experimental.MutableHashTable(
+                    tf.string, tf.int64, -1, checkpoint=False
+                ),
+                "grown": tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1),
+            }
+            first = tables["inserted"].insert(["bird"], tf.constant([7], tf.int64))
+            session.run(tables["grown"].insert(["fish"], tf.constant([9], tf.int64)))
+            found = {name: table.lookup(words) for name, table in tables.items()}
             return save(
                 session,
                 folder / "saved",
-                {"serving_default": signature({"words": words}, outputs)},
-                **({run_first: tf.group(v1.tables_initializer(), inserted)}),
+                {"serving_default": signature({"words": words}, found)},
+                **{run_first: tf.group(v1.tables_initializer(), first)},
                 assets_collection=v1.get_collection("asset_filepaths"),
             )
 
     @pytest.mark.parametrize("run_first", ["main_op", "legacy_init_op"])
     def test_work(self, tmp_path, run_first):
         folder = self.save(tmp_path, run_first)
-        words = np.array(["dog", "bird"], object)
+        words = np.array(["dog", "bird", "fish"], object)
         expected = in_session(folder, "serving_default", {"words": words})
-        assert [expected[key].tolist() for key in ("fixed", "grown")] == [[1, -1], [-1, 7]]
+        assert [expected[name].tolist() for name in ("of_a_file", "inserted", "grown")] == [
+            *([1, -1, -1], [-1, 7, -1], [-1, -1, 9]),
+        ]
         (tmp_path / "vocab.txt").unlink()
         assert_all_same(hub.load(folder)(words), expected)
+        layer = hub.ModuleLayer(folder, as_dict=True)
+        layer.export_module(tmp_path / "module")
+        for handle in (folder, tmp_path / "module"):
+            layer = hub.ModuleLayer(
+                handle, tags={"serve"}, signature="serving_default", as_dict=True
+            )
+            assert_all_same(layer(words), expected)
 
 
 class TestVariables:
