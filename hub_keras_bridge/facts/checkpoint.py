@@ -14,12 +14,18 @@ from hub_keras_bridge.facts.checkpoint_paths import copied, without_wildcards
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.checkpoint_index import check_index
+from hub_keras_bridge.files.layout import HUB_MODULE
 
 # What to do.
 DAMAGED = (
     "fetch the module again; the copy is damaged. From the cache, "
     "`hub-keras-bridge cache prune --broken --deep` removes it"
 )
+_INCOMPLETE = (
+    "fetch the module again, or publish it from a checkpoint that has all its variables; "
+    "name_transform_fn maps names that differ"
+)
+_SAVED_WITHOUT = "save the model again, with a Saver of all variables that its signatures need"
 
 
 class Checkpoint:
@@ -107,8 +113,7 @@ class Checkpoint:
                 self._subject,
                 expected=f"an entry {key!r} in {self.prefix}",
                 found=f"entries {choices(self._shapes)}",
-                advice="fetch the module again, or publish it from a checkpoint that has all "
-                "its variables; name_transform_fn maps names that differ",
+                advice=_INCOMPLETE if self._subject.kind == HUB_MODULE else _SAVED_WITHOUT,
             )
         shape = facts.full_shape or facts.shape
         found = tuple(self._shapes[key]), self._dtypes[key]

@@ -262,6 +262,18 @@ class TestVariables:
         with pytest.raises(hub.CheckpointError, match="Cannot read a TF1 SavedModel: the values"):
             hub.load(folder)
 
+    def test_without_one_that_is_needed(self, tmp_path):
+        with tf.Graph().as_default(), v1.Session() as session:
+            x = v1.placeholder(tf.float32, [None], name="x")
+            w, b = (v1.get_variable(name, initializer=2.0) for name in "wb")
+            session.run(v1.global_variables_initializer())
+            signatures = {"serving_default": signature({"x": x}, {"y": x * w + b})}
+            folder = save(session, tmp_path / "saved", signatures, saver=v1.train.Saver([w]))
+        for load in (hub.load, lambda path: hub.ModuleLayer(path)([1.0])):
+            with pytest.raises(hub.CheckpointError, match="variable 'b' of a TF1 SavedModel") as e:
+                load(folder)
+            assert "save the model again, with a Saver of all variables" in str(e.value)
+
 
 class TestSafeMode:
     def test_what_runs_first_beside_tables_is_left_out(self, tmp_path):
