@@ -15,12 +15,18 @@ from hub_keras_bridge.facts.checkpoint_paths import copied, without_wildcards
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import paths
 from hub_keras_bridge.files.checkpoint_index import check_index
+from hub_keras_bridge.files.layout import HUB_MODULE
 
 # What to do.
 DAMAGED = (
     "fetch the module again; the copy is damaged. From the cache, "
     "`hub-keras-bridge cache prune --broken --deep` removes it"
 )
+_INCOMPLETE = (
+    "fetch the module again, or use a checkpoint that has all its variables; "
+    "name_transform_fn maps names that differ"
+)
+_SAVED_WITHOUT = "save the model again, with a Saver of all variables that its signatures need"
 
 # The entry of a checkpoint that says what objects the others belong to.
 OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -60,7 +66,7 @@ class Checkpoint:
             self._dtypes = reader.get_variable_to_dtype_map()
         except (tf.errors.OpError, ValueError) as error:
             raise CheckpointError(
-                "Cannot open the checkpoint of a TF1 Hub module.",
+                f"Cannot open the checkpoint of a {subject.kind}.",
                 subject,
                 expected=f"a TensorFlow checkpoint at {prefix}",
                 found=str(error),
@@ -114,6 +120,22 @@ class Checkpoint:
         key = self._key(facts.name)
         return f"{self._dtypes[key].name} {show_shape(self._shapes[key])}"
 
+    def entry(self, key: str) -> VariableFacts:
+        """What there is under a name, as a variable of that name.
+
+        Raises:
+            CheckpointError: there is nothing.
+        """
+        if key not in self._shapes:
+            raise CheckpointError(
+                f"Cannot read {key!r} from the checkpoint of a {self.subject.kind}.",
+                self.subject,
+                expected=f"an entry {key!r} in {self.prefix}",
+                found=f"entries {choices(self._shapes)}",
+                advice="fetch the module again; the copy is incomplete",
+            )
+        return VariableFacts(key, key, tuple(self._shapes[key]), self._dtypes[key], trainable=False)
+
     def check(self, facts: VariableFacts) -> None:
         """Checks that a variable is there in the right shape and dtype.
 
@@ -123,17 +145,16 @@ class Checkpoint:
         key = self._key(facts.name)
         if key not in self._shapes:
             raise CheckpointError(
-                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                f"Cannot restore variable {facts.name!r} of a {self.subject.kind}.",
                 self.subject,
                 expected=f"an entry {key!r} in {self.prefix}",
                 found=f"entries {choices(self._shapes)}",
-                advice="fetch the module again, or use a checkpoint that has all its variables; "
-                "name_transform_fn maps names that differ",
+                advice=_INCOMPLETE if self.subject.kind == HUB_MODULE else _SAVED_WITHOUT,
             )
         expected, found = self._expected(facts), self._found(facts)
         if found != expected:
             raise CheckpointError(
-                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                f"Cannot restore variable {facts.name!r} of a {self.subject.kind}.",
                 self.subject,
                 expected=f"{expected} in {self.prefix}",
                 found=found,
@@ -171,7 +192,7 @@ class Checkpoint:
                 return self.restoring(facts)
         except tf.errors.OpError as error:
             raise CheckpointError(
-                f"Cannot restore variable {facts.name!r} of a TF1 Hub module.",
+                f"Cannot restore variable {facts.name!r} of a {self.subject.kind}.",
                 self.subject,
                 expected=f"readable data in {self.prefix}",
                 found=error.message,

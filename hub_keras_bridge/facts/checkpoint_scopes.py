@@ -38,7 +38,7 @@ def scope_of(variables: Sequence[VariableFacts], checkpoint: Checkpoint) -> str:
         return fitting[0]
     if fitting:
         raise CheckpointError(
-            "Cannot tell which variables of a checkpoint are those of a TF1 Hub module.",
+            f"Cannot tell which variables of a checkpoint are those of a {checkpoint.subject.kind}.",
             checkpoint.subject,
             expected=f"one scope with all of {choices(names, limit=5)}",
             found=f"{len(fitting)} scopes: {choices(fitting)}",
@@ -47,7 +47,7 @@ def scope_of(variables: Sequence[VariableFacts], checkpoint: Checkpoint) -> str:
         )
     nearest = sorted(scopes, key=lambda scope: len(faults[scope]))
     raise CheckpointError(
-        "Cannot find the variables of a TF1 Hub module in a checkpoint.",
+        f"Cannot find the variables of a {checkpoint.subject.kind} in a checkpoint.",
         checkpoint.subject,
         expected=f"all of {choices(names, limit=5)} in one scope of {checkpoint.prefix}",
         found=listed(

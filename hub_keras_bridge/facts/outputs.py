@@ -90,7 +90,7 @@ def _inner(variant: Variant, signature_name: str | None, key: str) -> ParsedTens
         raise _no_tensor(variant, own, key, subject)
     if tensor.obstacle is not None:
         raise SignatureError(
-            f"Cannot return tensor {key!r} of a TF1 Hub module.",
+            f"Cannot return tensor {key!r} of a {subject.kind}.",
             subject,
             expected="a tensor that has one value in a call",
             found=f"the output of a node of type {tensor.op}: {tensor.obstacle.what}",
@@ -104,7 +104,7 @@ def _tensors(variant: Variant, node: node_def_pb2.NodeDef, subject: Subject) -> 
         need_registered(graph_pb2.GraphDef(node=[node_def_pb2.NodeDef(op=node.op)]), subject)
     with refusing(
         subject,
-        "Cannot tell what a node of a TF1 Hub module gives.",
+        f"Cannot tell what a node of a {subject.kind} gives.",
         "a node with the attributes that its op has",
     ):
         return list(variant.inner_tensors.of(node))
@@ -115,7 +115,7 @@ def _no_output(
 ) -> SignatureError:
     of_node = f"; for what node {key!r} of the graph gives, for '{key}:0'"
     return SignatureError(
-        f"A signature of a TF1 Hub module has no output {key!r}.",
+        f"A signature of a {subject.kind} has no output {key!r}.",
         subject,
         expected=f"one of {choices(own)}",
         found=repr(key),
@@ -130,7 +130,7 @@ def _no_tensor(
     near = list(itertools.islice(_near(variant, node_name(key)), _SUGGESTIONS))
     such_as = f", such as {listed(map(repr, near))}" if near else ""
     return SignatureError(
-        f"A signature of a TF1 Hub module has no output {key!r}, its graph no tensor of that name.",
+        f"A signature of a {subject.kind} has no output {key!r}, its graph no tensor of that name.",
         subject,
         expected=f"one of {choices(own)}, or a tensor of the graph{such_as}",
         found=repr(key),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import choices
+from hub_keras_bridge.facts.saved_model import read_saved_model
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.files.layout import VARIABLES_PREFIX
-from hub_keras_bridge.files.module_folder import read_module
+from hub_keras_bridge.files.module_folder import is_saved_model, read_module
 
 
 def load_module_spec(path: Any) -> ModuleSpec:
@@ -56,6 +58,30 @@ def read_module_spec(path: str, name: str) -> ModuleSpec:
     return spec
 
 
+def read_tf1_spec(
+    path: str, name: str, tags: Collection[str] | None, *, all_variables: bool = False
+) -> ModuleSpec:
+    """Reads what the TF1 Hub module or the TF1 SavedModel in a folder is.
+
+    Args:
+        path: the folder, where a handle led.
+        name: the module as messages call it.
+        tags: those of the variant in use; of a SavedModel, None means what is served.
+        all_variables: whether of a SavedModel those are kept, too, that have values and that
+            no signature needs, such as an optimizer's.
+
+    Raises:
+        HandleError, FormatError, CheckpointError: as :func:`load_module_spec`.
+        TagsError: no tags are given, and a SavedModel has several graphs and none for
+            serving.
+    """
+    if not is_saved_model(path):
+        return read_module_spec(path, name)
+    spec = ModuleSpec(read_saved_model(path, name, tags, all_variables=all_variables))
+    require_checkpoint(spec)
+    return spec
+
+
 def require_checkpoint(spec: ModuleSpec) -> None:
     """Checks that the variables of a module that was read have values.
 
@@ -64,9 +90,11 @@ def require_checkpoint(spec: ModuleSpec) -> None:
     Raises:
         CheckpointError: they have not.
     """
-    if spec.files.checkpoint is None and any(facts.is_global for facts in spec.variables):
+    if spec.files.checkpoint is None and any(
+        facts.is_global and not spec.files.starts_anew(facts.name) for facts in spec.variables
+    ):
         raise tf_errors.CheckpointError(
-            "Cannot read a TF1 Hub module: the values of its variables are missing.",
+            f"Cannot read a {spec.subject.kind}: the values of its variables are missing.",
             spec.subject,
             expected=f"a checkpoint {VARIABLES_PREFIX}.index with "
             + choices(facts.name for facts in spec.variables),

@@ -64,15 +64,15 @@ class ModuleSpec:
 
     def __init__(self, files: ModuleFiles) -> None:
         self.files = files
-        self.subject = Subject(files.name)
+        self.subject = Subject(files.name, kind=files.kind)
         variants = [
-            Variant(meta_graph, files.name, made_here=files.made_here)
+            Variant(meta_graph, self.subject, made_here=files.made_here)
             for meta_graph in files.saved_model.meta_graphs
         ]
         self._variants = {variant.tags: variant for variant in variants}
         if len(self._variants) != len(variants):
             raise FormatError(
-                "Cannot use a TF1 Hub module: two of its variants have the same tags.",
+                f"Cannot use a {self.subject.kind}: two of its variants have the same tags.",
                 self.subject,
                 expected="one graph for each set of tags",
                 found=listed(show_tags(variant.tags) for variant in variants),
@@ -232,7 +232,8 @@ class ModuleSpec:
         """
         if not self.variables:
             return module_writing.write_module(path, self.files, None)
-        prefix = prefix_of(checkpoint_path, self.subject) or self.files.checkpoint
+        given = prefix_of(checkpoint_path, self.subject)
+        prefix = given or self.files.checkpoint
         if prefix is None:
             raise CheckpointError(
                 "Cannot export a TF1 Hub module: its variables have no values yet.",
@@ -243,7 +244,8 @@ class ModuleSpec:
                 advice="pass checkpoint_path, or export what you trained: ModuleLayer(spec) "
                 "has export_module(path)",
             )
-        source = Checkpoint(prefix, self.subject, name_transform_fn or (lambda name: name))
+        own_names = (lambda name: name) if given else self.files.name_in_checkpoint
+        source = Checkpoint(prefix, self.subject, name_transform_fn or own_names)
         saved = self.variables_in(source)
         return module_writing.write_module(
             path,
@@ -260,7 +262,7 @@ class ModuleSpec:
         wanted = as_tags(tags)
         if wanted not in self._variants:
             raise TagsError(
-                f"A TF1 Hub module has no variant with tags {show_tags(wanted)}.",
+                f"A {self.subject.kind} has no variant with tags {show_tags(wanted)}.",
                 self.subject,
                 expected=f"one of {listed(map(show_tags, self.get_tags()))}",
                 found=show_tags(wanted),
@@ -277,7 +279,7 @@ class ModuleSpec:
                 known = by_node.setdefault(facts.node, facts)
                 if (known.shape, known.dtype) != (facts.shape, facts.dtype):
                     raise FormatError(
-                        f"Cannot use variable {facts.node!r} of a TF1 Hub module: "
+                        f"Cannot use variable {facts.node!r} of a {self.subject.kind}: "
                         "its variants disagree.",
                         variant.subject,
                         expected=f"{known.dtype.name} {show_shape(known.shape)}",

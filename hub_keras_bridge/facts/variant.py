@@ -48,16 +48,16 @@ class Variant:
 
     Args:
         meta_graph: as published; not to be changed afterwards.
-        module: the module as messages call it.
+        subject: the module, for messages.
         made_here: whether this program made it.
     """
 
     def __init__(
-        self, meta_graph: meta_graph_pb2.MetaGraphDef, module: str, *, made_here: bool = False
+        self, meta_graph: meta_graph_pb2.MetaGraphDef, subject: Subject, *, made_here: bool = False
     ) -> None:
         self.made_here = made_here
         self.tags = frozenset(meta_graph.meta_info_def.tags)
-        self.subject = Subject(module, self.tags)
+        self.subject = subject.with_tags(self.tags)
         self.published = meta_graph
         self._signatures: dict[str, SignatureFacts] = {}
 
@@ -139,7 +139,7 @@ class Variant:
         name = name or DEFAULT_SIGNATURE
         if name not in self._names:
             raise SignatureError(
-                f"A TF1 Hub module has no signature {name!r}.",
+                f"A {self.subject.kind} has no signature {name!r}.",
                 self.subject,
                 expected=f"one of {choices(self.signature_names)}",
                 found=repr(name),

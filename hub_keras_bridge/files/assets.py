@@ -11,14 +11,13 @@ from hub_keras_bridge.files.messages import instead_of_file
 from hub_keras_bridge.files.paths import is_file
 
 
-def own_file(path: str, name: str, subject: Subject, of: str = "TF1 Hub module") -> str:
+def own_file(path: str, name: str, subject: Subject) -> str:
     """The file below ``assets/`` that has a name which is known to lead nowhere else.
 
     Args:
         path: the folder that ``assets/`` is in.
         name: the file's path from there on.
-        subject: for messages.
-        of: what has the asset.
+        subject: for messages, what has the asset.
 
     Raises:
         FormatError: it is missing, or a link that leads outside.
@@ -26,7 +25,7 @@ def own_file(path: str, name: str, subject: Subject, of: str = "TF1 Hub module")
     file = os.path.join(path, ASSETS_FOLDER, *name.split("/"))
     if not is_file(file):
         raise FormatError(
-            f"Cannot read a {of}: its asset {name!r} is missing.",
+            f"Cannot read a {subject.kind}: its asset {name!r} is missing.",
             subject,
             expected=f"a file {file}",
             found=instead_of_file(file),
@@ -34,7 +33,7 @@ def own_file(path: str, name: str, subject: Subject, of: str = "TF1 Hub module")
         )
     if not _is_within(file, path):
         raise FormatError(
-            f"Refused a {of}: its asset {name!r} is a link that leads outside.",
+            f"Refused a {subject.kind}: its asset {name!r} is a link that leads outside.",
             subject,
             expected=f"a file inside {path}",
             found=os.path.realpath(file),

@@ -44,7 +44,7 @@ def _diagnose_saved_model(path: str) -> tuple[str, str]:
         return "a TF2 SavedModel", "load it with hub.load or hub.ModuleLayer"
     return (
         "a TF1 SavedModel",
-        "load it with hub.load, or make a module of it with "
+        "load it with hub.load or hub.ModuleLayer, or make a module of it with "
         "hub.create_module_spec_from_saved_model",
     )
 

@@ -14,6 +14,10 @@ import posixpath
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.files.protos import Field, define
 
+# What a folder may be of, for messages.
+HUB_MODULE = "TF1 Hub module"
+TF1_SAVED_MODEL = "TF1 SavedModel"
+
 MODULE_FILE = "tfhub_module.pb"
 SAVED_MODEL_FILE = "saved_model.pb"
 ASSETS_FOLDER = "assets"
@@ -22,6 +26,9 @@ VARIABLES_PREFIX = os.path.join("variables", "variables")
 FORMAT_V3 = 3
 ASSETS_COLLECTION = "saved_model_assets"
 ATTACHMENTS_COLLECTION = "hub_module_attachments"
+
+# The value of an asset's path in a published graph; the file takes its place.
+ASSET_PATH = b"SAVEDMODEL-ASSET"
 
 _MESSAGES = define(
     "module.proto",

@@ -21,8 +21,10 @@ from hub_keras_bridge.files.layout import (
     ASSETS_COLLECTION,
     ATTACHMENTS_COLLECTION,
     FORMAT_V3,
+    HUB_MODULE,
     MODULE_FILE,
     SAVED_MODEL_FILE,
+    TF1_SAVED_MODEL,
     VARIABLES_PREFIX,
     ModuleAttachment,
     ModuleDef,
@@ -45,6 +47,9 @@ class ModuleFiles:
             variables can be read but nothing run.
         made_here: whether this program made the graphs, so that their
             initializers are its own.
+        kind: what it was read from, for messages.
+        saved_as: name of a variable -> its name in the checkpoint, if that may be another;
+            None of one that is not there, and starts from its initializer.
     """
 
     name: str
@@ -54,6 +59,21 @@ class ModuleFiles:
     keepalive: object = None
     facts_only: bool = False
     made_here: bool = False
+    kind: str = HUB_MODULE
+    saved_as: Mapping[str, str | None] = field(default_factory=dict)
+
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether it is a TF1 SavedModel, which names signatures and tags in its own way."""
+        return self.kind == TF1_SAVED_MODEL
+
+    def name_in_checkpoint(self, name: str) -> str:
+        """The name that the checkpoint has for a variable."""
+        return self.saved_as.get(name) or name
+
+    def starts_anew(self, name: str) -> bool:
+        """Whether a variable starts from its initializer, though there is a checkpoint."""
+        return name in self.saved_as and self.saved_as[name] is None
 
 
 def read_module(path: str, name: str | None = None) -> ModuleFiles:
@@ -96,6 +116,14 @@ def read_module(path: str, name: str | None = None) -> ModuleFiles:
         checkpoint=prefix if tf.io.gfile.exists(prefix + ".index") else None,
         assets=assets,
     )
+
+
+def is_saved_model(path: str) -> bool:
+    """Whether a folder is a SavedModel and no TF1 Hub module."""
+    has_module_file, has_graphs = (
+        tf.io.gfile.exists(os.path.join(path, name)) for name in (MODULE_FILE, SAVED_MODEL_FILE)
+    )
+    return has_graphs and not has_module_file
 
 
 def has_checkpoint(files: ModuleFiles) -> bool:

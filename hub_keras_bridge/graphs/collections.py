@@ -25,6 +25,9 @@ _KINDS = {
     _KEYS.UPDATE_OPS: _NODES,
     _KEYS.WHILE_CONTEXT: _PROTOS,
 }
+# The collections that calls, their gradients or their exports read.
+READ = frozenset(_KINDS)
+
 _IN_WORDS = {_NODES: "names of nodes", _PROTOS: "serialized messages"}
 
 

@@ -63,7 +63,7 @@ def need_complete(variant: Variant, signature_name: str, outputs: Sequence[str])
         if incomplete.intersection(map(graph.node_name, names)):
             missing = unfed_placeholders(variant, names, signature.input_tensors)
             raise SignatureError(
-                f"Cannot compute output {key!r} of a TF1 Hub module.",
+                f"Cannot compute output {key!r} of a {variant.subject.kind}.",
                 variant.subject.with_signature(signature_name),
                 expected="a signature whose inputs feed all that its outputs need",
                 found=f"unfed placeholders {choices(missing)}",

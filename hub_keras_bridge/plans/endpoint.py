@@ -84,7 +84,7 @@ class Endpoint:
         if not self.facts.inputs and inputs is None:
             return {}
         raise InputError(
-            "Cannot call a TF1 Hub module with a bare value.",
+            f"Cannot call a {self.subject.kind} with a bare value.",
             self.subject,
             expected=f"a dict with the keys {choices(self.facts.inputs)}"
             if self.facts.inputs
@@ -117,7 +117,7 @@ class Endpoint:
         missing = self._input_names - inputs.keys()
         unknown = inputs.keys() - self._input_names
         return InputError(
-            "Unexpected input names in a call of a TF1 Hub module.",
+            f"Unexpected input names in a call of a {self.subject.kind}.",
             self.subject,
             expected=f"the keys {choices(self.facts.inputs)}",
             found=f"missing {choices(missing)}; unknown {choices(map(str, unknown))}",
@@ -143,7 +143,7 @@ class Endpoint:
             return tensors[0]
         with refusing(
             self.subject,
-            f"Cannot put together output {key!r} of a TF1 Hub module.",
+            f"Cannot put together output {key!r} of a {self.subject.kind}.",
             f"the tensors of a {info}",
         ):
             return info.pack(tensors)

@@ -57,10 +57,15 @@ class Run:
 
 def run_first(spec: ModuleSpec, variant: Variant) -> list[str]:
     """The nodes that give state its values in a session; a checkpoint does it for variables."""
-    run = list(variant.table_initializers)
-    if spec.files.checkpoint is None:
-        run += [facts.initializer for facts in variant.variables if facts.initializer]
-    return run
+    none_saved = spec.files.checkpoint is None
+    return [
+        *variant.table_initializers,
+        *(
+            facts.initializer
+            for facts in variant.variables
+            if facts.initializer and (none_saved or spec.files.starts_anew(facts.name))
+        ),
+    ]
 
 
 def need_few_steps(variant: Variant) -> None:

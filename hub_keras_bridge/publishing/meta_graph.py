@@ -16,9 +16,6 @@ from hub_keras_bridge.graphs import graph
 from hub_keras_bridge.publishing import rules
 from hub_keras_bridge.publishing.declared import Declared
 
-# The value of an asset's path in a published graph; the file takes its place.
-ASSET_PATH = b"SAVEDMODEL-ASSET"
-
 _ASSET_FILEPATHS = tf.compat.v1.GraphKeys.ASSET_FILEPATHS
 
 
@@ -87,7 +84,7 @@ def _detach_assets(
         entry.tensor_info.name = tensor.name
         packed = meta_graph.collection_def[layout.ASSETS_COLLECTION].any_list.value.add()
         packed.Pack(entry)
-        node.attr["value"].tensor.string_val[:] = [ASSET_PATH]
+        node.attr["value"].tensor.string_val[:] = [layout.ASSET_PATH]
 
 
 def _constant_string(node: node_def_pb2.NodeDef) -> str | None:

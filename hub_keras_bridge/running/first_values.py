@@ -32,8 +32,9 @@ def first_values(
     What is read ahead is a part of what the caller will have in the end.
 
     Args:
-        spec: the module. With a checkpoint, values come from there; a spec made
-            in memory runs its initializers; of one without graphs, all are zero.
+        spec: the module. With a checkpoint, values come from there, but for variables
+            that start anew; a spec made in memory runs its initializers; of one without
+            graphs, all are zero.
         tags: the variant whose initializers count.
         needed: nodes of variables that must have a value; another, or one that no
             Saver saves, is left out if the checkpoint does not have it.
@@ -54,13 +55,20 @@ def first_values(
         for facts in spec.variables:
             yield facts, np.asarray(values[facts.node])
     else:
-        checkpoint = Checkpoint(spec.files.checkpoint, spec.subject)
+        checkpoint = Checkpoint(spec.files.checkpoint, spec.subject, spec.files.name_in_checkpoint)
+        anew = {facts.node for facts in spec.variables if spec.files.starts_anew(facts.name)}
         present = [
             facts
             for facts in spec.variables
-            if (facts.is_global and facts.node in needed) or checkpoint.has(facts)
+            if facts.node not in anew
+            and ((facts.is_global and facts.node in needed) or checkpoint.has(facts))
         ]
         yield from read_ahead(checkpoint, present)
+        if anew:
+            values = initial_values(spec, tags, trust, only=anew)
+            yield from (
+                (facts, values[facts.node]) for facts in spec.variables if facts.node in anew
+            )
 
 
 def read_ahead(
@@ -100,14 +108,20 @@ def _groups(several: Sequence[VariableFacts]) -> Iterator[list[VariableFacts]]:
         yield group
 
 
-def initial_values(spec: ModuleSpec, tags: Collection[str], trust: Trust) -> dict[str, np.ndarray]:
+def initial_values(
+    spec: ModuleSpec,
+    tags: Collection[str],
+    trust: Trust,
+    only: Collection[str] | None = None,
+) -> dict[str, np.ndarray]:
     """Runs the variables' initializers as TF1 would, in one session.
 
     Args:
-        spec: a spec without checkpoint.
+        spec: the module.
         tags: the variant whose initializers count; for a variable that it does
             not have, those of the first variant that has it.
         trust: what of the initializers may reach outside the module.
+        only: nodes of the variables that are asked for; None for all.
 
     Returns:
         Node of each variable -> its value.
@@ -115,7 +129,11 @@ def initial_values(spec: ModuleSpec, tags: Collection[str], trust: Trust) -> dic
     values: dict[str, np.ndarray] = {}
     for variant_tags in sorted(spec.get_tags(), key=lambda other: other != frozenset(tags)):
         variant = spec.variant(variant_tags)
-        facts = [f for f in variant.variables if f.node not in values]
+        facts = [
+            f
+            for f in variant.variables
+            if f.node not in values and (only is None or f.node in only)
+        ]
         if not facts:
             continue
         initializers = [graph.node_name(f.initializer) for f in facts]

@@ -262,7 +262,7 @@ class Runtime(tf.Module):
     def _variable(self, node: str, chosen: Plan) -> tf.Variable:
         if node not in self._kept.variables:
             raise FormatError(
-                f"Cannot run a TF1 Hub module: variable {node!r} has no value.",
+                f"Cannot run a {chosen.subject.kind}: variable {node!r} has no value.",
                 chosen.subject,
                 expected="the variable in the module's checkpoint",
                 found="none; it was published from a variant without it",

@@ -31,8 +31,13 @@ def test_tf2_saved_model(tmp_path):
 
 
 def test_tf1_saved_model(tmp_path, module):
+    """It has no spec unless one is made of it; a layer and hub.load take it."""
     (module / "tfhub_module.pb").unlink()
-    assert "a TF1 SavedModel" in message_of(module)[1]
+    with pytest.raises(hub.FormatError) as caught:
+        hub.load_module_spec(module)
+    assert "a TF1 SavedModel" in str(caught.value)
+    assert "hub.load or hub.ModuleLayer" in str(caught.value)
+    assert "hub.create_module_spec_from_saved_model" in str(caught.value)
 
 
 def test_frozen_graph(tmp_path):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from helpers.places import ZOO
+from helpers.tf1_saved_models import of_tags
 from hub_keras_bridge.files.fetch.integrity import fault
 from hub_keras_bridge.files.layout import ASSETS_COLLECTION
 
@@ -141,7 +142,16 @@ def test_tf2_saved_model(tmp_path):
         (tmp_path / "away").rename(path / file)
 
 
-def test_tf1_saved_model_is_no_module(tmp_path):
+def test_module_without_its_definition(tmp_path):
     shutil.copytree(ZOO / "mlp_bn" / "module", tmp_path / "m")
     (tmp_path / "m" / "tfhub_module.pb").unlink()
     assert fault(str(tmp_path / "m")) == "tfhub_module.pb is missing"
+
+
+def test_tf1_saved_model(tmp_path):
+    """It has no definition, and tags for each graph."""
+    folder = tmp_path / "saved"
+    of_tags(folder, ["serve"], ["train"])
+    assert fault(str(folder)) is None
+    (folder / "variables" / "variables.index").unlink()
+    assert fault(str(folder)) == "variables/variables.index is missing or empty"

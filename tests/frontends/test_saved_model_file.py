@@ -8,9 +8,9 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.saved_models import Reusable
 from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.files.module_folder import is_saved_model
 from hub_keras_bridge.frontends.tf2.saved_model_file import (
     SavedModelFile,
-    is_saved_model,
     subject_of,
     tf2_saved_model,
 )

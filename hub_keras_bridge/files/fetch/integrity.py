@@ -34,10 +34,12 @@ _OUTLINE = define(
     {
         "SavedModel": [Field("meta_graphs", 2, "MetaGraph", repeated=True)],
         "MetaGraph": [
+            Field("info", 1, "MetaInfo"),
             Field("collections", 4, "CollectionEntry", repeated=True),
             Field("asset_files", 6, "AssetFile", repeated=True),
             Field("objects", 7, "bytes"),
         ],
+        "MetaInfo": [Field("tags", 4, "string", repeated=True)],
         "CollectionEntry": [Field("key", 1, "string"), Field("value", 2, "Collection")],
         "Collection": [Field("bytes_list", 2, "BytesList"), Field("any_list", 5, "AnyList")],
         "BytesList": [Field("value", 1, "bytes", repeated=True)],
@@ -65,10 +67,11 @@ def fault(folder: str) -> str | None:
 
     A TF1 Hub module needs ``tfhub_module.pb``, ``saved_model.pb``, the assets
     that its graphs name and, if it has variables, a checkpoint: an index that is
-    sound and all data files, as long as the index says. A TF2 SavedModel, which
-    caches hold as well, needs the same but for ``tfhub_module.pb``. The graphs and
-    the values of variables are not looked at; TensorFlow compares the checksum of
-    each value that it reads.
+    sound and all data files, as long as the index says. SavedModels, which caches
+    hold as well, need the same but for ``tfhub_module.pb``; those of TensorFlow 1
+    have tags for each graph, a module has a graph without. The graphs and the values
+    of variables are not looked at; TensorFlow compares the checksum of each value
+    that it reads.
 
     >>> import tempfile
     >>> fault(tempfile.mkdtemp())
@@ -104,14 +107,17 @@ def _faults(folder: str) -> Iterator[str]:
     if saved_model is None or not saved_model.meta_graphs:
         yield f"{SAVED_MODEL_FILE} is damaged"
         return
-    is_tf2 = any(meta_graph.HasField("objects") for meta_graph in saved_model.meta_graphs)
-    if not is_tf2:
-        yield from _faults_of_definition(os.path.join(folder, MODULE_FILE))
-    for meta_graph in saved_model.meta_graphs:
+    graphs = saved_model.meta_graphs
+    is_tf2 = any(meta_graph.HasField("objects") for meta_graph in graphs)
+    definition = os.path.join(folder, MODULE_FILE)
+    is_module = paths.is_file(definition) or not all(each.info.tags for each in graphs)
+    if is_module and not is_tf2:
+        yield from _faults_of_definition(definition)
+    for meta_graph in graphs:
         for name in _asset_names(meta_graph):
             if not paths.is_file(os.path.join(folder, ASSETS_FOLDER, *name.split("/"))):
                 yield f"{ASSETS_FOLDER}/{name} is missing"
-    if is_tf2 or any(map(_has_variables, saved_model.meta_graphs)):
+    if is_tf2 or any(map(_has_variables, graphs)):
         yield from _faults_of_checkpoint(os.path.join(folder, VARIABLES_PREFIX))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hub_keras_bridge.facts.outputs import OutputKey, as_output_key, output_keys
+from hub_keras_bridge.facts.served import served_output, served_signature, served_tags
+from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tags import as_tags
 from hub_keras_bridge.plans.selection import as_patterns
 from hub_keras_bridge.plans.trust import Trust
@@ -70,6 +72,24 @@ class Choice:
             None if training_tags is None else as_tags(training_tags),
             trust,
         )
+
+    def within(self, spec: ModuleSpec) -> Choice:
+        """The same, and of a TF1 SavedModel what is served where nothing was said.
+
+        Raises:
+            TagsError: there is no such graph; or none was named, and of several none is
+                for serving.
+        """
+        if not spec.files.is_saved_model:
+            return self
+        tags = served_tags(spec.get_tags(), spec.subject) if self.tags is None else self.tags
+        names = spec.get_signature_names(tags)
+        signature = self.signature or served_signature(names)
+        output_key = self.output_key
+        if signature in names and not self.as_dict:
+            outputs = spec.variant(tags).signature(signature).outputs
+            output_key = output_key or served_output(outputs)
+        return replace(self, tags=tags, signature=signature, output_key=output_key)
 
     def to_config(self) -> dict[str, Any]:
         """The arguments again, ready for JSON."""

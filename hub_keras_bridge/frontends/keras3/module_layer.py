@@ -47,7 +47,7 @@ class ModuleLayer(
     private_keras.OwnLosses,
     direct_calls.DirectCalls,
 ):
-    """Runs one signature of a TF1 Hub module, or a TF2 SavedModel, and fine-tunes it.
+    """Runs one signature of a TF1 Hub module, or a SavedModel, and fine-tunes it.
 
     The call returns the output named ``"default"``, or ``output_key``, or with
     ``as_dict=True`` a dict of all outputs. It takes a bare value where the
@@ -63,6 +63,9 @@ class ModuleLayer(
     ``__call__``, or a signature. It takes and returns what that does, a bare value
     or a nest of values. There is no ``spec`` of it, no variant for training, and it
     cannot be exported as a module.
+
+    A TF1 SavedModel, which an Estimator or ``simple_save`` wrote, is used as a TF1 Hub
+    module is. The weights are those that a signature needs; an optimizer's are left out.
 
     Under a ``tf.distribute`` strategy, make the layer inside its scope.
 
@@ -95,13 +98,13 @@ class ModuleLayer(
     Args:
         handle: what :func:`resolve` takes, or a :class:`ModuleSpec`, whose
             variables then take their initializers' values.
-        signature: name of the signature; if None ``"default"``, of a TF2 SavedModel
-            its own ``__call__``, or, if it has none, ``serving_default`` or the only
-            one.
-        output_key: name of the output to return; if None ``"default"``, of a TF2
-            SavedModel what it returns. Of a TF1 Hub module also an inner tensor, by its
-            published name, such as ``"dense/BiasAdd:0"``, where the signature has no
-            output of that name. A list of names returns a dict.
+        signature: name of the signature; if None ``"default"``, of a TF1 SavedModel
+            ``serving_default`` or the only one, of a TF2 SavedModel its own
+            ``__call__``, or, if it has none, ``serving_default`` or the only one.
+        output_key: name of the output to return; if None ``"default"``, of a TF1
+            SavedModel the only one, of a TF2 SavedModel what it returns. Of a TF1 graph
+            also an inner tensor, by its published name, such as ``"dense/BiasAdd:0"``,
+            where the signature has no output of that name. A list of names returns a dict.
         as_dict: whether to return all outputs by name, and the inner tensor that
             ``output_key`` names.
         trainable: whether the module's TRAINABLE_VARIABLES are trained; its
@@ -111,7 +114,8 @@ class ModuleLayer(
             mode.
         trainable_patterns: a regular expression or a list of them; only
             variables whose TF1 name one of them is found in are trained.
-        tags: which variant runs; the empty set if None. A TF2 SavedModel has one.
+        tags: which variant runs; the empty set if None, of a TF1 SavedModel
+            ``{"serve"}`` or those of its only graph. A TF2 SavedModel has one.
         training_tags: which variant runs in a call with ``training=True`` of a
             trainable layer; ``tags | {"train"}`` if None and there is such a
             variant, else ``tags``. Not for a TF2 SavedModel.
@@ -124,7 +128,7 @@ class ModuleLayer(
     Raises:
         BackendError: Keras runs on another backend than TensorFlow.
         HandleError: the handle leads nowhere.
-        FormatError: what it leads to is neither a TF1 Hub module nor a TF2
+        FormatError: what it leads to is neither a TF1 Hub module nor a
             SavedModel, or is damaged.
         InputError: ``dtype`` is none of the floats.
         TagsError: no variant has these tags.
@@ -268,7 +272,8 @@ class ModuleLayer(
         """Writes a TF1 Hub module with the current weights.
 
         It has all variants, signatures, assets and attachments that the module
-        came with; the original library loads it too.
+        came with; the original library loads it too. What was a TF1 SavedModel has its
+        tags and signatures as a module, and no other collections than modules have.
 
         Args:
             path: the directory to make; it may exist, without any file of a module.

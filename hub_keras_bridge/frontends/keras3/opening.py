@@ -9,7 +9,7 @@ import keras
 
 from hub_keras_bridge.errors import BackendError
 from hub_keras_bridge.errors.redaction import redact
-from hub_keras_bridge.facts.reading import load_module_spec, read_module_spec
+from hub_keras_bridge.facts.reading import load_module_spec, read_tf1_spec
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.files.fetch.resolve import resolve
 from hub_keras_bridge.frontends.keras3 import tf1_saving, tf2_saving
@@ -38,11 +38,13 @@ def open_content(handle: Handle | SavedModelSource, choice: Choice, trainable: b
     if isinstance(handle, SavedModelSource):
         return Tf2Content.of(handle, choice)
     if not isinstance(handle, str | os.PathLike):
-        return Tf1Content.of(load_module_spec(handle), choice, trainable)
+        spec = load_module_spec(handle)
+        return Tf1Content.of(spec, choice.within(spec), trainable)
     path, name = resolve(handle), redact(os.fsdecode(handle))
     file = tf2_saved_model(path, subject_of(name))
     if file is None:
-        return Tf1Content.of(read_module_spec(path, name), choice, trainable)
+        spec = read_tf1_spec(path, name, choice.tags)
+        return Tf1Content.of(spec, choice.within(spec), trainable)
     source = tf2_saving.source_of(file, name)
     tf2_saving.share(source)
     return Tf2Content.of(source, choice, file)
@@ -63,7 +65,7 @@ def revive(config: dict[str, Any]) -> Any:
     if not description:
         return handle
     asked = tf1_saving.Asked.of(config.get("signature"), config.get("output_key"))
-    return tf1_saving.revive(description, handle, asked)
+    return tf1_saving.revive(description, handle, config.get("tags"), asked)
 
 
 def check_backend() -> None:

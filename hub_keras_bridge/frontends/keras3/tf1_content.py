@@ -46,12 +46,12 @@ class Tf1Content(Content):
         UnknownOpError: TensorFlow lacks an op of the module.
     """
 
-    kind = "TF1 Hub module"
     is_tf1_module = True
     graph_mode = "use hub.Module there, or the layer outside the graph"
 
     def __init__(self, module: Tf1Module, choice: Choice, trainable: bool) -> None:
         super().__init__(choice)
+        self.kind = module.spec.files.kind
         self._module = module
         need_dtypes_of_keras(module.spec.variables, self.subject)
         self._selection = select(
@@ -77,7 +77,7 @@ class Tf1Content(Content):
         module = self._module
         if described and not self.is_here:
             module = module.under_same_weights(tf1_saving.facts_alone(described, self.name))
-        return Tf1Content(module, choice, trainable)
+        return Tf1Content(module, choice.within(module.spec), trainable)
 
     # --- what it is ---
 

@@ -15,14 +15,14 @@ import os
 import tempfile
 import weakref
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.errors import FormatError, HubError, Subject
 from hub_keras_bridge.facts.outputs import as_output_key, output_keys, signature_giving
-from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.facts.reading import read_tf1_spec
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.tensor_protos import dense_info
@@ -67,7 +67,9 @@ def describe(spec: ModuleSpec, asked: Asked) -> dict[str, str]:
     return {"identity": identity, "facts": base64.b64encode(zlib.compress(facts, 9)).decode()}
 
 
-def revive(description: dict[str, str], handle: str, asked: Asked) -> ModuleSpec:
+def revive(
+    description: dict[str, str], handle: str, tags: Collection[str] | None, asked: Asked
+) -> ModuleSpec:
     """The spec that a config describes.
 
     That is the very one if it is still in use and its weights still there,
@@ -81,7 +83,7 @@ def revive(description: dict[str, str], handle: str, asked: Asked) -> ModuleSpec
     if not os.path.isdir(handle):
         return described
     try:
-        on_disk = load_module_spec(handle)
+        on_disk = read_tf1_spec(handle, handle, tags)
     except HubError:
         return described
     return on_disk if same_facts(on_disk, described, asked) else described

@@ -211,10 +211,15 @@ class GraphState:
         prefix = self._spec.files.checkpoint
         if prefix is None or not self.variables:
             return
-        checkpoint = Checkpoint(prefix, self._spec.subject)
-        for facts, _ in self.variables:
+        files = self._spec.files
+        checkpoint = Checkpoint(prefix, self._spec.subject, files.name_in_checkpoint)
+        saved = [(f, v) for f, v in self.variables if not files.starts_anew(f.name)]
+        for facts, _ in saved:
             checkpoint.check(facts)
-        tf.compat.v1.train.init_from_checkpoint(checkpoint.prefix_for(self._graph), self._by_name)
+        tf.compat.v1.train.init_from_checkpoint(
+            checkpoint.prefix_for(self._graph),
+            {files.name_in_checkpoint(name): v for name, v in by_name(saved).items()},
+        )
 
     def _apply_in_function(
         self, endpoint: Endpoint, given: Mapping[str, tf.Tensor], name: str

@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from hub_keras_bridge.errors import GraphModeError, HandleError, SignatureError, Subject
 from hub_keras_bridge.errors.redaction import redact
-from hub_keras_bridge.facts.reading import read_module_spec
+from hub_keras_bridge.facts.reading import read_tf1_spec
+from hub_keras_bridge.facts.served import served_signature, served_tags
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY, DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variant import Variant
@@ -19,14 +20,9 @@ from hub_keras_bridge.frontends.tf1.loaded_in_graph import GraphModule
 from hub_keras_bridge.frontends.tf2.loaded_module import LoadedModule
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
-from hub_keras_bridge.frontends.tf2.saved_model_file import (
-    is_saved_model,
-    subject_of,
-    tf2_saved_model,
-)
+from hub_keras_bridge.frontends.tf2.saved_model_file import subject_of, tf2_saved_model
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust
-from hub_keras_bridge.publishing.from_saved_model import create_module_spec_from_saved_model
 
 
 def load(
@@ -48,7 +44,9 @@ def load(
     has one, for serving; ``signatures=module.signatures`` saves them all.
 
     SavedModels load, too. What one of TensorFlow 2 lacks of the interface is
-    added: a call that runs a signature, lists of what there is.
+    added: a call that runs a signature, lists of what there is. One of TensorFlow 1
+    (from an Estimator, ``simple_save``, a ``SavedModelBuilder``) is as a module is,
+    whatever else training left in it.
 
     Example:
 
@@ -70,13 +68,13 @@ def load(
         handle: what :func:`resolve` takes, of a TF1 Hub module or a SavedModel; or
             a :class:`ModuleSpec`.
         tags: which variant runs, a collection of tags or its only one; the empty
-            set if None, of a SavedModel ``{"serve"}``.
+            set if None, of a SavedModel ``{"serve"}``, or its only graph.
         options: TensorFlow's, of how it loads a TF2 SavedModel. Without effect on
             what TensorFlow does not load: a TF1 Hub module or TF1 SavedModel.
         signature: what ``__call__`` runs; ``"default"`` if None, of a TF1
-            SavedModel ``"serving_default"``, of a TF2 SavedModel its own
-            ``__call__``, if it has one. Without any of these there is nothing to
-            call, only ``signatures``.
+            SavedModel ``"serving_default"`` or its only signature, of a TF2
+            SavedModel its own ``__call__``, if it has one. Without any of these
+            there is nothing to call, only ``signatures``.
         output_key: what ``__call__`` returns of the signature: an output, or several in a
             dict, inner tensors by their published names among them, as of
             :class:`ModuleLayer`. ``"default"`` if None, all outputs where there is none
@@ -100,7 +98,8 @@ def load(
         HandleError: the handle leads nowhere.
         DownloadError, ArchiveError, CacheError: the module could not be fetched.
         FormatError: what it leads to is neither a TF1 Hub module nor a SavedModel.
-        TagsError: no variant has these tags.
+        TagsError: no variant has these tags; or none are given, and a TF1
+            SavedModel has several graphs and none for serving.
         SignatureError: no such signature, output or inner tensor.
         CheckpointError: a variable has no value.
         UnsafeModuleError: safe mode refuses an op.
@@ -110,7 +109,7 @@ def load(
     trust = Trust.of(safe_mode, trusted_ops)
     tags = {tags} if isinstance(tags, str) else tags
     if isinstance(handle, ModuleSpec):
-        spec, published = handle, True
+        spec = handle
     else:
         path, name = resolve(handle), redact(str(handle))
         subject = subject_of(name)
@@ -121,12 +120,10 @@ def load(
                 raise _no_choice_of_outputs(subject, output_key)
             with tf.init_scope():
                 return restore(file, tags, signature=signature, trust=trust, options=options)
-        if published := not is_saved_model(path):
-            spec = read_module_spec(path, name)
-        else:
-            spec = create_module_spec_from_saved_model(path)
-            tags = {tf.saved_model.SERVING} if tags is None else tags
-            signature = signature or _served(spec, tags)
+        spec = read_tf1_spec(path, name, tags, all_variables=True)
+    if spec.files.is_saved_model:
+        tags = served_tags(spec.get_tags(), spec.subject) if tags is None else tags
+        signature = signature or served_signature(spec.get_signature_names(tags))
     _need_graphs(spec)
     selection = select(
         spec,
@@ -142,14 +139,8 @@ def load(
         if in_graph and output_key:
             raise _no_call(spec.subject, output_key)
         module = (GraphModule if in_graph else LoadedModule)(spec, selection, trust)
-    module._is_hub_module_v1 = published  # noqa: SLF001
+    module._is_hub_module_v1 = not spec.files.is_saved_model  # noqa: SLF001
     return module
-
-
-def _served(spec: ModuleSpec, tags: Collection[str]) -> str | None:
-    """The signature that TensorFlow serves of a TF1 SavedModel, if it has that."""
-    name = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
-    return name if name in spec.get_signature_names(tags) else None
 
 
 def _has_default_output(variant: Variant, signature: str | None) -> bool:
@@ -183,7 +174,7 @@ def _no_call(subject: Subject, output_key: Any) -> GraphModeError:
 def _need_graphs(spec: ModuleSpec) -> None:
     if spec.files.facts_only:
         raise HandleError(
-            "Cannot load a TF1 Hub module: its graphs are not here.",
+            f"Cannot load a {spec.subject.kind}: its graphs are not here.",
             spec.subject,
             expected="the module's folder, or a spec that was read from one",
             found="the spec of a layer that was made from a config alone",

@@ -131,9 +131,10 @@ class LoadedModule(tf.Module):
             SignatureError: there is no signature to run.
         """
         if self._modes is None:
+            subject = self.spec.subject
             raise SignatureError(
-                f"Cannot call a TF1 Hub module without a signature {DEFAULT_SIGNATURE!r}.",
-                self.spec.subject,
+                f"Cannot call a {subject.kind} without a signature {DEFAULT_SIGNATURE!r}.",
+                subject,
                 expected=f"one of its signatures, {choices(self.signatures)}",
                 found="none named",
                 advice="call module.signatures[...] with a name from this list, or load the "

@@ -63,7 +63,7 @@ def restore(
         )
     for asset in meta_graph.asset_file_def:
         name = safe_asset_name(asset.filename, subject)
-        own_file(path, name, subject, of="TF2 SavedModel")
+        own_file(path, name, subject)
     with refusing(subject, *_DAMAGED):
         if trust.everything:
             return RestoredModel(load_restored(path, subject, options), signature, subject)

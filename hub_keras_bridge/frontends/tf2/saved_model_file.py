@@ -11,7 +11,8 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 from hub_keras_bridge.errors import FormatError, Subject
-from hub_keras_bridge.files.layout import MODULE_FILE, SAVED_MODEL_FILE
+from hub_keras_bridge.files.layout import SAVED_MODEL_FILE
+from hub_keras_bridge.files.module_folder import is_saved_model
 
 KIND = "TF2 SavedModel"
 
@@ -73,14 +74,6 @@ class SavedModelFile:
         """The only graph, of a SavedModel that TensorFlow 2 wrote."""
         (only,) = self.proto.meta_graphs
         return only
-
-
-def is_saved_model(folder: str) -> bool:
-    """Whether a folder is a SavedModel and no TF1 Hub module."""
-    has_module_file, has_graphs = (
-        tf.io.gfile.exists(os.path.join(folder, name)) for name in (MODULE_FILE, SAVED_MODEL_FILE)
-    )
-    return has_graphs and not has_module_file
 
 
 def tf2_saved_model(folder: str, subject: Subject) -> SavedModelFile | None:
