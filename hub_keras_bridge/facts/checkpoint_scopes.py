@@ -38,7 +38,7 @@ def scope_of(variables: Sequence[VariableFacts], checkpoint: Checkpoint) -> str:
         return fitting[0]
     if fitting:
         raise CheckpointError(
-            f"Cannot tell which variables of a checkpoint are those of a {checkpoint.subject.kind}.",
+            f"Cannot tell which variables of a checkpoint are a {checkpoint.subject.kind}'s.",
             checkpoint.subject,
             expected=f"one scope with all of {choices(names, limit=5)}",
             found=f"{len(fitting)} scopes: {choices(fitting)}",
