@@ -14,7 +14,7 @@ from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import by_name
-from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, need_own_values
+from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content
 from hub_keras_bridge.frontends.keras3.jit import JitByOps
@@ -265,7 +265,6 @@ class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
         content, learning = self._content, bool(training) and self.trainable
         need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
         content.need_here("run")
-        need_own_values(self, content.subject)
         xla.need_ops(
             lambda: content.missing_ops(training=learning, inputs=inputs),
             f"Cannot compile a {content.kind} with XLA: it lacks some of the module's ops.",

@@ -23,8 +23,11 @@ from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.keras3 import tf1_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import Content, need_dtypes_of_keras
+from hub_keras_bridge.frontends.keras3.stateless import run_stateless
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory, known
-from hub_keras_bridge.plans.program import Programs
+from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.plans.program import Program, Programs
 from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
 from hub_keras_bridge.running import replicas, xla
 from hub_keras_bridge.running.first_values import first_values
@@ -185,6 +188,8 @@ class Tf1Content(Content):
         """Runs the signature, of the variant for training in a training call."""
         endpoint = self._training if training else self._inference
         flat = endpoint.bind(inputs)
+        if private_keras.is_stateless():
+            return self._run_stateless(endpoint, flat, training, trainable)
         run = self._runtime.call_function(endpoint, training=training, watch=trainable)
         if trainable:
             private_tf.announce_variables(run)
@@ -193,11 +198,29 @@ class Tf1Content(Content):
             return outputs, ()
         return outputs, self._runtime.losses_function(endpoint)(*flat)
 
+    def _run_stateless(
+        self, endpoint: Endpoint, flat: Sequence[tf.Tensor], training: bool, trainable: bool
+    ) -> tuple[Any, Sequence[tf.Tensor]]:
+        given = dict(zip(endpoint.facts.input_tensors, flat, strict=True))
+        losses = endpoint.fed_losses if trainable else None
+        chosen = endpoint.call(training=training)
+        outputs = endpoint.pack(self._on_values(endpoint.program, chosen, given))
+        return outputs, self._on_values(endpoint.program, losses, given) if losses else ()
+
+    def _on_values(
+        self, program: Program, chosen: Plan, given: Mapping[str, tf.Tensor]
+    ) -> list[tf.Tensor]:
+        return run_stateless(self._runtime, program, chosen, given, self._variables)
+
     def standing_losses(self) -> list[tf.Tensor]:
         """REGULARIZATION_LOSSES that need no input."""
         if not self._has_weights or not self.is_here:
             return []
-        return self._runtime.standing_losses(self._training.program)
+        program = self._training.program
+        if private_keras.is_stateless():
+            chosen = program.standing_losses
+            return self._on_values(program, chosen, {}) if chosen else []
+        return self._runtime.standing_losses(program)
 
     def missing_ops(self, *, training: bool, inputs: Any = None) -> dict[str, str]:  # noqa: ARG002
         """By the plans of the call, whatever the inputs."""
