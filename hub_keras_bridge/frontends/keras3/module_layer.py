@@ -259,7 +259,7 @@ class ModuleLayer(JitByOps, private_keras.OwnLosses, direct_calls.DirectCalls):
             InputError: the inputs do not fit the signature.
             StrategyError: a training call under a strategy made after the layer.
             XlaError: a call that XLA is to compile and cannot.
-            BackendError: a call in stateless form.
+            BackendError: a call in stateless form of what needs its variables.
             GraphModeError: a TF1 graph is being built.
         """
         content, learning = self._content, bool(training) and self.trainable
