@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from types import FrameType
 from typing import Any
 
 import keras
 import tensorflow as tf
-from keras.src.backend.common import global_state
+from keras.src.backend.common import global_state, symbolic_scope
 from keras.src.saving import serialization_lib
 
 
@@ -124,17 +124,32 @@ def outside_stateless_scope() -> Iterator[None]:
         global_state.set_global_attribute("stateless_scope", scope)
 
 
-def has_stand_ins(layer: keras.layers.Layer) -> bool:
-    """Whether Keras is to compute with other values than a layer's variables hold.
+def is_stateless() -> bool:
+    """Whether Keras is to leave variables alone, and is told of new values instead.
 
-    ``stateless_call`` says so in a scope that its variables ask; public names
-    make such a scope, but do not tell whether one is open.
+    ``stateless_call`` makes such a scope, public names too, but do not tell whether
+    one is open. While Keras traces shapes, nothing runs, though one is.
+    """
+    return (
+        global_state.get_global_attribute("stateless_scope") is not None
+        and not symbolic_scope.in_symbolic_scope()
+    )
+
+
+def current_value(variable: keras.Variable) -> tf.Tensor | tf.Variable:
+    """The value that a scope gives a variable, or what holds its own.
+
+    ``Variable.value`` is public but hands out a cast copy inside an autocast scope.
     """
     scope = global_state.get_global_attribute("stateless_scope")
-    # Listing the weights takes longer than many a call.
-    return scope is not None and any(
-        scope.get_current_value(weight) is not None for weight in layer.weights
-    )
+    value = None if scope is None else scope.get_current_value(variable)
+    return raw_variable(variable) if value is None else value
+
+
+def has_stand_ins(variables: Iterable[keras.Variable]) -> bool:
+    """Whether Keras is to compute with other values than some variables hold."""
+    scope = global_state.get_global_attribute("stateless_scope")
+    return scope is not None and any(scope.get_current_value(v) is not None for v in variables)
 
 
 def outermost_layer() -> keras.layers.Layer | None:

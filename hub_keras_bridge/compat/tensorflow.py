@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, kernel_def_pb2, op_def_pb2
+from tensorflow.core.framework import attr_value_pb2, function_pb2, kernel_def_pb2, op_def_pb2
 from tensorflow.core.protobuf import struct_pb2
 from tensorflow.python.distribute import values_util
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.eager import record
-from tensorflow.python.framework import kernels, op_def_registry
-from tensorflow.python.ops import control_flow_util, resource_variable_ops
+from tensorflow.python.eager.polymorphic_function import concrete_function, function_type_utils
+from tensorflow.python.framework import function_def_to_graph, kernels, op_def_registry
+from tensorflow.python.ops import control_flow_util, handle_data_util, resource_variable_ops
 from tensorflow.python.saved_model import nested_structure_coder
 from tensorflow.python.util import pywrap_xla_ops
 
@@ -130,6 +131,71 @@ def wrap_function(
 
     with tf.init_scope():
         return tf.compat.v1.wrap_function(body, signature)
+
+
+_CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+_LOOPS = frozenset({"While", "StatelessWhile"})
+# What know_calls is to be told of.
+CALLS_AND_LOOPS = _CALLS | _LOOPS
+
+
+def function_of(definition: function_pb2.FunctionDef, callees: Collection[Any]) -> Any:
+    """A function like those that ``tf.function`` traces, from its definition.
+
+    TensorFlow makes such ones where it loads a SavedModel, and publishes no way to.
+
+    Args:
+        definition: it calls functions by the names that they have here.
+        callees: functions, among them those that it calls.
+
+    Returns:
+        A ``tf.types.experimental.ConcreteFunction`` that captures nothing.
+
+    Raises:
+        ValueError: TensorFlow makes no graph of it.
+    """
+    told = function_pb2.FunctionDef()
+    told.CopyFrom(definition)
+    # A handle's own shape, which TensorFlow would take for that of what it is of.
+    told.attr.pop("_input_shapes", None)
+    for index, argument in enumerate(told.signature.input_arg):
+        if argument.type == tf.resource.as_datatype_enum:
+            told.arg_attr.pop(index, None)
+    with tf.Graph().as_default() as scratch:
+        for callee in callees:
+            callee.add_to_graph(scratch)
+        graph = function_def_to_graph.function_def_to_graph(told)
+    for callee in callees:
+        callee.add_to_graph(graph)
+    know_calls(graph.get_operations(), callees)
+    kind = function_type_utils.derive_from_graph(graph)
+    # Its attributes speak of other functions of the program that published it.
+    return concrete_function.ConcreteFunction.from_func_graph(graph, kind, attrs={})
+
+
+def know_calls(ops: Iterable[tf.Operation], functions: Iterable[Any]) -> None:
+    """Tells imported ops what TensorFlow tells those that it makes when it traces.
+
+    That is, how a call is differentiated: as the function is, where otherwise its
+    gradient would have none; and what the handles that come out of a loop are of.
+
+    Args:
+        ops: those that call functions, others among them.
+        functions: what they may call, as :func:`function_of` made it.
+    """
+    known = {name_of(function): function for function in functions}
+    for op in ops:
+        if op.type in _CALLS and (function := known.get(op.get_attr("f").name)):
+            op._gradient_function = function._get_gradient_function()  # noqa: SLF001
+        elif op.type in _LOOPS:
+            for source, result in zip(op.inputs, op.outputs, strict=True):
+                if result.dtype in (tf.resource, tf.variant):
+                    handle_data_util.copy_handle_data(source, result)
+
+
+def name_of(function: Any) -> str:
+    """The name by which a graph calls a function."""
+    return str(function.name, "utf-8")
 
 
 def capture(tensor: tf.Tensor) -> tf.Tensor:

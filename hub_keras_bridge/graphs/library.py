@@ -204,11 +204,34 @@ def rename_functions(
     renamed = {name: f"{name}_{digest}" for name in names}
     for function in library.function:
         function.signature.name = renamed.get(function.signature.name, function.signature.name)
-        _rename_calls(function.node_def, renamed)
+        call_by_names(function.node_def, renamed)
     for gradient in library.gradient:
         gradient.function_name = renamed.get(gradient.function_name, gradient.function_name)
         gradient.gradient_func = renamed.get(gradient.gradient_func, gradient.gradient_func)
-    _rename_calls(graph_def.node, renamed)
+    call_by_names(graph_def.node, renamed)
+
+
+def has_functions_as_ops(graph_def: graph_pb2.GraphDef) -> bool:
+    """Whether a node, or one of a function, has a function for its op."""
+    functions = {function.signature.name for function in graph_def.library.function}
+    return bool(functions) and any(node.op in functions for node in _all_nodes(graph_def))
+
+
+def callees_first(library: function_pb2.FunctionDefLibrary) -> list[function_pb2.FunctionDef]:
+    """Copies of the functions, each after those that it calls; none comes to call itself."""
+    leads = _Leads(library)
+    ordered: dict[str, function_pb2.FunctionDef] = {}
+    waiting = list(leads.functions)
+    while waiting:
+        name = waiting[-1]
+        called = leads.from_body(leads.functions[name].node_def) - ordered.keys()
+        if name in ordered or not called:
+            waiting.pop()
+            if name not in ordered:
+                ordered[name] = function_pb2.FunctionDef()
+                ordered[name].CopyFrom(leads.functions[name])
+        waiting.extend(sorted(called) if name not in ordered else ())
+    return list(ordered.values())
 
 
 def forget_places(library: function_pb2.FunctionDefLibrary) -> None:
@@ -219,7 +242,13 @@ def forget_places(library: function_pb2.FunctionDefLibrary) -> None:
             node.attr.pop("_class", None)
 
 
-def _rename_calls(nodes: Iterable[node_def_pb2.NodeDef], renamed: Mapping[str, str]) -> None:
+def call_by_names(nodes: Iterable[node_def_pb2.NodeDef], renamed: Mapping[str, str]) -> None:
+    """Gives the functions that nodes call other names; changes the nodes.
+
+    Args:
+        nodes: of a graph or a function.
+        renamed: name of a function -> its new name; others stay.
+    """
     for node in nodes:
         node.op = renamed.get(node.op, node.op)
         for function in _references(node):

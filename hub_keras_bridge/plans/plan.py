@@ -12,7 +12,7 @@ takes in the whole graph as published, see graphs/published.py.)
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2, node_def_pb2, op_def_pb2
@@ -39,6 +39,8 @@ class Plan:
         inputs: tensor of the signature -> its placeholder; without those that
             nothing reads and nobody fetches.
         variables: node of a variable -> placeholder for its handle.
+        values: node of a variable -> placeholder for its value, in place of a handle.
+        written: of these the ones whose new values are fetched, behind all else.
         resources: node of a table -> placeholder for its handle.
         made_here: whether this program made the module's graphs.
         makers: the nodes of these tables, which make them.
@@ -66,6 +68,8 @@ class Plan:
     made_here: bool = False
     makers: tuple[node_def_pb2.NodeDef, ...] = ()
     state: frozenset[str] = frozenset()
+    values: Mapping[str, str] = field(default_factory=dict)
+    written: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 
 import tensorflow as tf
 
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.graphs import library
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans import safe_mode
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
+from hub_keras_bridge.running.functions import add_functions
 
 _SCOPE = "module/"
 
@@ -45,12 +47,17 @@ def _import_graph(
     current = tf.compat.v1.get_default_graph()
     if chosen.graph_def.node:
         is_trusted = trust.everything or chosen.made_here
-        tf.graph_util.import_graph_def(
-            chosen.graph_def if is_trusted else library.with_own_gradients(chosen.graph_def),
+        own = chosen.graph_def if is_trusted else library.with_own_gradients(chosen.graph_def)
+        graph_def, functions = add_functions(own)
+        calls = [n.name for n in graph_def.node if n.op in private_tf.CALLS_AND_LOOPS]
+        ops = tf.graph_util.import_graph_def(
+            graph_def,
             name=scope,
             input_map=dict(input_map),
+            return_elements=calls,
             producer_op_list=chosen.producer_ops,
         )
+        private_tf.know_calls(ops, functions)
     fetched = [
         input_map[tensor] if tensor in input_map else current.get_tensor_by_name(scope + tensor)
         for tensor in chosen.fetches

@@ -11,7 +11,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import keras
 import tensorflow as tf
@@ -21,10 +21,12 @@ from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.of_values import of_values
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import replicas
+from hub_keras_bridge.running.function_of_values import FunctionOfValues, arguments
 from hub_keras_bridge.running.importing import import_plan
 from hub_keras_bridge.running.lookup_tables import Function, ReadFile, Table
 from hub_keras_bridge.running.place import need_threads
@@ -32,6 +34,8 @@ from hub_keras_bridge.running.seeds import following_global_seed
 from hub_keras_bridge.running.tables import Tables
 
 Variable: TypeAlias = keras.Variable | tf.Variable
+
+_Made = TypeVar("_Made")  # What is made once: a function, of one kind or another.
 
 _NO_GRADIENT = (
     "This TF1 Hub module runs, but its gradient cannot be trusted: it has control flow that could "
@@ -155,7 +159,24 @@ class Runtime(tf.Module):
         with self._kept.lock, tf.init_scope():
             return self._import(program, chosen, None, list(inputs.items()))
 
-    def _once(self, use: tuple[Any, ...], build: Callable[[int | None], Function]) -> Function:
+    def function_of_values(self, program: Program, chosen: Plan) -> FunctionOfValues:
+        """The function of a plan, on values of the variables in place of what they hold.
+
+        Raises:
+            BackendError: the plan needs variables, not values alone.
+        """
+        need_threads(chosen.subject)
+
+        def build(_: int | None) -> FunctionOfValues:
+            for node in chosen.variables:
+                self._variable(node, chosen)
+            on_values = of_values(chosen, program.variant)
+            given = arguments(on_values, program.variant)
+            return FunctionOfValues(on_values, self._import(program, on_values, None, given))
+
+        return self._once(("values", program, chosen), build)
+
+    def _once(self, use: tuple[Any, ...], build: Callable[[int | None], _Made]) -> _Made:
         # The function that a replica calls is bound to its copies of the variables.
         replica = private_tf.local_replica() if self._is_distributed else None
         key = (*use, replica)
@@ -164,7 +185,7 @@ class Runtime(tf.Module):
             with self._kept.lock, tf.init_scope():
                 function = self._kept.functions.get(key) or build(replica)
                 self._kept.functions[key] = function
-        return function
+        return cast(_Made, function)
 
     @functools.cached_property
     def _is_distributed(self) -> bool:
@@ -255,6 +276,7 @@ class Runtime(tf.Module):
             given = dict(zip(inputs, arguments, strict=True))
             input_map = self._captured(chosen, handles, watch, replica)
             input_map |= {p: given[tensor] for tensor, p in chosen.inputs.items()}
+            input_map |= {p: given[node] for node, p in chosen.values.items()}
             return import_plan(chosen, input_map, self._trust)
 
         return body
@@ -282,7 +304,7 @@ class _Kept:
     def __init__(self, variables: Mapping[str, Variable], tables: Tables) -> None:
         self.variables = variables
         self.tables = tables
-        self.functions: dict[tuple[Any, ...], Function] = {}
+        self.functions: dict[tuple[Any, ...], Any] = {}
         self.lock = threading.RLock()
 
 

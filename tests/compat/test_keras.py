@@ -23,15 +23,22 @@ def layer_of_scale(**arguments):
     return hub.ModuleLayer(hub.create_module_spec(module_fn), **arguments)
 
 
-@CHECKS.of("has_stand_ins")
+@CHECKS.of("has_stand_ins", "current_value", "is_stateless")
 def stand_ins_for_weights():
-    layer = keras.layers.Dense(1)
-    layer.build((None, 1))
-    assert not private_keras.has_stand_ins(layer)
-    with keras.StatelessScope([(weight, weight.value + 1.0) for weight in layer.weights]):
-        assert private_keras.has_stand_ins(layer)
+    weights = [keras.Variable([1.0]), keras.Variable([2.0])]
+    assert not private_keras.has_stand_ins(weights)
+    assert not private_keras.is_stateless()
+    with keras.StatelessScope([(weights[1], tf.constant([5.0]))]):
+        assert private_keras.has_stand_ins(weights)
+        assert private_keras.is_stateless()
+        assert [float(private_keras.current_value(each)[0]) for each in weights] == [1.0, 5.0]
     with keras.StatelessScope():
-        assert not private_keras.has_stand_ins(layer)
+        assert not private_keras.has_stand_ins(weights)
+        assert private_keras.is_stateless()
+    seen = []
+    layer = keras.layers.Lambda(lambda x: seen.append(private_keras.is_stateless()) or x)
+    layer(keras.Input((1,)))
+    assert seen == [False]  # Keras traces shapes.
 
 
 @CHECKS.of("HeldVariable")

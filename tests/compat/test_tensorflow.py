@@ -38,6 +38,37 @@ def nests():
     assert private_tf.decode_structure(proto) == (spec, None)
 
 
+@CHECKS.of("function_of", "know_calls", "name_of")
+def functions_of_definitions():
+    """A call of them is mapped over, and differentiated twice."""
+    definition = tf.function(lambda x: x**3).get_concrete_function(tf.TensorSpec([])).function_def
+    definition.signature.name = "cube_of_the_check"
+    made = private_tf.function_of(definition, [])
+    x = tf.constant(2.0)
+
+    def call(x):
+        graph_def = tf.Graph().as_graph_def()
+        node = graph_def.node.add(name="call", op="PartitionedCall", input=["x"])
+        node.attr["f"].func.name = private_tf.name_of(made)
+        for name in "Tin", "Tout":
+            node.attr[name].list.type.append(tf.float32.as_datatype_enum)
+        given = graph_def.node.add(name="x", op="Placeholder")
+        given.attr["dtype"].type = tf.float32.as_datatype_enum
+        made.add_to_graph()
+        tf.graph_util.import_graph_def(graph_def, {"x": x}, name="in")
+        graph = v1.get_default_graph()
+        private_tf.know_calls(graph.get_operations(), [made])
+        return graph.get_tensor_by_name("in/call:0")
+
+    wrapped = v1.wrap_function(call, [tf.TensorSpec([])])
+    with tf.GradientTape() as outer, tf.GradientTape() as inner:
+        outer.watch(x)
+        inner.watch(x)
+        slope = inner.gradient(wrapped(x), x)
+    assert outer.gradient(slope, x).numpy() == 12.0
+    assert tf.vectorized_map(wrapped, tf.constant([1.0, 2.0])).numpy().tolist() == [1.0, 8.0]
+
+
 @CHECKS.of("eager_mode")
 def eager_inside_a_graph():
     with tf.Graph().as_default(), private_tf.eager_mode():

@@ -547,18 +547,3 @@ class TestWeights:
         assert len(clone.weights) == len(tuned.weights) == 12
         clone.set_weights(tuned.get_weights())
         np.testing.assert_array_equal(clone(X), tuned(X))
-
-
-def test_stateless_calls_are_refused():
-    """They would compute with the weights' own values, whatever values are given."""
-    layer = module()
-    layer.build()
-    values = [w.numpy() + 1 for w in layer.trainable_weights]
-    others = [w.numpy() for w in layer.non_trainable_weights]
-    with pytest.raises(hub.BackendError) as caught:
-        layer.stateless_call(values, others, X)
-    assert "Cannot call a ModuleLayer in stateless form" in str(caught.value)
-    assert "Found: other values, given to stateless_call or keras.StatelessScope" in str(
-        caught.value
-    )
-    assert "assign the values to layer.weights" in str(caught.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import keras
 import tensorflow as tf
 
@@ -11,19 +13,19 @@ from hub_keras_bridge.frontends.untracked import warn_of_untracked
 from hub_keras_bridge.running import replicas
 
 
-def need_own_values(layer: keras.layers.Layer, subject: Subject) -> None:
-    """Checks that a layer's weights have the values that they hold.
+def need_own_values(weights: Iterable[keras.Variable], subject: Subject) -> None:
+    """Checks that weights have the values that they hold.
 
     Args:
-        layer: the one that is called.
-        subject: the module.
+        weights: those of what is called.
+        subject: what that is.
 
     Raises:
         BackendError: Keras gives them others, in a stateless call.
     """
-    if private_keras.has_stand_ins(layer):
+    if private_keras.has_stand_ins(weights):
         raise BackendError(
-            "Cannot call a ModuleLayer in stateless form.",
+            f"Cannot call a {subject.kind} in stateless form: its functions read its variables.",
             subject,
             expected="a call with the values that the layer's weights hold",
             found="other values, given to stateless_call or keras.StatelessScope",

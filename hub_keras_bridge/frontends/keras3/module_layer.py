@@ -16,11 +16,7 @@ from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import by_name
 from hub_keras_bridge.frontends.keras3.archived_layer import ArchivedLayer
 from hub_keras_bridge.frontends.keras3.call_arguments import are_plain, gathered, training_call
-from hub_keras_bridge.frontends.keras3.call_checks import (
-    need_own_strategy,
-    need_own_values,
-    warn_if_untracked,
-)
+from hub_keras_bridge.frontends.keras3.call_checks import need_own_strategy, warn_if_untracked
 from hub_keras_bridge.frontends.keras3.checkpoint_loading import CheckpointLoading
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH
@@ -347,14 +343,13 @@ class ModuleLayer(
             InputError: the inputs do not fit the signature.
             StrategyError: a training call under a strategy made after the layer.
             XlaError: a call that XLA is to compile and cannot.
-            BackendError: a call in stateless form.
+            BackendError: a call in stateless form of what needs its variables.
             GraphModeError: a TF1 graph is being built.
         """
         content = self._content
         learning = self.trainable and training_call(training)
         need_eager_execution(IN_A_GRAPH, content.subject, advice=content.graph_mode)
         content.need_here("run")
-        need_own_values(self, content.subject)
         xla.need_ops(
             lambda: content.missing_ops(training=learning is not False, inputs=inputs),
             f"Cannot compile a {content.kind} with XLA: it lacks some of the module's ops.",

@@ -24,8 +24,12 @@ from hub_keras_bridge.frontends.keras3 import tf1_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.colours import ColourCheck
 from hub_keras_bridge.frontends.keras3.content import Content, need_dtypes_of_keras
+from hub_keras_bridge.frontends.keras3.stateless import run_stateless
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory, known
 from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
+from hub_keras_bridge.plans.endpoint import Endpoint
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.shapes import inferred_outputs
@@ -156,6 +160,8 @@ class Tf1Content(Content):
         endpoint = self._training if training else self._inference
         flat = endpoint.bind(inputs)
         self._colours.look(endpoint, flat)
+        if private_keras.is_stateless():
+            return self._run_stateless(endpoint, flat, bool(training), trainable)
         run = self._module.runtime.call_function(endpoint, training=bool(training), watch=trainable)
         if trainable:
             private_tf.announce_variables(run)
@@ -191,11 +197,30 @@ class Tf1Content(Content):
         outputs, losses = tf.cond(training, branch(True), branch(False))
         return outputs, losses
 
+    def _run_stateless(
+        self, endpoint: Endpoint, flat: Sequence[tf.Tensor], training: bool, trainable: bool
+    ) -> tuple[Any, Sequence[tf.Tensor]]:
+        given = dict(zip(endpoint.facts.input_tensors, flat, strict=True))
+        losses = endpoint.fed_losses if trainable else None
+        chosen = endpoint.call(training=training)
+        outputs = endpoint.pack(self._on_values(endpoint.program, chosen, given))
+        return outputs, self._on_values(endpoint.program, losses, given) if losses else ()
+
+    def _on_values(
+        self, program: Program, chosen: Plan, given: Mapping[str, tf.Tensor]
+    ) -> list[tf.Tensor]:
+        variables = {facts.node: variable for facts, variable in self.weights}
+        return run_stateless(self._module.runtime, program, chosen, given, variables)
+
     def standing_losses(self) -> list[tf.Tensor]:
         """REGULARIZATION_LOSSES that need no input."""
         if not self._module.has_weights or not self.is_here:
             return []
-        return self._module.runtime.standing_losses(self._training.program)
+        program = self._training.program
+        if private_keras.is_stateless():
+            chosen = program.standing_losses
+            return self._on_values(program, chosen, {}) if chosen else []
+        return self._module.runtime.standing_losses(program)
 
     def missing_ops(self, *, training: bool, inputs: Any = None) -> dict[str, str]:  # noqa: ARG002
         """By the plans of the call, whatever the inputs."""

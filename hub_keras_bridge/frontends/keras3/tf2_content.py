@@ -24,6 +24,7 @@ from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.frontends.keras3 import tf2_saving
+from hub_keras_bridge.frontends.keras3.call_checks import need_own_values
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.symbolic import spec_of
@@ -175,6 +176,7 @@ class Tf2Content(Content):
         trainable: bool,  # noqa: ARG002
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """Runs what TensorFlow restored; there are no losses that depend on inputs."""
+        need_own_values(self._held, self.subject)
         return self._chosen(self._model.run_restored(_given(inputs), training)), ()
 
     def _chosen(self, outputs: Any) -> Any:

@@ -6,12 +6,13 @@ up, not a variable's handle.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import TypeAlias
 
-from tensorflow.core.framework import node_def_pb2, types_pb2
+from tensorflow.core.framework import node_def_pb2
 
-from hub_keras_bridge.graphs.control_flow.subgraph import beside, constant
+from hub_keras_bridge.graphs.control_flow.on_value import ON_VALUE, read_value
+from hub_keras_bridge.graphs.control_flow.subgraph import beside
 from hub_keras_bridge.graphs.graph import node_name, tensor_name
 
 _Nodes: TypeAlias = dict[str, node_def_pb2.NodeDef]
@@ -33,13 +34,13 @@ def hoist_reads(nodes: _Nodes, handles: Collection[str]) -> None:
     assigned = {
         handed_in[tensor_name(reference)]
         for node in nodes.values()
-        if node.op not in _HAND_IN and node.op not in _ON_VALUE
+        if node.op not in _HAND_IN and node.op not in ON_VALUE
         for reference in node.input
         if tensor_name(reference) in handed_in
     }
     hoist = _Hoist(nodes)
     for node in list(nodes.values()):
-        if node.op not in _ON_VALUE:
+        if node.op not in ON_VALUE:
             continue
         source = tensor_name(node.input[0])
         handle = handed_in.get(source)
@@ -47,7 +48,8 @@ def hoist_reads(nodes: _Nodes, handles: Collection[str]) -> None:
             continue
         dtype = node.attr["dtype"].type
         node.input[0] = hoist.value(source, handle, dtype)
-        _ON_VALUE[node.op](nodes, node, dtype)
+        where = [beside(nodes, node.input[1])] if "Gather" in node.op else []
+        nodes |= {each.name: each for each in read_value(node, dtype, where)}
 
 
 def _handed_in(nodes: _Nodes, handles: Collection[str]) -> dict[str, str]:
@@ -111,49 +113,3 @@ class _Hoist:
 
 def _twin_name(carrier: node_def_pb2.NodeDef) -> str:
     return f"{carrier.name}/hoisted_value"
-
-
-# --- each op on a handle as one on a value, whose first input is the value ---
-
-
-def _read(_: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
-    node.op = "Identity"
-    _set_types(node, T=dtype)
-
-
-def _shape(_: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
-    out_type = node.attr["out_type"].type or types_pb2.DT_INT32
-    node.op = "Shape"
-    _set_types(node, T=dtype, out_type=out_type)
-
-
-def _gather(nodes: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
-    batch_dims = node.attr["batch_dims"].i
-    indices = node.attr["Tindices"].type
-    where = beside(nodes, node.input[1])
-    axis = constant(f"{node.name}/axis", batch_dims, types_pb2.DT_INT32, [where])
-    nodes[axis.name] = axis
-    node.op = "GatherV2"
-    node.input.insert(2, axis.name)
-    _set_types(node, Tparams=dtype, Tindices=indices, Taxis=types_pb2.DT_INT32)
-    node.attr["batch_dims"].i = batch_dims
-
-
-def _gather_nd(_: _Nodes, node: node_def_pb2.NodeDef, dtype: int) -> None:
-    indices = node.attr["Tindices"].type
-    node.op = "GatherNd"
-    _set_types(node, Tparams=dtype, Tindices=indices)
-
-
-def _set_types(node: node_def_pb2.NodeDef, **types: int) -> None:
-    node.attr.clear()
-    for name, value in types.items():
-        node.attr[name].type = value
-
-
-_ON_VALUE: dict[str, Callable[[_Nodes, node_def_pb2.NodeDef, int], None]] = {
-    "ReadVariableOp": _read,
-    "VariableShape": _shape,
-    "ResourceGather": _gather,
-    "ResourceGatherNd": _gather_nd,
-}

@@ -1,0 +1,1 @@
+"""Graphs that read and write variables, as graphs that compute with the variables' values."""

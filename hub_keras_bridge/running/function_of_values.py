@@ -1,0 +1,47 @@
+"""A function of a plan that takes its variables' values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import tensorflow as tf
+
+from hub_keras_bridge.facts.variant import Variant
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.running.lookup_tables import Function
+
+
+class FunctionOfValues:
+    """Runs a plan on values; no variable is read or written.
+
+    Args:
+        chosen: a plan on values.
+        run: what runs it, see :func:`arguments`.
+    """
+
+    def __init__(self, chosen: Plan, run: Function) -> None:
+        self._chosen = chosen
+        self._run = run
+
+    def __call__(
+        self, inputs: Mapping[str, tf.Tensor], value_of: Callable[[str], tf.Tensor]
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
+        """What the plan fetches, and the new values by variable's node.
+
+        Args:
+            inputs: tensors of the signature, by name; more than the plan needs.
+            value_of: the value of a variable, by node.
+        """
+        chosen = self._chosen
+        given = [inputs[tensor] for tensor in chosen.inputs]
+        results = self._run(*given, *map(value_of, chosen.values))
+        count = len(chosen.fetches) - len(chosen.written)
+        return results[:count], dict(zip(chosen.written, results[count:], strict=True))
+
+
+def arguments(chosen: Plan, variant: Variant) -> list[tuple[str, tf.TensorSpec]]:
+    """What a function of a plan on values takes: inputs, then values of variables."""
+    facts = {facts.node: facts for facts in variant.variables}
+    return [(tensor, variant.input_specs[tensor]) for tensor in chosen.inputs] + [
+        (node, tf.TensorSpec(facts[node].shape, facts[node].dtype)) for node in chosen.values
+    ]
