@@ -3,6 +3,7 @@
 Devices are set up once, before TensorFlow starts.
 """
 
+import functools
 import shutil
 
 import keras
@@ -14,6 +15,7 @@ import hub_keras_bridge as hub
 from helpers.documents import code_blocks
 from helpers.golden import Golden, scale_fn
 from hub_keras_bridge.running.replicas import create_as_distributable
+from old_code.several_signatures import autoencoder
 
 v1 = tf.compat.v1
 tf.config.set_logical_device_configuration(
@@ -145,6 +147,26 @@ class TestFit:
         np.testing.assert_allclose(*losses, rtol=1e-6)
         for pair in zip(eager.get_weights(), traced.get_weights(), strict=True):
             np.testing.assert_allclose(*pair, atol=1e-5)
+
+
+class TestSharedWeights:
+    def test_as_on_one_device(self, strategy):
+        """Two signatures of one module; one reduction of gradients for the weights of both."""
+
+        def run(scope):
+            with scope.scope():
+                spec = hub.create_module_spec(functools.partial(autoencoder, hub))
+                decode = hub.ModuleLayer(spec, signature="decode", trainable=True)
+                encode = decode.with_signature("encode")
+                model = keras.Sequential([keras.Input((4,)), encode, decode])
+                model.compile(keras.optimizers.SGD(0.1), "mse")
+            x = np.concatenate([X, X[:, :1]], 1)
+            losses = model.fit(x, x, batch_size=8, shuffle=False, verbose=0).history["loss"]
+            assert len(model.weights) == 2
+            return [losses, *model.get_weights()]
+
+        for pair in zip(run(tf.distribute.get_strategy()), run(strategy), strict=True):
+            np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6)
 
 
 class TestUpdates:
