@@ -124,6 +124,22 @@ def outside_stateless_scope() -> Iterator[None]:
         global_state.set_global_attribute("stateless_scope", scope)
 
 
+@contextlib.contextmanager
+def beside_layer_being_built() -> Iterator[None]:
+    """Lets a layer be built in the scope around the one that is being built.
+
+    Keras puts the names of layers that are built in one another into the paths of
+    variables, by which state trees and optimizers' files find them. No public name
+    leaves a scope that was entered.
+    """
+    scopes = global_state.get_global_attribute("name_scope_stack")
+    innermost = scopes.pop()
+    try:
+        yield
+    finally:
+        scopes.append(innermost)
+
+
 def is_stateless() -> bool:
     """Whether Keras is to leave variables alone, and is told of new values instead.
 

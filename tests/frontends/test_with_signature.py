@@ -147,6 +147,24 @@ def test_under_a_strategy():
     assert_trained(model, variables)
 
 
+def test_weights_have_the_path_of_the_layer_that_holds_them(case):
+    """In a model as in its copies, whose layers are built in another order."""
+    build, *_ = case
+    model = compiled(build())
+    (holder,) = (layer for layer in layers_of(model) if layer.weights_of is None)
+    assert all(f"/{w.path}".endswith(f"/{holder.name}/{w.name}") for w in model.weights)
+    for copied in (type(model).from_config(model.get_config()), keras.models.clone_model(model)):
+        # Keras builds a Sequential's layers within its name, or before there is one.
+        paths, copies = (
+            [w.path.removeprefix(f"{model.name}/") for w in m.weights] for m in (model, copied)
+        )
+        assert copies == paths
+    state = model.get_state_tree(value_format="numpy_array")
+    compiled(copied).set_state_tree(tf.nest.map_structure(lambda value: 2 * value, state))
+    for twice, once in zip(copied.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(twice, 2 * once)
+
+
 def test_layers_freeze_together():
     model = autoencoder()
     decode, encode = layers_of(model)[::-1]
@@ -275,6 +293,17 @@ def test_the_exporter_exports_a_module_once(tmp_path):
     assert list(exporter.export()) == ["decode"]
     hub.register_module_for_export(encode, "coder")
     assert list(exporter.export()) == ["coder"]
+
+
+def test_in_stateless_form():
+    model = autoencoder()
+    trained, others = model.trainable_variables, model.non_trainable_variables
+    values = [2 * variable.numpy() for variable in trained]
+    found, _, losses = model.stateless_call(values, others, modules.X, return_losses=True)
+    for variable, value in zip(trained, values, strict=True):
+        variable.assign(value)
+    np.testing.assert_allclose(found, model(modules.X), rtol=1e-6)
+    np.testing.assert_allclose(losses, model.losses, rtol=1e-6)
 
 
 def test_mixed_precision():

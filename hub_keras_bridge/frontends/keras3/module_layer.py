@@ -309,7 +309,9 @@ class ModuleLayer(
             if self.weights_of is None:
                 content.create_weights(self)
             elif not self.weights_of.built:
-                self.weights_of.build()
+                # Whichever is called first: paths of weights name the one that holds them.
+                with private_keras.beside_layer_being_built():
+                    self.weights_of.build()
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
