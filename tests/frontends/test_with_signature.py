@@ -235,6 +235,7 @@ def test_each_clone_shares_its_own_weights():
     model = autoencoder()
     (first, second) = (keras.models.clone_model(model) for _ in range(2))
     alone = keras.models.clone_model(keras.Sequential([model.layers[0]]))
+    alone.build((None, 4))
     third = keras.models.clone_model(model)
     assert len({id(w) for m in (model, first, second, third, alone) for w in m.weights}) == 10
     for each in (first, second, third):

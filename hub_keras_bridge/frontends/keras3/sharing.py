@@ -43,7 +43,9 @@ def revive(config: dict[str, Any]) -> WeightsOf | None:
     """What :func:`config_on` told of, taken out of a config; None if there is none."""
     if not isinstance(config["handle"], dict):
         return None
-    holder, described = config.pop("handle"), config.pop(_CHOICE, None)
+    holder, described = dict(config.pop("handle")), config.pop(_CHOICE, None)
+    # It is built with the layer, in whatever scope that is built.
+    holder.pop("build_config", None)
     name, rebuilt = holder["config"][_NAME], _rebuilt_at_once()
     if name not in rebuilt.layers:
         # Unless it is told, Keras is in safe mode here, and only here.
