@@ -251,7 +251,8 @@ def _embedded() -> Reader:
         for facts in (content, _deflated(content)):
             description = {"identity": "none", "facts": base64.b64encode(facts).decode()}
             try:
-                spec = tf1_saving.revive(description, "/nowhere")
+                asked = tf1_saving.Asked("default", ())
+                spec = tf1_saving.revive(description, "/nowhere", None, asked)
                 _ = spec.variables, repr(spec)
             except HubError as error:
                 str(error)

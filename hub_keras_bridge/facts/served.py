@@ -14,7 +14,7 @@ _SIGNATURE = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 
 
 def served_tags(offered: Sequence[Collection[str]], subject: Subject) -> frozenset[str]:
-    """``{"serve"}``, or the tags of the only graph, or none where there is a graph without.
+    """``{"serve"}``, or the tags of the only graph.
 
     Args:
         offered: the tags of each graph.
@@ -29,9 +29,8 @@ def served_tags(offered: Sequence[Collection[str]], subject: Subject) -> frozens
     ['train']
     """
     sets = list(map(frozenset, offered))
-    for usual in (_SERVING, frozenset[str]()):
-        if usual in sets:
-            return usual
+    if _SERVING in sets:
+        return _SERVING
     if len(sets) == 1:
         return sets[0]
     raise TagsError(

@@ -1,5 +1,7 @@
 """Private names of Keras: a failure here says which version broke which."""
 
+import weakref
+
 import keras
 import numpy as np
 import pytest
@@ -39,6 +41,64 @@ def stand_ins_for_weights():
     layer = keras.layers.Lambda(lambda x: seen.append(private_keras.is_stateless()) or x)
     layer(keras.Input((1,)))
     assert seen == [False]  # Keras traces shapes.
+
+
+@CHECKS.of("operation_in_progress", "Operation")
+def what_keras_does_at_once():
+    seen = []
+
+    @keras.saving.register_keras_serializable(package="test_keras")
+    class Noting(keras.layers.Layer):
+        def get_config(self):
+            seen.append(private_keras.operation_in_progress())
+            return super().get_config()
+
+        def call(self, x):
+            return x
+
+    model = keras.Sequential([keras.Input((1,)), Noting(), Noting()])
+    for _ in range(2):
+        keras.models.clone_model(model)
+    assert all(isinstance(each, private_keras.Operation) for each in seen)
+    first, again, second, _ = seen
+    assert first is again
+    assert first is not second
+    gone = weakref.ref(first)
+    del first, again
+    seen.clear()
+    assert gone() is None
+    assert private_keras.operation_in_progress() is None
+
+
+@CHECKS.of("beside_layer_being_built")
+def paths_of_what_is_built_beside():
+    class Outer(keras.layers.Layer):
+        def __init__(self):
+            super().__init__(name="outer")
+            self.inner = keras.layers.Dense(1, name="inner")
+
+        def build(self, shape):
+            with private_keras.beside_layer_being_built():
+                self.inner.build(shape)
+
+    outer = Outer()
+    outer.build((None, 1))
+    assert outer.inner.kernel.path == "inner/kernel"
+
+
+@CHECKS.of("outermost_layer")
+def the_call_that_is_under_way():
+    seen = []
+
+    class Noting(keras.layers.Layer):
+        def call(self, x):
+            seen.append(private_keras.outermost_layer())
+            return x
+
+    model = keras.Sequential([Noting()])
+    model(np.zeros((1, 1)))
+    assert seen[-1] is model
+    assert private_keras.outermost_layer() is None
 
 
 @CHECKS.of("HeldVariable")

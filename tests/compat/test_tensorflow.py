@@ -122,6 +122,15 @@ def captured_values():
     assert tape.gradient(y, variable).numpy() == 2.0
 
 
+@CHECKS.of("tape_records")
+def a_tape_that_is_open():
+    assert not private_tf.tape_records()
+    with tf.GradientTape():
+        assert private_tf.tape_records()
+        assert tf.function(private_tf.tape_records)()
+    assert not private_tf.tape_records()
+
+
 @CHECKS.of("mention_variables")
 def variables_listed_but_not_seen_by_a_tape():
     variable = tf.Variable(3.0)

@@ -441,7 +441,7 @@ class TestKerasConfig:
     def test_facts_that_are_none(self, facts, found):
         description = {"identity": "none", "facts": base64.b64encode(facts).decode()}
         with pytest.raises(hub.FormatError, match="Cannot read what a Keras config") as caught:
-            tf1_saving.revive(description, "/modules/embed", tf1_saving.Asked("default", ()))
+            tf1_saving.revive(description, "/modules/embed", None, tf1_saving.Asked("default", ()))
         assert found in str(caught.value)
         assert "module '/modules/embed'" in str(caught.value)
 

@@ -94,6 +94,9 @@ def signature_function(
     class Signature(type(function)):  # type: ignore[misc]  # private in TensorFlow
         """Takes what is sparse or ragged as a value, too, and warns as a module does."""
 
+        # TensorFlow's function only refers to variables: they live as long as it does.
+        _holds = runtime
+
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
             warn_of_untracked(self, lambda: trainable, endpoint.subject, USE_A_LAYER)
             for keyword in keywords.whole.keys() & kwargs.keys():
