@@ -40,7 +40,7 @@ def add_functions(graph_def: graph_pb2.GraphDef) -> tuple[graph_pb2.GraphDef, li
         return graph_def, []
     try:
         return _with_functions(graph_def, functions)
-    except ValueError as error:
+    except (ValueError, tf.errors.OpError) as error:
         logging.warning("functions of a graph are left as they are: %s", error)
         return graph_def, []
 

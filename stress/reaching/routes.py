@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -79,8 +81,8 @@ class Routes:
     def _judged(self, name: str, error: Exception) -> Step:
         told = f"{type(error).__name__}: {str(error)[:1500]}"
         if isinstance(error, hub.UnsafeModuleError):
-            # Of nodes that no signature needs, which prune runs, it says nothing.
-            contradicts = self._is_safe is True and not name.startswith("prune")
+            # Of nodes that no signature needs, which prune and inner tensors run, it says nothing.
+            contradicts = self._is_safe is True and not name.startswith(("prune", "inner"))
             return Step(name, Outcome.CONTRADICTION if contradicts else Outcome.UNSAFE, told)
         if isinstance(error, hub.HubError):
             return Step(name, Outcome.DAMAGED, told)
@@ -101,17 +103,43 @@ class Routes:
             {"tags": tags, "signature": signature, "as_dict": True},
             lambda: {name: value(info.type_spec) for name, info in infos.items()},
         )
+        if self._choice % 3 == 0:
+            self._inner(spec, tags, signature)
+        if self._choice % 5 == 0:
+            self._as_saved_model()
+
+    def _inner(self, spec: hub.ModuleSpec, tags: Any, signature: str) -> None:
+        """A tensor that may be in no signature."""
+        names = list(spec.variant(tags).inner_tensors.nodes)
+        key = f"{names[self._choice * 11 % len(names)]}:0"
+        infos = spec.get_input_info_dict(signature, tags)
+        layer = self._step(f"inner {key}", lambda: _inner(self._folder, tags, signature, key))
+        if layer is not None:
+            given = {n: i.type_spec for n, i in infos.items()}
+            self._step(f"call inner {key}", lambda: layer(tf.nest.map_structure(value, given)))
+
+    def _as_saved_model(self) -> None:
+        """As what a TF1 program saved, which is no module."""
+        with tempfile.TemporaryDirectory() as parent:
+            folder = shutil.copytree(self._folder, os.path.join(parent, "saved_model"))
+            os.remove(os.path.join(folder, "tfhub_module.pb"))
+            module = self._step("load as a SavedModel", lambda: _saved_model(folder))
+            for name in list(module.signatures)[:2] if module is not None else ():
+                self._step(f"call signature {name!r}", lambda: _signature(module.signatures[name]))  # noqa: B023
 
     def _layer(self, name: str, chosen: dict[str, Any], inputs: Callable[[], Any]) -> None:
         layer = self._step(name, lambda: hub.ModuleLayer(self._folder, trainable=True, **chosen))
         given = self._step(f"inputs of {name}", inputs) if layer is not None else None
         if given is None:
             return
+        again = {key: chosen[key] for key in ("signature", "as_dict") if key in chosen}
         steps = [
             (f"call {name}", lambda: layer(given)),
             (f"symbols of {name}", lambda: _symbolic(layer, given)),
             (f"call to train {name}", lambda: _train(layer, given)),
             (f"jit of {name}", lambda: layer.supports_jit),
+            (f"call stateless {name}", lambda: _stateless(layer, given)),
+            (f"call sharing {name}", lambda: layer.with_signature(**again)(given)),
             (f"build {name}", layer.build),
         ]
         # The first call of a layer that is not built does other things than a later one.
@@ -197,6 +225,38 @@ def _loss(nest: Any) -> tf.Tensor:
     found = tf.nest.flatten(nest, expand_composites=True)
     floats = [each for each in found if tf.is_tensor(each) and each.dtype.is_floating]
     return tf.add_n([tf.reduce_sum(tf.cast(each, tf.float32)) for each in floats] or [0.0])
+
+
+def _stateless(layer: Any, given: Any) -> None:
+    layer.build()
+    values = [
+        [tf.identity(each.value) for each in variables]
+        for variables in (layer.trainable_variables, layer.non_trainable_variables)
+    ]
+    try:
+        layer.stateless_call(*values, given, training=True)
+    except hub.BackendError as error:
+        raise _NotTried from error  # It needs its variables: a TF2 SavedModel always does.
+    except ValueError as error:
+        if "in StatelessScope" not in str(error):
+            raise
+        raise _NotTried from error  # Keras takes no values of changing shapes.
+
+
+def _inner(folder: str, tags: Any, signature: str, key: str) -> hub.ModuleLayer:
+    try:
+        return hub.ModuleLayer(
+            folder, tags=tags, training_tags=tags, signature=signature, output_key=key
+        )
+    except hub.SignatureError as error:
+        raise _NotTried from error  # It has no one value, or needs another input.
+
+
+def _saved_model(folder: str) -> Any:
+    try:
+        return hub.load(folder)
+    except hub.TagsError as error:
+        raise _NotTried from error  # Several graphs, and none is for serving.
 
 
 def _signature(signature: Any) -> None:
