@@ -78,7 +78,7 @@ def training_call(training: Any) -> bool | tf.Tensor:
 
 def _positional(content: Content, count: int) -> InputError:
     names = list(content.input_names)
-    if not names:
+    if len(names) < 2:
         expected, advice = "one value", "pass one value, or one nest of values"
     else:
         by_keyword = ", ".join(f"{name}=..." for name in names)
