@@ -1,11 +1,16 @@
 """What hub.Module refuses."""
 
+from pathlib import Path
+
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden
+from helpers.tf1_reference import v1_control_flow
 from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.files.layout import SAVED_MODEL_FILE
 
 v1 = tf.compat.v1
 
@@ -105,6 +110,30 @@ def test_a_session_of_another_graph(scale_path, session, tmp_path):
     ):
         module.export(tmp_path / "m", other)
     assert not (tmp_path / "m").exists()
+
+
+def test_an_input_that_is_a_part_of_a_loop(publish):
+    """TensorFlow's importer ends the process over such a graph."""
+
+    def module_fn():
+        x = v1.placeholder(tf.float32, [])
+        with v1_control_flow():
+            grown = v1.while_loop(lambda y: y < 9.0, lambda y: 2.0 * y, [tf.constant(1.0)])
+        hub.add_signature(inputs=x, outputs=grown)
+
+    path = publish(module_fn)
+    file = Path(path) / SAVED_MODEL_FILE
+    saved_model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    (meta_graph,) = saved_model.meta_graphs
+    (turn,) = (n.name for n in meta_graph.graph_def.node if n.op == "NextIteration")
+    meta_graph.signature_def["default"].inputs["default"].name = f"{turn}:0"
+    file.write_bytes(saved_model.SerializeToString())
+    with tf.Graph().as_default():
+        module, loaded = hub.Module(path), hub.load(path)
+        for call in (module, lambda x: loaded.signatures["default"](default=x)):
+            with pytest.raises(hub.FormatError, match="is a part of a loop") as error:
+                call(tf.constant(1.0))
+            assert f"'{turn}:0', the output of a node of type NextIteration" in str(error.value)
 
 
 def test_inputs_and_outputs(session):

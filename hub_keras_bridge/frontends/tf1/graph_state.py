@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.compat import tf_errors
-from hub_keras_bridge.errors import GraphModeError, InputError
+from hub_keras_bridge.errors import FormatError, GraphModeError, InputError
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.checkpoint import Checkpoint
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -119,11 +119,13 @@ class GraphState:
 
         Raises:
             UnsafeModuleError: what they need may reach outside.
+            FormatError: what is given would take the place of a part of a loop.
         """
         self._require_own_graph()
         if self._needs_functions():
             return self._apply_in_function(endpoint, given, name)
         self._require_safe(endpoint)
+        self._require_whole_loops(endpoint, given)
         fetches, _ = self._variant.published_signature(endpoint.signature).fetches(endpoint.outputs)
         fed = {**self._tensors, **given}
         # What stands outside of a loop or a branch has to enter it.
@@ -146,6 +148,24 @@ class GraphState:
         safe_mode.require_safe_in_session(
             variant, targets, endpoint.subject, self._trust, call.inputs
         )
+
+    def _require_whole_loops(self, endpoint: Endpoint, given: Collection[str]) -> None:
+        """Checks that no input is what one turn of a loop hands to the next.
+
+        TensorFlow's importer ends the process over a loop without that.
+        """
+        nodes = self._variant.inner_tensors.nodes
+        for tensor in given:
+            node = nodes.get(graph.node_name(tensor))
+            if node is not None and node.op in ("NextIteration", "RefNextIteration"):
+                raise FormatError(
+                    f"Cannot apply a {endpoint.subject.kind}: an input of its signature is a part "
+                    "of a loop.",
+                    endpoint.subject,
+                    expected="inputs that are given from outside, as a Placeholder's are",
+                    found=f"{tensor!r}, the output of a node of type {node.op}",
+                    advice="choose another signature, or fetch the module again",
+                )
 
     def _require_own_graph(self) -> None:
         with tf.init_scope():
