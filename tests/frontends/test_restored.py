@@ -1,6 +1,7 @@
 """SavedModels in load: TF2's own, Keras's, TF1's."""
 
 import shutil
+import types
 
 import keras
 import numpy as np
@@ -13,6 +14,8 @@ from tensorflow.core.protobuf import saved_model_pb2
 import hub_keras_bridge as hub
 from helpers.comparing import assert_same
 from helpers.saved_models import Reusable, dense_model
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.frontends.tf2.objects import check_lists
 
 v1 = tf.compat.v1
 
@@ -315,3 +318,17 @@ def test_value_that_is_damaged(tmp_path):
         assert "the value of 'weight/.ATTRIBUTES/VARIABLE_VALUE' is damaged" in message
         assert "Checksum does not match" in message
         assert "fetch the module again" in message
+
+
+def test_signatures_take_inputs_by_name():
+    """A damaged SavedModel may have another function of its own under a signature's name."""
+    given = tf.TensorSpec([None], tf.float32)
+    function = tf.function(lambda x: x, input_signature=[given]).get_concrete_function()
+    model = types.SimpleNamespace(
+        signatures={"serve": function},
+        variables=[],
+        trainable_variables=[],
+        regularization_losses=[],
+    )
+    with pytest.raises(hub.FormatError, match="its signatures are something else"):
+        check_lists(model, Subject("saved_model"))

@@ -160,11 +160,17 @@ def _is_complete(concrete: Any) -> bool:
 
 # List -> what is in it.
 _LISTED = {
-    "signatures": "functions of TensorFlow",
+    "signatures": "functions of TensorFlow that take their inputs by name",
     "variables": "variables",
     "trainable_variables": "variables",
     "regularization_losses": "functions without arguments",
 }
+
+
+def _is_signature(function: Any) -> bool:
+    """Whether it takes its inputs by name, and in no other way."""
+    arguments = getattr(function, "structured_input_signature", None)
+    return arguments is not None and not arguments[0]
 
 
 def check_lists(model: Any, subject: Subject) -> None:
@@ -178,9 +184,7 @@ def check_lists(model: Any, subject: Subject) -> None:
         FormatError: a list has something else.
     """
     others = {
-        "signatures": [
-            f for f in model.signatures.values() if not hasattr(f, "structured_input_signature")
-        ],
+        "signatures": [f for f in model.signatures.values() if not _is_signature(f)],
         "variables": [v for v in model.variables if not isinstance(v, tf.Variable)],
         "trainable_variables": [
             v for v in model.trainable_variables if not isinstance(v, tf.Variable)
