@@ -126,14 +126,11 @@ class Checkpoint:
         Raises:
             CheckpointError: there is nothing.
         """
-        if key not in self._shapes:
-            raise CheckpointError(
-                f"Cannot read {key!r} from the checkpoint of a {self.subject.kind}.",
-                self.subject,
-                expected=f"an entry {key!r} in {self.prefix}",
-                found=f"entries {choices(self._shapes)}",
-                advice="fetch the module again; the copy is incomplete",
-            )
+        self._need(
+            key,
+            f"Cannot read {key!r} from the checkpoint of a {self.subject.kind}.",
+            "fetch the module again; the copy is incomplete",
+        )
         return VariableFacts(key, key, tuple(self._shapes[key]), self._dtypes[key], trainable=False)
 
     def check(self, facts: VariableFacts) -> None:
@@ -143,14 +140,11 @@ class Checkpoint:
             CheckpointError: it is not.
         """
         key = self._key(facts.name)
-        if key not in self._shapes:
-            raise CheckpointError(
-                f"Cannot restore variable {facts.name!r} of a {self.subject.kind}.",
-                self.subject,
-                expected=f"an entry {key!r} in {self.prefix}",
-                found=f"entries {choices(self._shapes)}",
-                advice=_INCOMPLETE if self.subject.kind == HUB_MODULE else _SAVED_WITHOUT,
-            )
+        self._need(
+            key,
+            f"Cannot restore variable {facts.name!r} of a {self.subject.kind}.",
+            _INCOMPLETE if self.subject.kind == HUB_MODULE else _SAVED_WITHOUT,
+        )
         expected, found = self._expected(facts), self._found(facts)
         if found != expected:
             raise CheckpointError(
@@ -159,6 +153,16 @@ class Checkpoint:
                 expected=f"{expected} in {self.prefix}",
                 found=found,
                 advice="use the checkpoint that belongs to this graph",
+            )
+
+    def _need(self, key: str, problem: str, advice: str) -> None:
+        if key not in self._shapes:
+            raise CheckpointError(
+                problem,
+                self.subject,
+                expected=f"an entry {key!r} in {self.prefix}",
+                found=f"entries {choices(self._shapes)}",
+                advice=advice,
             )
 
     def damage(self) -> str | None:

@@ -209,8 +209,8 @@ class Tf1Content(Content):
     def _on_values(
         self, program: Program, chosen: Plan, given: Mapping[str, tf.Tensor]
     ) -> list[tf.Tensor]:
-        variables = {facts.node: variable for facts, variable in self.weights}
-        return run_stateless(self._module.runtime, program, chosen, given, variables)
+        module = self._module
+        return run_stateless(module.runtime, program, chosen, given, module.variables)
 
     def standing_losses(self) -> list[tf.Tensor]:
         """REGULARIZATION_LOSSES that need no input."""
@@ -338,7 +338,7 @@ class Tf1Content(Content):
         name_transform_fn: Callable[[str], str] | None,
     ) -> None:
         """As :func:`trained_values` finds them."""
-        weights = {facts.node: variable for facts, variable in self.weights}
+        weights = self._module.variables
         for facts, value in trained_values(self.spec, checkpoint_path, name_transform_fn):
             # What the module's own checkpoint lacks is no weight.
             if facts.node in weights:

@@ -35,6 +35,7 @@ class Tf1Module:
     Attributes:
         spec: as given.
         programs: the plans of its variants.
+        variables: those that were made, by node.
         runtime: its functions, tables and files.
         has_weights: whether all variables are there.
     """
@@ -45,18 +46,18 @@ class Tf1Module:
         self.spec = spec
         self.programs = Programs(spec)
         self.has_weights = variables is not None
-        self._variables = {} if variables is None else variables
+        self.variables = {} if variables is None else variables
         self._trust = trust
-        self.runtime = Runtime(self._variables, spec.files.assets, trust)
+        self.runtime = Runtime(self.variables, spec.files.assets, trust)
 
     def under_same_weights(self, spec: ModuleSpec) -> Tf1Module:
         """Another module, which takes over the variables that there are."""
-        return Tf1Module(spec, self._trust, self._variables)
+        return Tf1Module(spec, self._trust, self.variables)
 
     @property
     def weights(self) -> list[tuple[VariableFacts, keras.Variable]]:
         """The variables that were made."""
-        made = self._variables
+        made = self.variables
         return [(f, made[f.node]) for f in self.spec.variables if f.node in made]
 
     def create_weights(self, layer: keras.layers.Layer, selection: Selection) -> None:
@@ -79,7 +80,7 @@ class Tf1Module:
                 ):
                     self._add_weights(layer, selection, needed)
             except Exception:
-                self._variables.clear()
+                self.variables.clear()
                 private_keras.forget_weights(layer)
                 raise
             self.has_weights = True
@@ -97,7 +98,7 @@ class Tf1Module:
                 initializer=_initializer(value),
                 trainable=facts.node in trained,
             )
-            self._variables[facts.node] = variable
+            self.variables[facts.node] = variable
             # So that a tf.train.Checkpoint finds it. TensorFlow's own: in a
             # SavedModel, Keras's has a copy that no function reads.
             private_tf.track_child(
