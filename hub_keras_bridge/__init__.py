@@ -32,6 +32,7 @@ if not _is_command_line():
         ConfigError,
         ConversionError,
         DownloadError,
+        EngineError,
         ExportError,
         ForkError,
         FormatError,
@@ -55,6 +56,8 @@ if not _is_command_line():
     from hub_keras_bridge.files import archive
     from hub_keras_bridge.files.fetch.archived import cached_archive
     from hub_keras_bridge.files.fetch.resolve import RESOLVERS, Resolver, resolve
+    from hub_keras_bridge.frontends.compiled.compile import compile  # noqa: A004
+    from hub_keras_bridge.frontends.compiled.compiled import Compiled
     from hub_keras_bridge.frontends.feature_columns.images import image_embedding_column
     from hub_keras_bridge.frontends.feature_columns.sparse_text import sparse_text_embedding_column
     from hub_keras_bridge.frontends.feature_columns.text import text_embedding_column
@@ -80,6 +83,8 @@ if not _is_command_line():
         create_module_spec,
     )
     from hub_keras_bridge.publishing.text_embedding import publish_text_embedding
+    from hub_keras_bridge.running.engines.engine import Engine, EngineOptions
+    from hub_keras_bridge.running.engines.table import ENGINES
     from hub_keras_bridge.tools.apply.apply import apply_to_file
     from hub_keras_bridge.tools.convert import convert
 
@@ -89,9 +94,14 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "BackendError",
     "CacheError",
     "CheckpointError",
+    "Compiled",
     "ConfigError",
     "ConversionError",
     "DownloadError",
+    "ENGINES",
+    "Engine",
+    "EngineError",
+    "EngineOptions",
     "ExportError",
     "ForkError",
     "FormatError",
@@ -125,6 +135,7 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "audit_module",
     "cached_archive",
     "check_common_signature",
+    "compile",
     "convert",
     "create_module_spec",
     "create_module_spec_from_saved_model",

@@ -10,16 +10,27 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow.core.framework import attr_value_pb2, function_pb2, kernel_def_pb2, op_def_pb2
+from tensorflow.core.framework import (
+    attr_value_pb2,
+    function_pb2,
+    graph_pb2,
+    kernel_def_pb2,
+    op_def_pb2,
+)
 from tensorflow.core.protobuf import struct_pb2
 from tensorflow.python.distribute import values_util
 from tensorflow.python.eager import context as tf_context
 from tensorflow.python.eager import record
 from tensorflow.python.eager.polymorphic_function import concrete_function, function_type_utils
-from tensorflow.python.framework import function_def_to_graph, kernels, op_def_registry
+from tensorflow.python.framework import (
+    convert_to_constants,
+    function_def_to_graph,
+    kernels,
+    op_def_registry,
+)
 from tensorflow.python.ops import control_flow_util, handle_data_util, resource_variable_ops
 from tensorflow.python.saved_model import nested_structure_coder
 from tensorflow.python.util import pywrap_xla_ops
@@ -286,6 +297,39 @@ def set_initializer(variable: tf.Variable, op: tf.Operation) -> None:
     ``tf.compat.v1.global_variables_initializer`` asks each variable for one.
     """
     variable._initializer_op = op  # noqa: SLF001
+
+
+class Frozen(NamedTuple):
+    """A function's graph without variables and without calls of functions.
+
+    Attributes:
+        graph_def: the graph.
+        inputs: placeholders of the function's arguments.
+        outside: placeholder -> what else the function captured: tables, paths.
+        outputs: tensors that it returns.
+    """
+
+    graph_def: graph_pb2.GraphDef
+    inputs: tuple[str, ...]
+    outside: dict[str, tf.Tensor]
+    outputs: tuple[str, ...]
+
+
+def with_constants(function: Any) -> Frozen:
+    """The graph of a ``ConcreteFunction``, with its variables' values in it.
+
+    TensorFlow's converters to other formats do this first, by no public name.
+    """
+    made = convert_to_constants.convert_variables_to_constants_v2(
+        function, lower_control_flow=False
+    )
+    captured = {inner.name: outer for outer, inner in function.graph.captures}
+    return Frozen(
+        made.graph.as_graph_def(),
+        tuple(tensor.name for tensor in function.inputs if tensor.name not in captured),
+        {t.name: captured[t.name] for t in made.inputs if t.name in captured},
+        tuple(tensor.name for tensor in made.outputs),
+    )
 
 
 def inside_xla() -> bool:

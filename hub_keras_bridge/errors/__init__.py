@@ -189,6 +189,10 @@ class ConversionError(HubError, ValueError, RuntimeError):
     """A module cannot become what it is to be converted to."""
 
 
+class EngineError(HubError, RuntimeError):
+    """An inference engine is not there, cannot run a graph, or computes other numbers."""
+
+
 class BackendError(HubError, RuntimeError):
     """Keras runs, or is used, in a way that only another backend supports."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import tensorflow as tf
-from tensorflow.core.framework import kernel_def_pb2, node_def_pb2, types_pb2
+from tensorflow.core.framework import graph_pb2, kernel_def_pb2, node_def_pb2, types_pb2
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject, XlaError
@@ -41,7 +41,7 @@ def missing_ops(endpoint: Endpoint, *, training: bool) -> dict[str, str]:
     Returns:
         As :func:`lacking`.
     """
-    nodes = [node for chosen in _plans(endpoint, training) for node in _nodes(chosen)]
+    nodes = [node for chosen in _plans(endpoint, training) for node in ops_of(chosen.graph_def)]
     return lacking([*nodes, *_interface(endpoint)])
 
 
@@ -98,12 +98,11 @@ def _plans(endpoint: Endpoint, training: bool) -> Iterator[Plan]:
     yield from filter(None, losses)
 
 
-def _nodes(chosen: Plan) -> Iterator[node_def_pb2.NodeDef]:
-    """The ops of a graph and of its functions, without calls of functions."""
-    library = chosen.graph_def.library.function
+def ops_of(graph_def: graph_pb2.GraphDef) -> Iterator[node_def_pb2.NodeDef]:
+    """The ops of a graph and of its functions, without calls of functions and without inputs."""
+    library = graph_def.library.function
     functions = {function.signature.name for function in library}
-    for nodes in (chosen.graph_def.node, *(function.node_def for function in library)):
-        # A plan's placeholders are its inputs.
+    for nodes in (graph_def.node, *(function.node_def for function in library)):
         yield from (n for n in nodes if n.op != "Placeholder" and n.op not in functions)
 
 

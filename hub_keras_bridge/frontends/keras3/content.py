@@ -16,6 +16,7 @@ from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory
+from hub_keras_bridge.running.frozen_call import FrozenCall
 
 IN_A_GRAPH = "Cannot use a ModuleLayer in a TF1 graph."
 
@@ -189,6 +190,14 @@ class Content(abc.ABC):
         Args:
             training: whether it is a training call.
             inputs: what it is called with, if that is known.
+        """
+
+    @abc.abstractmethod
+    def frozen(self) -> FrozenCall:
+        """An inference call with the weights as they are now, or as they would be at first.
+
+        Raises:
+            ConversionError: the call needs its variables, not their values alone.
         """
 
     # --- symbols ---

@@ -10,6 +10,7 @@ import keras
 
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import Content
+from hub_keras_bridge.running.frozen_call import FrozenCall
 
 
 class ContentLayer(keras.layers.Layer):
@@ -45,6 +46,17 @@ class ContentLayer(keras.layers.Layer):
         # That one's changes when Keras loads an archive.
         source = self.weights_of._content  # noqa: SLF001
         return self._derived.of(source, self.weights_of.trainable)
+
+    def frozen(self) -> FrozenCall:
+        """An inference call with the weights as they are now.
+
+        Raises:
+            HandleError: the graphs are not here.
+            ConversionError: the call needs its variables, not their values alone.
+        """
+        self._content.need_here("compile")
+        self._ensure_built()
+        return self._content.frozen()
 
     def _ensure_built(self) -> None:
         if not self.built:

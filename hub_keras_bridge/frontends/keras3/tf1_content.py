@@ -26,12 +26,14 @@ from hub_keras_bridge.frontends.keras3.colours import ColourCheck
 from hub_keras_bridge.frontends.keras3.content import Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.stateless import run_stateless
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory, known
+from hub_keras_bridge.frontends.keras3.tf1_frozen import frozen_call
 from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
 from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.frozen_call import FrozenCall
 from hub_keras_bridge.running.shapes import inferred_outputs
 from hub_keras_bridge.running.trained_values import trained_values
 
@@ -226,6 +228,10 @@ class Tf1Content(Content):
         """By the plans of the call, whatever the inputs."""
         endpoint = self._training if training else self._inference
         return xla.missing_ops(endpoint, training=training)
+
+    def frozen(self) -> FrozenCall:
+        """The call of the variant for inference."""
+        return frozen_call(self._module, self._inference, self.choice.trust)
 
     # --- symbols ---
 

@@ -28,6 +28,7 @@ from hub_keras_bridge.frontends.keras3.call_checks import need_own_values
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.symbolic import spec_of
+from hub_keras_bridge.frontends.keras3.tf2_frozen import frozen_call
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts, facts_of
 from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
 from hub_keras_bridge.frontends.tf2.restored_graph import compiled_nodes
@@ -36,6 +37,7 @@ from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
 from hub_keras_bridge.frontends.tf2.saved_model_file import KIND, SavedModelFile, subject_of
 from hub_keras_bridge.plans.selection import check_patterns, trained_nodes
 from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.frozen_call import FrozenCall
 from hub_keras_bridge.running.place import need_eager_execution
 
 
@@ -212,6 +214,12 @@ class Tf2Content(Content):
         else:
             specs = self.given(self._model.converted(_given(inputs)))
         return xla.lacking(compiled_nodes(self._model.trace(specs, training=training)))
+
+    def frozen(self) -> FrozenCall:
+        """The call that is not for training."""
+        self.need_here("compile")
+        need_own_values(self._held, self.subject)
+        return frozen_call(self._model, self._chosen, self.choice.trust, self.subject)
 
     # --- symbols ---
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tensorflow.core.framework import attr_value_pb2, node_def_pb2, op_def_pb2
 
@@ -12,7 +12,7 @@ from hub_keras_bridge.errors import FormatError, damaged
 Signatures = Mapping[str, op_def_pb2.OpDef]
 
 
-# Real nodes have hundreds at most.
+# Of inputs, too. Real nodes have hundreds at most.
 MOST_OUTPUTS = 10_000
 
 
@@ -54,10 +54,29 @@ def output_dtypes(node: node_def_pb2.NodeDef, functions: Signatures) -> list[int
         FormatError: it claims more of them than any node has.
     """
     op = definition(node, functions)
-    given = [_given_by(node, op, argument) for argument in op.output_arg]
+    return _dtypes(node, op, op.output_arg, "outputs")
+
+
+def input_dtypes(node: node_def_pb2.NodeDef, functions: Signatures) -> list[int]:
+    """The dtypes' enums of all that a node reads, in order.
+
+    Raises:
+        FormatError: it claims more of them than any node has.
+    """
+    op = definition(node, functions)
+    return _dtypes(node, op, op.input_arg, "inputs")
+
+
+def _dtypes(
+    node: node_def_pb2.NodeDef,
+    op: op_def_pb2.OpDef,
+    arguments: Iterable[op_def_pb2.OpDef.ArgDef],
+    what: str,
+) -> list[int]:
+    given = [_given_by(node, op, argument) for argument in arguments]
     if (total := sum(max(count, 0) for count, _ in given)) > MOST_OUTPUTS:
         raise damaged(
-            f"Node {node.name!r} of type {node.op} claims too many outputs.",
+            f"Node {node.name!r} of type {node.op} claims too many {what}.",
             expected=f"at most {MOST_OUTPUTS:,}",
             found=f"{total:,}",
         )
@@ -78,7 +97,7 @@ def is_reference(node: node_def_pb2.NodeDef, index: int, functions: Signatures) 
 def _given_by(
     node: node_def_pb2.NodeDef, op: op_def_pb2.OpDef, argument: op_def_pb2.OpDef.ArgDef
 ) -> tuple[int, Sequence[int]]:
-    """How many outputs an argument is, and their dtypes, or the one that all have.
+    """How many tensors an argument is, and their dtypes, or the one that all have.
 
     Counted, not listed: a node may claim more of them than there is memory.
     """

@@ -1,0 +1,1 @@
+"""Modules for inference alone: values in, arrays out, by whichever engine is fastest."""

@@ -1,0 +1,119 @@
+"""Engines take in the numeric part of a call, or say why not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hub_keras_bridge.errors import EngineError, Subject
+from hub_keras_bridge.plans.numeric import NumericGraph
+from hub_keras_bridge.running.engines.engine import Engine, EngineOptions, FileEngine, first_line
+from hub_keras_bridge.running.frozen_call import Run
+
+NOTHING_NUMERIC = "All of the call is strings, tables or effects, which are TensorFlow's."
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What engines made of a graph.
+
+    Attributes:
+        runs: engine -> what runs the graph.
+        refused: engine -> the error that says why it does not.
+    """
+
+    runs: Mapping[str, Run]
+    refused: Mapping[str, EngineError]
+
+
+def prepared(
+    graph: NumericGraph | None,
+    engines: Mapping[str, Engine],
+    options: EngineOptions,
+    folder: str,
+    subject: Subject,
+) -> Prepared:
+    """Lets each engine take in a graph.
+
+    Args:
+        graph: the numeric part of a call, if it has one.
+        engines: by name.
+        options: how they are to run.
+        folder: for the files that they convert to; see :func:`path_of`.
+        subject: for messages.
+    """
+    runs, refused = dict[str, Run](), dict[str, EngineError]()
+    for name, engine in engines.items():
+        try:
+            runs[name] = _prepared(graph, engine, options, path_of(folder, engine), subject)
+        except EngineError as error:
+            refused[name] = error
+        except Exception as error:  # Of whatever class an engine, or one of the user's, has.
+            refused[name] = _refusal(name, subject, f"{type(error).__name__}: {first_line(error)}")
+            refused[name].__cause__ = error
+    return Prepared(runs, refused)
+
+
+def reopened(graph: NumericGraph, engine: Engine, options: EngineOptions, folder: str) -> Run:
+    """As an engine prepared a graph before, by the file that it was converted to.
+
+    Args:
+        graph: the graph.
+        engine: what converted it, if it converts at all.
+        options: how it is to run.
+        folder: where the file is.
+    """
+    if isinstance(engine, FileEngine):
+        return engine.open(path_of(folder, engine), options)
+    return engine.prepare(graph, options)
+
+
+def path_of(folder: str, engine: Engine) -> str:
+    """The file that an engine converts to, in a folder."""
+    return os.path.join(folder, engine.name + getattr(engine, "ending", ""))
+
+
+def need_installed(engine: Engine, subject: Subject) -> None:
+    """Checks that the packages of an engine are there.
+
+    Raises:
+        EngineError: one is not.
+    """
+    if missing := engine.missing:
+        what = f"'hub_keras_bridge[{engine.extra}]'" if engine.extra else " ".join(missing)
+        raise EngineError(
+            f"Cannot compile a {subject.kind} for the engine {engine.name!r}: it is not installed.",
+            subject,
+            expected=f"the packages {', '.join(engine.packages)}",
+            found=f"no {', '.join(missing)}",
+            advice=f"python -m pip install {what}",
+        )
+
+
+def _prepared(
+    graph: NumericGraph | None,
+    engine: Engine,
+    options: EngineOptions,
+    path: str,
+    subject: Subject,
+) -> Run:
+    need_installed(engine, subject)
+    if graph is None:
+        raise _refusal(engine.name, subject, NOTHING_NUMERIC)
+    if options.int8 and not engine.rounds:
+        raise _refusal(engine.name, subject, "It does not round weights to 8 bits.")
+    if isinstance(engine, FileEngine):
+        engine.write(graph, path, options)
+        return engine.open(path, options)
+    return engine.prepare(graph, options)
+
+
+def _refusal(name: str, subject: Subject, found: str) -> EngineError:
+    return EngineError(
+        f"Cannot compile a {subject.kind} for the engine {name!r}.",
+        subject,
+        expected="a graph with numbers that the engine can run",
+        found=found,
+        advice="use engine='tensorflow', or engine='auto', which takes the fastest that can",
+    )

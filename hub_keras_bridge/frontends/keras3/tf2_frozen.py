@@ -1,0 +1,122 @@
+"""An inference call of a TF2 SavedModel, with its weights as they are now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from tensorflow.core.framework import op_def_pb2
+
+from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.frontends.tf2.inputs import named
+from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.plans.trust import Trust
+from hub_keras_bridge.running.frozen_call import FrozenCall, taken_apart
+from hub_keras_bridge.running.importing import import_plan
+from hub_keras_bridge.running.lookup_tables import Function
+from hub_keras_bridge.running.values import as_array
+
+
+def frozen_call(
+    model: RestoredModel, choose: Callable[[Any], Any], trust: Trust, subject: Subject
+) -> FrozenCall:
+    """What calls of a restored SavedModel run, and nothing that later training changes.
+
+    Args:
+        model: the SavedModel.
+        choose: from what its function returns to what a call returns.
+        trust: what may reach outside of it.
+        subject: for messages.
+    """
+    specs = model.input_specs
+    function = model.trace(specs)
+    graph = private_tf.with_constants(function)
+    outputs, _ = function.structured_outputs
+    flat_specs = tf.nest.flatten(specs, expand_composites=True)
+    inputs = {
+        placeholder: tf.TensorSpec(spec.shape, spec.dtype)
+        for placeholder, spec in zip(graph.inputs, flat_specs, strict=True)
+    }
+    plan = Plan(
+        graph_def=graph.graph_def,
+        producer_ops=op_def_pb2.OpList(),
+        inputs={placeholder: placeholder for placeholder in graph.inputs},
+        variables={},
+        resources={},
+        assets={},
+        fetches=graph.outputs,
+        shapes=(),
+        updates=(),
+        differentiable=False,
+        subject=subject,
+    )
+    parts, meeting = taken_apart(plan, inputs, _names(specs, outputs, graph), trust)
+    return FrozenCall(
+        parts=parts,
+        specs=meeting,
+        inputs=tuple(graph.inputs),
+        make=lambda part, given: _function(part, given, graph.outside, trust),
+        bind=lambda values: _flat(model, specs, values, subject),
+        pack=lambda arrays: choose(_packed(outputs, arrays)),
+        subject=subject,
+        has_composites=any(i.is_composite for i in named(specs, "inputs").values()),
+    )
+
+
+def _names(specs: Any, outputs: Any, graph: private_tf.Frozen) -> dict[str, str]:
+    """What inputs and outputs are called where a file of an engine names them."""
+    found = dict[str, str]()
+    for nest, word, tensors in (specs, "inputs", graph.inputs), (outputs, "default", graph.outputs):
+        described = (
+            tf.nest.map_structure(tf.type_spec_from_value, nest) if nest is outputs else nest
+        )
+        names = list(named(described, word))
+        if len(names) == len(tensors):  # Else some are of several tensors.
+            found |= dict(zip(tensors, names, strict=True))
+    return found
+
+
+def _function(
+    plan: Plan,
+    inputs: Mapping[str, tf.TensorSpec],
+    outside: Mapping[str, tf.Tensor],
+    trust: Trust,
+) -> Function:
+    """The function of a part, which captures the tables and paths that it reads."""
+    placeholders = {f"{node.name}:0" for node in plan.graph_def.node if node.op == "Placeholder"}
+
+    def body(*arguments: tf.Tensor) -> list[tf.Tensor]:
+        given = dict(zip(map(plan.inputs.__getitem__, inputs), arguments, strict=True))
+        for placeholder in placeholders & outside.keys():
+            given[placeholder] = private_tf.capture(outside[placeholder])
+        return import_plan(plan, given, trust)
+
+    return private_tf.wrap_function(body, list(inputs.values()))
+
+
+def _flat(model: RestoredModel, specs: Any, values: Any, subject: Subject) -> list[np.ndarray]:
+    tensors = tf.nest.flatten(
+        model.converted({} if values is None else values), expand_composites=True
+    )
+    infos = tf.nest.flatten(specs, expand_composites=True)
+    return [
+        as_array(tensor, Slot("inputs", ParsedTensorInfo.from_type_spec(spec), subject))
+        for tensor, spec in zip(tensors, infos, strict=True)
+    ]
+
+
+def _packed(outputs: Any, arrays: Any) -> Any:
+    """Arrays as the function's tensors are; sparse and ragged ones as TensorFlow's."""
+    if any(map(_is_composite, tf.nest.flatten(outputs))):
+        arrays = list(map(tf.constant, arrays))
+    return tf.nest.pack_sequence_as(outputs, arrays, expand_composites=True)
+
+
+def _is_composite(value: Any) -> bool:
+    return isinstance(value, tf.SparseTensor | tf.RaggedTensor)

@@ -1,0 +1,1 @@
+"""Inference engines: each runs a graph of numbers, faster or slower than the others."""

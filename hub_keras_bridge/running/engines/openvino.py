@@ -1,0 +1,111 @@
+"""OpenVINO, which reads TensorFlow's graphs by itself."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import tempfile
+from typing import Any
+
+import numpy as np
+
+from hub_keras_bridge.plans.numeric import NumericGraph
+from hub_keras_bridge.running.engines.common_ops import in_common_ops
+from hub_keras_bridge.running.engines.engine import EngineOptions, FileEngine, fails, lacks
+from hub_keras_bridge.running.frozen_call import Arrays, Run
+
+_UNKNOWN = re.compile(r"No conversion rule found for operations: ([\w, ]+)")
+
+
+class OpenVino(FileEngine):
+    """Strong with convolutions and recurrent loops, on processors by Intel above all."""
+
+    name = "openvino"
+    packages = ("openvino",)
+    extra = "openvino"
+    ending = ".xml"
+
+    def write(self, graph: NumericGraph, path: str, options: EngineOptions) -> None:  # noqa: ARG002
+        """Writes an .xml file with the graph, and a .bin beside it with the weights."""
+        import openvino
+
+        openvino.save_model(_converted(graph), path, compress_to_fp16=False)
+
+    def open(self, path: str, options: EngineOptions) -> Run:
+        """One compiled model, of which each thread takes a request of its own."""
+        import openvino
+
+        settings: dict[str, Any] = {
+            # Where the processor could do with fewer bits, it would by itself.
+            "INFERENCE_PRECISION_HINT": "f32",
+            "PERFORMANCE_HINT": "LATENCY",
+        }
+        if options.threads:
+            settings["INFERENCE_NUM_THREADS"] = options.threads
+        core = openvino.Core()
+        try:
+            # Read whole, or the files would have to stay.
+            with open(path, "rb") as file, open(_weights(path), "rb") as weights:
+                model = core.read_model(file.read(), weights.read())
+            compiled = core.compile_model(model, "CPU", settings)
+        except Exception as error:  # Its classes are not public.
+            raise fails("OpenVINO", error) from error
+        return _Requests(compiled)
+
+
+class _Requests:
+    """Runs a compiled model; a request that another thread is at is left to it."""
+
+    def __init__(self, compiled: Any) -> None:
+        self._compiled = compiled
+        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def __call__(self, arrays: Arrays) -> Arrays:
+        try:
+            request = self._free.get_nowait()
+        except queue.Empty:
+            request = self._compiled.create_infer_request()
+        # Shared with the request for the call alone, or it would keep buffers of one size.
+        found = request.infer(dict(enumerate(arrays)), share_inputs=True, share_outputs=False)
+        results = [np.asarray(found[index]) for index in range(len(self._compiled.outputs))]
+        self._free.put(request)
+        return results
+
+
+def _converted(graph: NumericGraph) -> Any:
+    """An ``openvino.Model``, whose inputs and outputs have the order and names of the graph's."""
+    import openvino
+
+    with tempfile.TemporaryDirectory(prefix="hub_keras_bridge_") as folder:
+        path = os.path.join(folder, "graph.pb")
+        with open(path, "wb") as file:
+            file.write(in_common_ops(graph.graph_def).SerializeToString())
+        try:
+            model = openvino.convert_model(
+                path,
+                input=[(tensor, _shape(graph, name)) for name, tensor in graph.inputs.items()],
+                output=list(graph.outputs.values()),
+            )
+        except Exception as error:  # Its classes are not public.
+            if unknown := _UNKNOWN.search(str(error)):
+                raise lacks("OpenVINO", unknown[1].split(", ")) from error
+            raise fails("OpenVINO", error) from error
+    for port, name in zip(
+        [*model.inputs, *model.outputs], [*graph.inputs, *graph.outputs], strict=True
+    ):
+        port.get_tensor().set_names({name})
+    return model
+
+
+def _shape(graph: NumericGraph, name: str) -> Any:
+    import openvino
+
+    shape = graph.specs[name].shape
+    if shape.rank is None:
+        return openvino.PartialShape.dynamic()
+    return openvino.PartialShape([-1 if size is None else size for size in shape])
+
+
+def _weights(path: str) -> str:
+    return os.path.splitext(path)[0] + ".bin"

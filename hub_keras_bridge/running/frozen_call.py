@@ -1,0 +1,148 @@
+"""What an inference call runs, with today's weights in it: a snapshot."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.graphs.dividing import divide
+from hub_keras_bridge.plans.frozen import Parts
+from hub_keras_bridge.plans.plan import Plan
+from hub_keras_bridge.plans.trust import Trust
+from hub_keras_bridge.running.importing import import_graph
+from hub_keras_bridge.running.lookup_tables import Function, make_resource
+
+# What a call takes and returns, flat, in the order of the signature.
+Arrays: TypeAlias = Sequence[np.ndarray]
+Run: TypeAlias = Callable[[Arrays], Arrays]
+# Of tables in graphs that never run, which only tell what the tables are of.
+_SCRATCH = "never_made"
+# Tensor -> value, while a call runs.
+_Known: TypeAlias = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenCall:
+    """A call without variables.
+
+    Attributes:
+        parts: what runs.
+        specs: dtype and shape of each tensor where parts meet, and of each input.
+        inputs: for each flat input its placeholder, None of one that nothing reads.
+        make: from a plan, and the dtypes and shapes of its inputs, to a function.
+        bind: from what a call is given to flat inputs.
+        pack: from flat outputs to what a call returns.
+        subject: module, tags and signature, for messages.
+        has_composites: whether an input is sparse or ragged.
+    """
+
+    parts: Parts
+    specs: Mapping[str, tf.TensorSpec]
+    inputs: tuple[str | None, ...]
+    make: Callable[[Plan, Mapping[str, tf.TensorSpec]], Function]
+    bind: Callable[[Any], list[np.ndarray]]
+    pack: Callable[[Arrays], Any]
+    subject: Subject
+    has_composites: bool = False
+
+    def by_tensorflow(self) -> Run:
+        """All of it, run by TensorFlow."""
+        whole = self.parts.whole
+        read = [self.inputs.index(placeholder) for placeholder in whole.inputs]
+        run = self._function(whole)
+        return lambda flat: run([flat[index] for index in read])
+
+    def by(self, engine: Run) -> Run:
+        """All of it, of which an engine runs the numeric part.
+
+        Args:
+            engine: from what enters the numeric part to what leaves it.
+        """
+        parts, fetches = self.parts, self.parts.whole.fetches
+        position = {p: index for index, p in enumerate(self.inputs) if p}
+        stages = [_stage(plan, self._function(plan)) for plan in (parts.first,) if plan]
+        stages.append(_engine_stage(parts, engine))
+        stages += [_stage(plan, self._function(plan)) for plan in (parts.last,) if plan]
+
+        def run(flat: Arrays) -> Arrays:
+            known = {tensor: flat[index] for tensor, index in position.items()}
+            for stage in stages:
+                stage(known)
+            return [known[tensor] for tensor in fetches]
+
+        return run
+
+    def _function(self, plan: Plan) -> Run:
+        specs = {tensor: self.specs[tensor] for tensor in plan.inputs}
+        dtypes = [spec.dtype for spec in specs.values()]
+        run = self.make(plan, specs)
+        return lambda flat: [np.asarray(t) for t in run(*map(tf.constant, flat, dtypes))]
+
+
+def _stage(plan: Plan, run: Run) -> Callable[[_Known], None]:
+    reads, gives = list(plan.inputs), plan.fetches
+
+    def stage(known: _Known) -> None:
+        # Without fetches there is something else, for what runs besides to hang on.
+        known.update(zip(gives, run([known[tensor] for tensor in reads]), strict=False))
+
+    return stage
+
+
+def _engine_stage(parts: Parts, engine: Run) -> Callable[[_Known], None]:
+    reads, gives = parts.entering, parts.leaving
+
+    def stage(known: _Known) -> None:
+        known.update(zip(gives, engine([known[tensor] for tensor in reads]), strict=True))
+
+    return stage
+
+
+def taken_apart(
+    whole: Plan, inputs: Mapping[str, tf.TensorSpec], names: Mapping[str, str], trust: Trust
+) -> tuple[Parts, dict[str, tf.TensorSpec]]:
+    """A plan's parts, and dtypes and shapes where they meet, as far as TensorFlow infers them.
+
+    Args:
+        whole: a plan without variables, whose inputs go by their placeholders.
+        inputs: placeholder -> dtype and shape.
+        names: what an input or output is called, by its tensor.
+        trust: what may reach outside the module.
+
+    Raises:
+        UnsafeModuleError: something else may.
+    """
+    found = divide(whole.graph_def, whole.fetches)
+    meeting = {*found.first, *found.entering, *found.leaving} - inputs.keys()
+    specs = {**inputs, **_inferred(whole, sorted(meeting), inputs, trust)}
+    return Parts.of(whole, found, specs, names), specs
+
+
+def _inferred(
+    whole: Plan, tensors: Iterable[str], inputs: Mapping[str, tf.TensorSpec], trust: Trust
+) -> dict[str, tf.TensorSpec]:
+    asked = dataclasses.replace(whole, fetches=tuple(tensors), shapes=(), updates=())
+    makers = dict(zip(whole.resources.values(), whole.makers, strict=True))
+    with tf.Graph().as_default():
+        stand_ins = {
+            tensor: make_resource(makers[tensor], _SCRATCH)
+            if tensor in makers
+            else tf.compat.v1.placeholder(node.attr["dtype"].type, _shape(inputs.get(tensor)))
+            for node in whole.graph_def.node
+            if node.op == "Placeholder"
+            for tensor in [f"{node.name}:0"]
+        }
+        found, _ = import_graph(asked, stand_ins, trust)
+        pairs = zip(asked.fetches, found, strict=True)
+        return {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in pairs}
+
+
+def _shape(spec: tf.TensorSpec | None) -> tf.TensorShape:
+    """That of an input; a handle or path is a scalar."""
+    return tf.TensorShape([]) if spec is None else spec.shape
