@@ -56,7 +56,7 @@ if not _is_command_line():
     from hub_keras_bridge.files import archive
     from hub_keras_bridge.files.fetch.archived import cached_archive
     from hub_keras_bridge.files.fetch.resolve import RESOLVERS, Resolver, resolve
-    from hub_keras_bridge.frontends.compiled.compile import compile  # noqa: A004
+    from hub_keras_bridge.frontends.compiled.compile import compile
     from hub_keras_bridge.frontends.compiled.compiled import Compiled
     from hub_keras_bridge.frontends.feature_columns.images import image_embedding_column
     from hub_keras_bridge.frontends.feature_columns.sparse_text import sparse_text_embedding_column

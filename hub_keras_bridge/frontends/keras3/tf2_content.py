@@ -28,8 +28,8 @@ from hub_keras_bridge.frontends.keras3.call_checks import need_own_values
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content, need_dtypes_of_keras
 from hub_keras_bridge.frontends.keras3.symbolic import spec_of
-from hub_keras_bridge.frontends.keras3.tf2_frozen import frozen_call
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts, facts_of
+from hub_keras_bridge.frontends.keras3.tf2_frozen import frozen_call
 from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
 from hub_keras_bridge.frontends.tf2.restored_graph import compiled_nodes
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
