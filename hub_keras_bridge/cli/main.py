@@ -62,6 +62,10 @@ COMMANDS = {
         help="say whether a module follows a common signature for text or images; status 1 if not",
         module="hub_keras_bridge.cli.check_signatures",
     ),
+    "compile": Command(
+        help="compare and time inference engines on a module, and keep what is fastest",
+        module="hub_keras_bridge.cli.compile",
+    ),
     "convert": Command(
         help="make a SavedModel, Keras, TensorFlow Lite or TF1 Hub model of a module",
         module="hub_keras_bridge.cli.convert",

@@ -122,10 +122,16 @@ def _numeric(
     as_a_whole(pruned.graph_def)
     _drop_unused_functions(pruned.graph_def)
     stand_ins = pruned.placeholders
+    outputs = {}
+    for number, tensor in enumerate(found.leaving):
+        # Engines look for outputs among the nodes that no other reads.
+        end = pruned.graph_def.node.add(name=f"end/{number}", op="Identity", input=[tensor])
+        end.attr["T"].type = specs[tensor].dtype.as_datatype_enum
+        outputs[f"{end.name}:0"] = names.get(tensor)
     return NumericGraph.of(
         pruned.graph_def,
         {stand_ins[tensor]: (names.get(tensor), specs[tensor]) for tensor in found.entering},
-        {tensor: names.get(tensor) for tensor in found.leaving},
+        outputs,
     )
 
 

@@ -99,9 +99,14 @@ def _engine_stage(parts: Parts, engine: Run) -> Callable[[_Known], None]:
     reads, gives = parts.entering, parts.leaving
 
     def stage(known: _Known) -> None:
-        known.update(zip(gives, engine([known[tensor] for tensor in reads]), strict=True))
+        results = engine([_contiguous(known[tensor]) for tensor in reads])
+        known.update(zip(gives, results, strict=True))
 
     return stage
+
+
+def _contiguous(array: np.ndarray) -> np.ndarray:
+    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 
 def taken_apart(
@@ -140,7 +145,14 @@ def _inferred(
         }
         found, _ = import_graph(asked, stand_ins, trust)
         pairs = zip(asked.fetches, found, strict=True)
-        return {name: tf.TensorSpec(tensor.shape, tensor.dtype) for name, tensor in pairs}
+        return {name: tf.TensorSpec(_shape_of(tensor), tensor.dtype) for name, tensor in pairs}
+
+
+def _shape_of(tensor: tf.Tensor) -> tf.TensorShape:
+    """As TensorFlow infers it; of what a table of scalars holds, that of the keys."""
+    if tensor.op.type == "LookupTableFindV2" and tensor.op.inputs[0].op.type == "HashTableV2":
+        return tensor.op.inputs[1].shape
+    return tensor.shape
 
 
 def _shape(spec: tf.TensorSpec | None) -> tf.TensorShape:

@@ -140,12 +140,18 @@ class Routes:
             (f"jit of {name}", lambda: layer.supports_jit),
             (f"call stateless {name}", lambda: _stateless(layer, given)),
             (f"call sharing {name}", lambda: layer.with_signature(**again)(given)),
+            (f"call compiled {name}", lambda: self._compiled(layer, given)),
             (f"build {name}", layer.build),
         ]
         # The first call of a layer that is not built does other things than a later one.
         first = self._choice // 7 % len(steps)
         for step in (*steps[first:], *steps[:first]):
             self._step(*step)
+
+    def _compiled(self, layer: hub.ModuleLayer, given: Any) -> None:
+        engines = ["tensorflow", *sorted(hub.ENGINES)]
+        engine = engines[self._choice // 2 % len(engines)]
+        hub.compile(layer, engine=engine, examples=given)(given)
 
     def _loaded(self) -> Any:
         module = self._step("load", lambda: hub.load(self._folder))

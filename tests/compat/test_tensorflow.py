@@ -69,6 +69,27 @@ def functions_of_definitions():
     assert tf.vectorized_map(wrapped, tf.constant([1.0, 2.0])).numpy().tolist() == [1.0, 8.0]
 
 
+@CHECKS.of("Frozen", "with_constants")
+def functions_without_variables():
+    scale = tf.Variable(3.0)
+    table = tf.lookup.StaticHashTable(
+        tf.lookup.KeyValueTensorInitializer([1], [5]), default_value=0
+    )
+
+    def run(x, key):
+        return scale * x, table.lookup(key)
+
+    specs = [tf.TensorSpec([None]), tf.TensorSpec([None], tf.int32)]
+    function = tf.function(run, autograph=False).get_concrete_function(*specs)
+    frozen = private_tf.with_constants(function)
+    ops = {node.op for node in frozen.graph_def.node}
+    assert not ops & {"ReadVariableOp", "StatefulPartitionedCall", "PartitionedCall"}
+    assert "LookupTableFindV2" in ops
+    assert len(frozen.inputs) == len(frozen.outputs) == 2
+    (handle,) = frozen.outside.values()
+    assert handle is table.resource_handle
+
+
 @CHECKS.of("eager_mode")
 def eager_inside_a_graph():
     with tf.Graph().as_default(), private_tf.eager_mode():

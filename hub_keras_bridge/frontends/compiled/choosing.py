@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hub_keras_bridge.errors import EngineError
 from hub_keras_bridge.frontends.compiled.agreement import allowed, difference
 from hub_keras_bridge.frontends.compiled.examples import size_of
 from hub_keras_bridge.frontends.compiled.report import Report
@@ -22,73 +23,93 @@ Batch = list[np.ndarray]
 _ROUNDS = 3
 _SECONDS = 0.1  # Of an engine in a round.
 _FEWEST = 3  # Runs of it.
-# What takes so many times as long as the fastest is not timed again.
-_HOPELESS = 2.0
+# What takes so many times as long as the fastest is not tried again.
+_HOPELESS = 3.0
 
 
 @dataclass(frozen=True)
-class Checked:
-    """Which engines compute TensorFlow's numbers.
+class Found:
+    """What was found out about engines.
 
     Attributes:
-        runs: engine -> what runs a call.
+        times: batch size -> engine -> seconds of a call; empty where there was no choice.
         differences: engine -> the largest one from TensorFlow's numbers.
-        excluded: engine -> why it is none of them.
+        excluded: engine -> why it is not to be used.
     """
 
-    runs: Mapping[str, Run]
+    times: Mapping[int, Mapping[str, float]]
     differences: Mapping[str, float]
     excluded: Mapping[str, str]
 
 
-def checked(runs: Mapping[str, Run], batches: Sequence[Batch], *, exact: bool) -> Checked:
-    """Compares engines with TensorFlow.
+def tried(runs: Mapping[str, Run], batches: Sequence[Batch], *, exact: bool, clock: bool) -> Found:
+    """Compares engines with TensorFlow, and with each other.
+
+    What is far slower than the fastest is not tried on larger batches: it may take
+    long, and there are none that it would be faster on.
 
     Args:
         runs: engine -> what runs a call; TensorFlow among them.
-        batches: what they are compared on.
+        batches: what they are tried on.
         exact: whether numbers are to be TensorFlow's. With rounded weights they are
             not, and the difference is told.
+        clock: whether they are timed.
     """
     reference = runs[TENSORFLOW]
-    expected = [reference(flat) for flat in batches]
-    others = {name: run for name, run in runs.items() if name != TENSORFLOW}
-    draws = any(
-        difference(once, reference(flat)) > allowed(once)
-        for once, flat in zip(expected, batches, strict=True)
+    left = dict(runs)
+    times, differences, excluded = (
+        dict[int, dict[str, float]](),
+        dict[str, float](),
+        dict[str, str](),
     )
-    if others and draws:
-        reason = "Calls draw random numbers, and these are TensorFlow's."
-        return Checked({TENSORFLOW: reference}, {}, dict.fromkeys(others, reason))
-    good, differences, excluded = {TENSORFLOW: reference}, dict[str, float](), dict[str, str]()
-    for name, run in others.items():
-        try:
-            pairs = [(once, run(flat)) for once, flat in zip(expected, batches, strict=True)]
-        except Exception as error:  # Of whatever class an engine has.
-            excluded[name] = f"It fails: {first_line(error)}"
-            continue
-        off = max(difference(*pair) for pair in pairs)
-        most = max(allowed(once) for once in expected)
-        if exact and off > most:
-            excluded[name] = (
-                f"It computes other numbers: they differ by {off:.2g} of the largest, where "
-                f"{most:.2g} is allowed."
-            )
-        else:
-            good[name], differences[name] = run, off
-    return Checked(good, differences, excluded)
+    for flat in sorted(batches, key=size_of):
+        expected = reference(flat)
+        if len(runs) > 1 and difference(expected, reference(flat)) > allowed(expected):
+            others = [name for name in runs if name != TENSORFLOW]
+            reason = "Calls draw random numbers, and these are TensorFlow's."
+            return Found({}, {}, dict.fromkeys(others, reason))
+        for name in [name for name in left if name != TENSORFLOW]:
+            off, flaw = _compared(left[name], flat, expected, exact)
+            if flaw:
+                excluded[name] = flaw
+                del left[name]
+            else:
+                differences[name] = max(off, differences.get(name, 0.0))
+        if clock and len(left) > 1:
+            found = times[size_of(flat)] = _timed(left, flat)
+            hopeless = _HOPELESS * min(found.values())
+            left = {n: r for n, r in left.items() if n == TENSORFLOW or found[n] <= hopeless}
+    return Found(
+        {
+            size: {name: each for name, each in of_size.items() if name not in excluded}
+            for size, of_size in times.items()
+        },
+        {name: each for name, each in differences.items() if name not in excluded},
+        excluded,
+    )
 
 
-def timed(runs: Mapping[str, Run], batches: Sequence[Batch]) -> dict[int, dict[str, float]]:
-    """Batch size -> engine -> seconds of a call.
-
-    Engines run by turns, each for a while: right after another one, some still wait for
-    its threads.
-    """
-    return {size_of(flat): _timed(runs, flat) for flat in batches}
+def _compared(run: Run, flat: Batch, expected: Arrays, exact: bool) -> tuple[float, str | None]:
+    """The difference from TensorFlow's numbers, and what is wrong with an engine."""
+    try:
+        off = difference(expected, run(flat))
+    except Exception as error:  # Of whatever class an engine has.
+        found = error.found if isinstance(error, EngineError) else None
+        return 0.0, f"It fails: {found or first_line(error)}"
+    if not exact or off <= (most := allowed(expected)):
+        return off, None
+    return off, (
+        f"It computes other numbers: they differ by {off:.2g} of the largest, where "
+        f"{most:.2g} is allowed."
+    )
 
 
 def _timed(runs: Mapping[str, Run], flat: Batch) -> dict[str, float]:
+    """Seconds of a call of each engine.
+
+    They run by turns, each for a while: right after another one, some still wait for its
+    threads.
+    """
     found: dict[str, float] = {}
     for _ in range(_ROUNDS):
         fastest = min(found.values(), default=float("inf"))

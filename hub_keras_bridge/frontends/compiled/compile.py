@@ -14,10 +14,9 @@ from hub_keras_bridge.frontends.compiled import kept
 from hub_keras_bridge.frontends.compiled.choosing import (
     TENSORFLOW,
     Batch,
-    checked,
     dispatch,
     needed,
-    timed,
+    tried,
 )
 from hub_keras_bridge.frontends.compiled.compiled import Compiled
 from hub_keras_bridge.frontends.compiled.examples import BATCH_SIZES, inputs_to_try, size_of
@@ -148,7 +147,7 @@ def _engines(name: str, subject: Subject) -> dict[str, Engine]:
             found=repr(name),
             advice="choose one of these, or add an Engine of your own to hub_keras_bridge.ENGINES",
         )
-    need_installed(ENGINES[name], subject)
+    need_installed(name, ENGINES[name], subject)
     return {name: ENGINES[name]}
 
 
@@ -173,8 +172,9 @@ def _tried(
     made = prepared(call.parts.numeric, engines, options, folder, call.subject)
     if asked in made.refused:
         raise made.refused[asked]
-    staged = {name: call.by(run) for name, run in made.runs.items()}
-    found = checked({TENSORFLOW: call.by_tensorflow(), **staged}, batches, exact=not options.int8)
+    runs = {name: call.by(run) for name, run in made.runs.items()}
+    runs[TENSORFLOW] = call.by_tensorflow()
+    found = tried(runs, batches, exact=not options.int8, clock=asked == AUTO)
     if asked in found.excluded:
         raise EngineError(
             f"Cannot compile a {call.subject.kind} for the engine {asked!r}.",
@@ -183,17 +183,28 @@ def _tried(
             found=found.excluded[asked],
             advice="use engine='tensorflow', or engine='auto', which takes the fastest that agrees",
         )
-    times = timed(found.runs, batches) if asked == AUTO and len(found.runs) > 1 else {}
-    chosen = {size: min(of_size, key=of_size.__getitem__) for size, of_size in times.items()}
-    only = asked if asked in found.runs else TENSORFLOW
+    chosen = {size: min(times, key=times.__getitem__) for size, times in found.times.items()}
+    only = asked if asked in engines else TENSORFLOW
     report = Report(
         subject=str(call.subject),
-        times=times,
+        times=found.times,
         choices=chosen or {size_of(flat): only for flat in batches} or {1: only},
         differences=found.differences,
         excluded={**{n: e.found or e.problem for n, e in made.refused.items()}, **found.excluded},
     )
-    return Compiled(call, dispatch(found.runs, report, engines, batches), report)
+    return _compiled(call, runs, report, engines, batches)
+
+
+def _compiled(
+    call: FrozenCall,
+    runs: Mapping[str, Run],
+    report: Report,
+    engines: Mapping[str, Engine],
+    batches: Sequence[Batch],
+) -> Compiled:
+    # Without the call itself, whose graph has the weights once more.
+    run = dispatch(runs, report, engines, batches)
+    return Compiled(call.bind, run, call.pack, call.subject, report)
 
 
 def _as_kept(
@@ -210,5 +221,6 @@ def _as_kept(
             runs[name] = call.by_tensorflow()
             continue
         assert call.parts.numeric is not None  # The graph is the one that was converted.
-        runs[name] = call.by(reopened(call.parts.numeric, engines[name], options, found.folder))
-    return Compiled(call, dispatch(runs, found.report, engines, batches), found.report)
+        numeric, folder = call.parts.numeric, found.folder
+        runs[name] = call.by(reopened(numeric, name, engines[name], options, folder, call.subject))
+    return _compiled(call, runs, found.report, engines, batches)

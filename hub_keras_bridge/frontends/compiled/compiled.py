@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from hub_keras_bridge.errors import InputError
+from hub_keras_bridge.errors import InputError, Subject
 from hub_keras_bridge.frontends.compiled.report import Report
-from hub_keras_bridge.running.frozen_call import FrozenCall, Run
+from hub_keras_bridge.running.frozen_call import Arrays, Run
 
 
 class Compiled:
@@ -18,9 +19,18 @@ class Compiled:
     threads may call it at once.
     """
 
-    def __init__(self, call: FrozenCall, run: Run, report: Report) -> None:
-        self._call = call
+    def __init__(
+        self,
+        bind: Callable[[Any], Arrays],
+        run: Run,
+        pack: Callable[[Arrays], Any],
+        subject: Subject,
+        report: Report,
+    ) -> None:
+        self._bind = bind
         self._run = run
+        self._pack = pack
+        self._subject = subject
         self._report = report
 
     def __call__(self, inputs: Any = None, /, **by_name: Any) -> Any:
@@ -39,14 +49,14 @@ class Compiled:
         if by_name:
             if inputs is not None:
                 raise InputError(
-                    f"Cannot call a compiled {self._call.subject.kind} with inputs of two kinds.",
-                    self._call.subject,
+                    f"Cannot call a compiled {self._subject.kind} with inputs of two kinds.",
+                    self._subject,
                     expected="one value, or inputs by keyword",
                     found=f"a value, and {', '.join(by_name)}",
                     advice="pass all inputs by keyword, or a dict",
                 )
             inputs = by_name
-        return self._call.pack(self._run(self._call.bind(inputs)))
+        return self._pack(self._run(self._bind(inputs)))
 
     @property
     def engines(self) -> tuple[str, ...]:
@@ -61,4 +71,4 @@ class Compiled:
         return self._report
 
     def __repr__(self) -> str:
-        return f"<compiled {self._call.subject.kind}: {', '.join(self.engines)}>"
+        return f"<compiled {self._subject.kind}: {', '.join(self.engines)}>"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hub_keras_bridge.errors import EngineError, Subject
 from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.engines.engine import Engine, EngineOptions, FileEngine, first_line
-from hub_keras_bridge.running.frozen_call import Run
+from hub_keras_bridge.running.frozen_call import Arrays, Run
 
 NOTHING_NUMERIC = "All of the call is strings, tables or effects, which are TensorFlow's."
 
@@ -46,7 +46,7 @@ def prepared(
     runs, refused = dict[str, Run](), dict[str, EngineError]()
     for name, engine in engines.items():
         try:
-            runs[name] = _prepared(graph, engine, options, path_of(folder, engine), subject)
+            runs[name] = _prepared(graph, name, engine, options, folder, subject)
         except EngineError as error:
             refused[name] = error
         except Exception as error:  # Of whatever class an engine, or one of the user's, has.
@@ -55,26 +55,37 @@ def prepared(
     return Prepared(runs, refused)
 
 
-def reopened(graph: NumericGraph, engine: Engine, options: EngineOptions, folder: str) -> Run:
+def reopened(
+    graph: NumericGraph,
+    name: str,
+    engine: Engine,
+    options: EngineOptions,
+    folder: str,
+    subject: Subject,
+) -> Run:
     """As an engine prepared a graph before, by the file that it was converted to.
 
     Args:
         graph: the graph.
+        name: of the engine.
         engine: what converted it, if it converts at all.
         options: how it is to run.
         folder: where the file is.
+        subject: for messages.
     """
     if isinstance(engine, FileEngine):
-        return engine.open(path_of(folder, engine), options)
-    return engine.prepare(graph, options)
+        run = engine.open(path_of(folder, name, engine), options)
+    else:
+        run = engine.prepare(graph, options)
+    return _telling(run, name, subject)
 
 
-def path_of(folder: str, engine: Engine) -> str:
-    """The file that an engine converts to, in a folder."""
-    return os.path.join(folder, engine.name + getattr(engine, "ending", ""))
+def path_of(folder: str, name: str, engine: FileEngine) -> str:
+    """The file that an engine of this name converts to, in a folder."""
+    return os.path.join(folder, f"{name}{engine.ending}")
 
 
-def need_installed(engine: Engine, subject: Subject) -> None:
+def need_installed(name: str, engine: Engine, subject: Subject) -> None:
     """Checks that the packages of an engine are there.
 
     Raises:
@@ -83,7 +94,7 @@ def need_installed(engine: Engine, subject: Subject) -> None:
     if missing := engine.missing:
         what = f"'hub_keras_bridge[{engine.extra}]'" if engine.extra else " ".join(missing)
         raise EngineError(
-            f"Cannot compile a {subject.kind} for the engine {engine.name!r}: it is not installed.",
+            f"Cannot compile a {subject.kind} for the engine {name!r}: it is not installed.",
             subject,
             expected=f"the packages {', '.join(engine.packages)}",
             found=f"no {', '.join(missing)}",
@@ -93,20 +104,39 @@ def need_installed(engine: Engine, subject: Subject) -> None:
 
 def _prepared(
     graph: NumericGraph | None,
+    name: str,
     engine: Engine,
     options: EngineOptions,
-    path: str,
+    folder: str,
     subject: Subject,
 ) -> Run:
-    need_installed(engine, subject)
+    need_installed(name, engine, subject)
     if graph is None:
-        raise _refusal(engine.name, subject, NOTHING_NUMERIC)
+        raise _refusal(name, subject, NOTHING_NUMERIC)
     if options.int8 and not engine.rounds:
-        raise _refusal(engine.name, subject, "It does not round weights to 8 bits.")
+        raise _refusal(name, subject, "It does not round weights to 8 bits.")
     if isinstance(engine, FileEngine):
-        engine.write(graph, path, options)
-        return engine.open(path, options)
-    return engine.prepare(graph, options)
+        engine.write(graph, path_of(folder, name, engine), options)
+    return reopened(graph, name, engine, options, folder, subject)
+
+
+def _telling(run: Run, name: str, subject: Subject) -> Run:
+    """The same, whose errors tell what failed."""
+
+    def told(arrays: Arrays) -> Arrays:
+        try:
+            return run(arrays)
+        except Exception as error:  # Of whatever class an engine has.
+            raise EngineError(
+                f"The engine {name!r} failed in a call of a compiled {subject.kind}.",
+                subject,
+                expected="inputs that it can compute with, as with those that it was tried on",
+                found=first_line(error),
+                advice="compile with examples=[...] that are like these inputs, or with "
+                "engine='tensorflow'",
+            ) from error
+
+    return told
 
 
 def _refusal(name: str, subject: Subject, found: str) -> EngineError:

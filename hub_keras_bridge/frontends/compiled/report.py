@@ -54,15 +54,19 @@ class Report:
             table.add_row(str(size), *shown, chosen)
         return table
 
-    def __str__(self) -> str:
-        text = io.StringIO()
-        console = Console(file=text, width=_WIDTH)
+    def show(self, console: Console) -> None:
+        """Prints times, choices and reasons."""
         console.print(f"Compiled: {self.subject}", highlight=False, markup=False)
         console.print(self.table())
         for name, value in self.differences.items():
-            console.print(f"{name}: differs from TensorFlow by {value:.2g}", highlight=False)
+            difference = f"{name}: differs from TensorFlow by {value:.2g} of the largest number"
+            console.print(difference, highlight=False, markup=False)
         for name, reason in self.excluded.items():
             console.print(f"{name}: not used. {reason}", highlight=False, markup=False)
+
+    def __str__(self) -> str:
+        text = io.StringIO()
+        self.show(Console(file=text, width=_WIDTH))
         return text.getvalue().rstrip()
 
     def to_json(self) -> dict[str, Any]:

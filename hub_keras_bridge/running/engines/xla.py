@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.engines.engine import Engine, EngineOptions, lacks
@@ -35,8 +36,13 @@ class Xla(Engine):
             return found
 
         specs = list(graph.specs.values())
-        compiled = tf.function(run, input_signature=specs, autograph=False, jit_compile=True)
-        function = compiled.get_concrete_function()
+        imported = private_tf.wrap_function(run, specs)
+        function = tf.function(
+            lambda *arguments: imported(*arguments),
+            input_signature=specs,
+            autograph=False,
+            jit_compile=True,
+        ).get_concrete_function()
         dtypes = [spec.dtype for spec in specs]
         return lambda arrays: [np.asarray(t) for t in function(*map(tf.constant, arrays, dtypes))]
 
