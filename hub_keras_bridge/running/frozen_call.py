@@ -18,13 +18,15 @@ from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.importing import import_graph
 from hub_keras_bridge.running.lookup_tables import Function, make_resource
 
-# What a call takes and returns, flat, in the order of the signature.
-Arrays: TypeAlias = Sequence[np.ndarray]
+# What a call takes and returns, flat, in the order of the signature: arrays, or tensors
+# that have a value, and are not turned into arrays before an engine asks for one.
+Value: TypeAlias = "np.ndarray | tf.Tensor"
+Arrays: TypeAlias = Sequence[Value]
 Run: TypeAlias = Callable[[Arrays], Arrays]
 # Of tables in graphs that never run, which only tell what the tables are of.
 _SCRATCH = "never_made"
 # Tensor -> value, while a call runs.
-_Known: TypeAlias = dict[str, np.ndarray]
+_Known: TypeAlias = dict[str, Value]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,7 @@ class FrozenCall:
     specs: Mapping[str, tf.TensorSpec]
     inputs: tuple[str | None, ...]
     make: Callable[[Plan, Mapping[str, tf.TensorSpec]], Function]
-    bind: Callable[[Any], list[np.ndarray]]
+    bind: Callable[[Any], list[Value]]
     pack: Callable[[Arrays], Any]
     subject: Subject
     has_composites: bool = False
@@ -82,7 +84,7 @@ class FrozenCall:
         specs = {tensor: self.specs[tensor] for tensor in plan.inputs}
         dtypes = [spec.dtype for spec in specs.values()]
         run = self.make(plan, specs)
-        return lambda flat: [np.asarray(t) for t in run(*map(tf.constant, flat, dtypes))]
+        return lambda flat: run(*map(tf.convert_to_tensor, flat, dtypes))
 
 
 def _stage(plan: Plan, run: Run) -> Callable[[_Known], None]:
@@ -99,13 +101,14 @@ def _engine_stage(parts: Parts, engine: Run) -> Callable[[_Known], None]:
     reads, gives = parts.entering, parts.leaving
 
     def stage(known: _Known) -> None:
-        results = engine([_contiguous(known[tensor]) for tensor in reads])
+        results = engine([_as_array(known[tensor]) for tensor in reads])
         known.update(zip(gives, results, strict=True))
 
     return stage
 
 
-def _contiguous(array: np.ndarray) -> np.ndarray:
+def _as_array(value: Value) -> np.ndarray:
+    array = np.asarray(value)
     return array if array.flags.c_contiguous else np.ascontiguousarray(array)
 
 

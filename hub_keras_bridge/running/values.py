@@ -1,22 +1,21 @@
-"""Tensors as arrays."""
+"""Tensors whose values are known."""
 
 from __future__ import annotations
 
-import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.facts.feeding import Slot
 
 
-def as_array(tensor: tf.Tensor, slot: Slot) -> np.ndarray:
-    """A tensor's value, which it shares where it can.
+def with_value(tensor: tf.Tensor, slot: Slot) -> tf.Tensor:
+    """The tensor, if it has a value.
 
     Args:
         tensor: of an input.
         slot: the input, for messages.
 
     Raises:
-        InputError: the tensor has no value yet, in a function or a model that is built.
+        InputError: it has none yet, in a function or a model that is built.
     """
     if not hasattr(tensor, "numpy"):
         raise slot.misfit(
@@ -24,4 +23,4 @@ def as_array(tensor: tf.Tensor, slot: Slot) -> np.ndarray:
             "call what hub.compile() returns on values, outside of functions; models and "
             "functions take a hub.ModuleLayer",
         )
-    return np.asarray(tensor)
+    return tensor

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+
+from hub_keras_bridge.running.frozen_call import Arrays
 
 # Of the largest number in an output. Engines fuse and reorder sums; float32 rounds at
 # 6e-8, and a network of a hundred layers adds up to some 1e-6.
 _OF_FLOATS = {"float64": 1e-10, "float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 
 
-def difference(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
+def difference(expected: Arrays, found: Arrays) -> float:
     """The largest difference, as a part of the largest number in its output.
 
     Infinite where shapes or dtypes differ, or one is no number and the other is one.
@@ -20,15 +20,18 @@ def difference(expected: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> f
     0.1
     """
     return max(
-        (_of_one(one, np.asarray(other)) for one, other in zip(expected, found, strict=True)),
+        (
+            _of_one(np.asarray(one), np.asarray(other))
+            for one, other in zip(expected, found, strict=True)
+        ),
         default=0.0,
     )
 
 
-def allowed(expected: Sequence[np.ndarray]) -> float:
+def allowed(expected: Arrays) -> float:
     """What :func:`difference` may be for outputs of such dtypes."""
-    floats = [_OF_FLOATS[each.dtype.name] for each in expected if each.dtype.name in _OF_FLOATS]
-    return max(floats, default=0.0)
+    names = [np.asarray(each).dtype.name for each in expected]
+    return max((_OF_FLOATS[name] for name in names if name in _OF_FLOATS), default=0.0)
 
 
 def _of_one(expected: np.ndarray, found: np.ndarray) -> float:

@@ -6,6 +6,7 @@ import gc
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from hub_keras_bridge.running.frozen_call import Arrays, Run
 
 TENSORFLOW = "tensorflow"
 
-Batch = list[np.ndarray]
+Batch: TypeAlias = Arrays
 
 _ROUNDS = 3
 _SECONDS = 0.1  # Of an engine in a round.
@@ -122,11 +123,16 @@ def _timed(runs: Mapping[str, Run], flat: Batch) -> dict[str, float]:
 
 def _seconds(run: Run, flat: Batch) -> float:
     """The median of some runs; the first, which may be preparing something, does not count."""
-    run(flat)
+
+    def once() -> None:
+        # As a call returns them: of a GPU's tensor, that waits for it.
+        [np.asarray(value) for value in run(flat)]
+
+    once()
     times: list[float] = []
     while len(times) < _FEWEST or sum(times) < _SECONDS:
         begin = time.perf_counter()
-        run(flat)
+        once()
         times.append(time.perf_counter() - begin)
     return float(np.median(times))
 
@@ -180,4 +186,4 @@ def _best(times: Mapping[str, float], engines: Mapping[str, Engine]) -> tuple[st
 
 
 def _shapes(flat: Arrays) -> tuple[tuple[int, ...], ...]:
-    return tuple(array.shape for array in flat)
+    return tuple(tuple(value.shape) for value in flat)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from hub_keras_bridge.errors import InputError, Subject
 from hub_keras_bridge.frontends.compiled.report import Report
 from hub_keras_bridge.running.frozen_call import Arrays, Run
@@ -17,6 +19,16 @@ class Compiled:
     a dict by input name, or inputs by keyword. It returns NumPy arrays (strings as
     ``bytes``), one or a dict by output name, as the layer would return tensors. Several
     threads may call it at once.
+
+    >>> import tensorflow as tf, hub_keras_bridge as hub
+    >>> def module_fn():
+    ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+    ...     hub.add_signature(inputs={"x": x}, outputs=3 * x)
+    >>> compiled = hub.compile(hub.create_module_spec(module_fn), engine="xla")
+    >>> compiled(x=[[1.0, 2.0]])
+    array([[3., 6.]], dtype=float32)
+    >>> compiled
+    <compiled TF1 Hub module: xla>
     """
 
     def __init__(
@@ -56,7 +68,7 @@ class Compiled:
                     advice="pass all inputs by keyword, or a dict",
                 )
             inputs = by_name
-        return self._pack(self._run(self._bind(inputs)))
+        return self._pack([*map(np.asarray, self._run(self._bind(inputs)))])
 
     @property
     def engines(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.errors import InputError
-from hub_keras_bridge.running.frozen_call import FrozenCall
+from hub_keras_bridge.running.frozen_call import Arrays, FrozenCall, Value
 
 BATCH_SIZES = (1, 16, 64)
 
@@ -18,9 +18,7 @@ _SIDE = 32
 _TEXT = "the quick brown fox jumps over the lazy dog while a small bird sings on the old stone wall"
 
 
-def inputs_to_try(
-    call: FrozenCall, examples: Any, batch_sizes: Sequence[int]
-) -> list[list[np.ndarray]]:
+def inputs_to_try(call: FrozenCall, examples: Any, batch_sizes: Sequence[int]) -> list[list[Value]]:
     """Flat inputs, a batch each.
 
     Args:
@@ -47,9 +45,9 @@ def inputs_to_try(
     return [[_made(spec, size) for spec in _all_specs(call)] for size in sizes]
 
 
-def size_of(flat: Sequence[np.ndarray]) -> int:
+def size_of(flat: Arrays) -> int:
     """The number of examples in a batch: the first dimension of the first input that has one."""
-    return next((array.shape[0] for array in flat if array.ndim), 1)
+    return next((int(value.shape[0]) for value in flat if value.ndim), 1)
 
 
 def _all_specs(call: FrozenCall) -> list[tf.TensorSpec]:

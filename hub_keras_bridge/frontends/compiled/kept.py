@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from hub_keras_bridge.files.fetch.archived import sha256_of
 from hub_keras_bridge.files.fetch.ownership import stranger_in
 from hub_keras_bridge.files.writing import whole
 from hub_keras_bridge.frontends.compiled.report import Report
@@ -43,7 +44,7 @@ def key_of(
         "outputs": list(whole_plan.fetches),
         "engines": {name: each.versions for name, each in engines.items() if not each.missing},
         "asked": [*engines, options.threads, options.int8],
-        "shapes": [[list(array.shape) for array in flat] for flat in batches],
+        "shapes": [[list(value.shape) for value in flat] for flat in batches],
         "versions": {
             "hub_keras_bridge": VERSION,
             "tensorflow": tf.__version__,
@@ -86,7 +87,7 @@ def read(keep: str, key: Mapping[str, Any], subject: str) -> Kept | None:
             found = json.load(file)
         alike = found["key"] == json.loads(json.dumps(key))
         if not alike or any(
-            _digest(os.path.join(folder, n)) != d for n, d in found["files"].items()
+            sha256_of(os.path.join(folder, n)) != d for n, d in found["files"].items()
         ):
             return None
         return Kept(folder, Report.from_json(subject, found["report"]))
@@ -117,7 +118,7 @@ def write(
         for name in sorted(os.listdir(made)):
             if os.path.splitext(name)[0] in used:
                 shutil.copyfile(os.path.join(made, name), os.path.join(folder, name))
-                files[name] = _digest(os.path.join(folder, name))
+                files[name] = sha256_of(os.path.join(folder, name))
         with open(os.path.join(folder, _CHOICE), "w") as file:
             json.dump({"key": key, "files": files, "report": report.to_json()}, file, indent=2)
 
@@ -129,11 +130,6 @@ def _remove(folder: str) -> None:
 def _place(keep: str, key: Mapping[str, Any]) -> str:
     told = json.dumps(key, sort_keys=True).encode()
     return os.path.join(os.path.abspath(keep), hashlib.sha256(told).hexdigest()[:32])
-
-
-def _digest(path: str) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _processor() -> dict[str, Any]:

@@ -19,9 +19,9 @@ from hub_keras_bridge.plans.of_values import of_values
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.first_values import first_values
-from hub_keras_bridge.running.frozen_call import FrozenCall, taken_apart
+from hub_keras_bridge.running.frozen_call import FrozenCall, Value, taken_apart
 from hub_keras_bridge.running.runtime import Runtime
-from hub_keras_bridge.running.values import as_array
+from hub_keras_bridge.running.values import with_value
 
 
 def frozen_call(module: Tf1Module, endpoint: Endpoint, trust: Trust) -> FrozenCall:
@@ -90,12 +90,12 @@ def _flat_names(name: str, info: ParsedTensorInfo) -> list[str]:
     return [name] if count == 1 else [f"{name}_{index}" for index in range(count)]
 
 
-def _binder(endpoint: Endpoint) -> Callable[[Any], list[np.ndarray]]:
+def _binder(endpoint: Endpoint) -> Callable[[Any], list[Value]]:
     """Takes arrays of the signature's dtypes and shapes as they are, and converts the rest."""
     fits = {name: _fits(info) for name, info in endpoint.facts.inputs.items()}
 
-    def bind(inputs: Any) -> list[np.ndarray]:
-        flat: list[np.ndarray] = []
+    def bind(inputs: Any) -> list[Value]:
+        flat: list[Value] = []
         given = endpoint.by_name(inputs)
         for name, takes in fits.items():
             value = given[name]
@@ -103,7 +103,7 @@ def _binder(endpoint: Endpoint) -> Callable[[Any], list[np.ndarray]]:
                 flat.append(value)
             else:
                 slot = endpoint.slot(name)
-                flat += [as_array(tensor, slot) for tensor in slot.tensors(value)]
+                flat += [with_value(tensor, slot) for tensor in slot.tensors(value)]
         return flat
 
     return bind

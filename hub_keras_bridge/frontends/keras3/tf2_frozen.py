@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 from tensorflow.core.framework import op_def_pb2
 
@@ -17,10 +16,10 @@ from hub_keras_bridge.frontends.tf2.inputs import named
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
-from hub_keras_bridge.running.frozen_call import FrozenCall, taken_apart
+from hub_keras_bridge.running.frozen_call import FrozenCall, Value, taken_apart
 from hub_keras_bridge.running.importing import import_plan
 from hub_keras_bridge.running.lookup_tables import Function
-from hub_keras_bridge.running.values import as_array
+from hub_keras_bridge.running.values import with_value
 
 
 def frozen_call(
@@ -100,13 +99,13 @@ def _function(
     return private_tf.wrap_function(body, list(inputs.values()))
 
 
-def _flat(model: RestoredModel, specs: Any, values: Any, subject: Subject) -> list[np.ndarray]:
+def _flat(model: RestoredModel, specs: Any, values: Any, subject: Subject) -> list[Value]:
     tensors = tf.nest.flatten(
         model.converted({} if values is None else values), expand_composites=True
     )
     infos = tf.nest.flatten(specs, expand_composites=True)
     return [
-        as_array(tensor, Slot("inputs", ParsedTensorInfo.from_type_spec(spec), subject))
+        with_value(tensor, Slot("inputs", ParsedTensorInfo.from_type_spec(spec), subject))
         for tensor, spec in zip(tensors, infos, strict=True)
     ]
 

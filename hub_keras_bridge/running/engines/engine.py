@@ -21,6 +21,9 @@ from hub_keras_bridge.running.frozen_call import Run
 class EngineOptions:
     """How an engine is to run.
 
+    >>> EngineOptions(threads=1)
+    EngineOptions(threads=1, int8=False)
+
     Attributes:
         threads: how many for one call; None for as many as the engine takes.
         int8: whether weights of matrix multiplications are rounded to 8 bits.
