@@ -144,6 +144,19 @@ def wrap_function(
         return tf.compat.v1.wrap_function(body, signature)
 
 
+def called_directly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function for eager calls on tensors of its own shapes, which no tape is to see.
+
+    Of a small graph, what an ordinary call looks at takes as long as the graph. What is
+    no ``ConcreteFunction`` is left as it is.
+    """
+    if not isinstance(function, concrete_function.ConcreteFunction):
+        return function
+    captured = function.captured_inputs
+    run = function._inference_function  # noqa: SLF001
+    return lambda *tensors: run.call_preflattened([*tensors, *captured])
+
+
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 _LOOPS = frozenset({"While", "StatelessWhile"})
 # What know_calls is to be told of.

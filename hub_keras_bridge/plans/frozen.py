@@ -57,7 +57,10 @@ def frozen(chosen: Plan, values: Mapping[str, Any]) -> Plan:
     for node, placeholder in chosen.values.items():
         make_constant(nodes[graph.node_name(placeholder)], arrays[node])
     inputs = {placeholder: placeholder for placeholder in chosen.inputs.values()}
-    return dataclasses.replace(chosen, graph_def=graph_def, inputs=inputs, values={})
+    # Nobody asks for its gradient.
+    return dataclasses.replace(
+        chosen, graph_def=graph_def, inputs=inputs, values={}, differentiable=True
+    )
 
 
 def make_constant(node: node_def_pb2.NodeDef, value: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.graphs.dividing import divide
 from hub_keras_bridge.plans.frozen import Parts
@@ -83,8 +84,8 @@ class FrozenCall:
     def _function(self, plan: Plan) -> Run:
         specs = {tensor: self.specs[tensor] for tensor in plan.inputs}
         dtypes = [spec.dtype for spec in specs.values()]
-        run = self.make(plan, specs)
-        return lambda flat: run(*map(tf.convert_to_tensor, flat, dtypes))
+        run = private_tf.called_directly(self.make(plan, specs))
+        return lambda flat: run(*map(_as_tensor, flat, dtypes))
 
 
 def _stage(plan: Plan, run: Run) -> Callable[[_Known], None]:
@@ -105,6 +106,11 @@ def _engine_stage(parts: Parts, engine: Run) -> Callable[[_Known], None]:
         known.update(zip(gives, results, strict=True))
 
     return stage
+
+
+def _as_tensor(value: Value, dtype: tf.DType) -> tf.Tensor:
+    # What is a tensor takes long to be made one.
+    return value if isinstance(value, tf.Tensor) else tf.constant(value, dtype)
 
 
 def _as_array(value: Value) -> np.ndarray:

@@ -69,6 +69,17 @@ def functions_of_definitions():
     assert tf.vectorized_map(wrapped, tf.constant([1.0, 2.0])).numpy().tolist() == [1.0, 8.0]
 
 
+@CHECKS.of("called_directly")
+def direct_calls_of_functions():
+    scale = tf.Variable(3.0)
+    function = private_tf.wrap_function(
+        lambda x: [x * scale, x], [tf.TensorSpec([2])]
+    )
+    tripled, same = private_tf.called_directly(function)(tf.constant([1.0, 2.0]))
+    assert (tripled.numpy().tolist(), same.numpy().tolist()) == ([3.0, 6.0], [1.0, 2.0])
+    assert private_tf.called_directly(len) is len
+
+
 @CHECKS.of("Frozen", "with_constants")
 def functions_without_variables():
     scale = tf.Variable(3.0)

@@ -111,17 +111,19 @@ def _binder(endpoint: Endpoint) -> Callable[[Any], list[Value]]:
 
 def _fits(info: ParsedTensorInfo) -> Callable[[Any], bool]:
     spec = info.type_spec
-    if not isinstance(spec, tf.TensorSpec) or spec.dtype == tf.string:
+    if not isinstance(spec, tf.TensorSpec):
         return lambda _: False
-    dtype, shape = spec.dtype.as_numpy_dtype, spec.shape
+    dtype, shape = np.dtype(spec.dtype.as_numpy_dtype), spec.shape
     sizes = None if shape.rank is None else shape.as_list()
 
     def fits(value: Any) -> bool:
         if type(value) is not np.ndarray or value.dtype != dtype:
             return False
-        if sizes is None:
-            return True
-        pairs = zip(sizes, value.shape, strict=False)
-        return value.ndim == len(sizes) and all(a is None or a == b for a, b in pairs)
+        if sizes is not None and (
+            value.ndim != len(sizes)
+            or any(a is not None and a != b for a, b in zip(sizes, value.shape, strict=True))
+        ):
+            return False
+        return dtype != object or all(type(text) in (bytes, str) for text in value.flat)
 
     return fits

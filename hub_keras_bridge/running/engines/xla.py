@@ -43,8 +43,9 @@ class Xla(Engine):
             autograph=False,
             jit_compile=True,
         ).get_concrete_function()
+        call = private_tf.called_directly(function)
         dtypes = [spec.dtype for spec in specs]
-        return lambda arrays: [np.asarray(t) for t in function(*map(tf.constant, arrays, dtypes))]
+        return lambda arrays: [np.asarray(t) for t in call(*map(tf.constant, arrays, dtypes))]
 
 
 def _without_placeholders(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
