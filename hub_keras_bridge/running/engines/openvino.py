@@ -74,7 +74,10 @@ class _Requests:
 
 
 def _converted(graph: NumericGraph) -> Any:
-    """An ``openvino.Model``, whose inputs and outputs have the order and names of the graph's."""
+    """An ``openvino.Model``, whose inputs and outputs have the names of the graph's.
+
+    Not by ``openvino.convert_model``, which reports to its makers over the network.
+    """
     import openvino
 
     with tempfile.TemporaryDirectory(prefix="hub_keras_bridge_") as folder:
@@ -82,29 +85,18 @@ def _converted(graph: NumericGraph) -> Any:
         with open(path, "wb") as file:
             file.write(in_common_ops(graph.graph_def).SerializeToString())
         try:
-            model = openvino.convert_model(
-                path,
-                input=[(tensor, _shape(graph, name)) for name, tensor in graph.inputs.items()],
-                output=list(graph.outputs.values()),
-            )
+            model = openvino.Core().read_model(path)
+            ports = {
+                **{name: model.input(tensor) for name, tensor in graph.inputs.items()},
+                **{name: model.output(tensor) for name, tensor in graph.outputs.items()},
+            }
         except Exception as error:  # Its classes are not public.
             if unknown := _UNKNOWN.search(str(error)):
                 raise lacks("OpenVINO", unknown[1].split(", ")) from error
             raise fails("OpenVINO", error) from error
-    for port, name in zip(
-        [*model.inputs, *model.outputs], [*graph.inputs, *graph.outputs], strict=True
-    ):
+    for name, port in ports.items():
         port.get_tensor().set_names({name})
     return model
-
-
-def _shape(graph: NumericGraph, name: str) -> Any:
-    import openvino
-
-    shape = graph.specs[name].shape
-    if shape.rank is None:
-        return openvino.PartialShape.dynamic()
-    return openvino.PartialShape([-1 if size is None else size for size in shape])
 
 
 def _weights(path: str) -> str:
