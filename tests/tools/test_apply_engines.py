@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from benchmarks.resident import resident
 from hub_keras_bridge.cli import main
 from hub_keras_bridge.errors import EngineError, TableError
 from hub_keras_bridge.tools.apply import batch_runner
@@ -154,6 +155,23 @@ def test_threads_share_what_one_of_them_made(golden, monkeypatch):
     assert len(made) == 1
     for each in found:
         np.testing.assert_allclose(each, module.outputs(0)["default"], atol=1e-5)
+
+
+@needs_onnx
+def test_memory_stays_flat(golden):
+    """That of the whole process, for batches of changing sizes."""
+    runner = BatchRunner(golden("mlp_bn").path, engine="onnxruntime")
+    rows = np.repeat(golden("mlp_bn").inputs(0), 100, axis=0)
+
+    def run(times):
+        for number in range(times):
+            count = len(rows) - number % 7
+            runner.run({"default": tf.constant(rows[:count])}, count, "some")
+        return resident()
+
+    before = run(200)
+    # A batch alone has a tenth of this.
+    assert run(1000) - before < 10 * rows.nbytes
 
 
 # --- what goes wrong ---
