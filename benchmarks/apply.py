@@ -36,13 +36,11 @@ class Run(NamedTuple):
     Attributes:
         seconds: by the clock.
         processor: seconds of all threads together.
-        peak_mb: the most memory that was resident.
         told: the last line of its output.
     """
 
     seconds: float
     processor: float
-    peak_mb: float
     told: str
 
 
@@ -109,8 +107,7 @@ def _apply(module: Path, folder: Path, side: str, flags: Sequence[str]) -> Run:
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, command)
-    processor = used.ru_utime + used.ru_stime
-    return Run(seconds, processor, used.ru_maxrss / 1024, told.splitlines()[-1])
+    return Run(seconds, used.ru_utime + used.ru_stime, told.splitlines()[-1])
 
 
 def _differences(folder: Path, sides: Sequence[str]) -> dict[str, float]:
@@ -125,8 +122,8 @@ def _table(title: str, runs: Mapping[str, Sequence[Run]], off: Mapping[str, floa
         f"{title}, whole processes; the median of {len(runs[_TENSORFLOW])}, by turns "
         "(half of them lie in the brackets).",
         "",
-        "| engine | seconds | of tensorflow's | processor | peak MB | differs by | told |",
-        "|---|---|---|---|---|---|---|",
+        "| engine | seconds | of tensorflow's | processor | differs by | told |",
+        "|---|---|---|---|---|---|",
     ]
     for side, found in runs.items():
         parts = ratios(seconds, side)
@@ -135,7 +132,6 @@ def _table(title: str, runs: Mapping[str, Sequence[Run]], off: Mapping[str, floa
             _shown(Spread.of(seconds[side]), ".1f"),
             _shown(parts[_TENSORFLOW], ".2f") if _TENSORFLOW in parts else "",
             f"{np.median([each.processor for each in found]):.1f}",
-            f"{max(each.peak_mb for each in found):.0f}",
             f"{off[side]:.1g}",
             found[-1].told.rpartition(": ")[2],
         ]
