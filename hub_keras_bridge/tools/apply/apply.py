@@ -12,6 +12,7 @@ from hub_keras_bridge.errors import TableError
 from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.frontends.compiled.choosing import TENSORFLOW
 from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
+from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT
 from hub_keras_bridge.tools.apply.overlapping import ahead, behind
 from hub_keras_bridge.tools.apply.preflight import formats_of
 from hub_keras_bridge.tools.apply.reader import read_batches
@@ -140,7 +141,8 @@ def apply_to_file(
     size = _batch_size(batch_size, runner)
     batches = read_batches(source, reads, runner.inputs, size, limit=limit, subject=runner.subject)
     # A thread that waits for a pipe or a terminal could not be ended.
-    reading = ahead if os.path.isfile(source) else contextlib.closing
+    is_file = source != STANDARD_INPUT and os.path.isfile(source)
+    reading = ahead if is_file else contextlib.closing
     done = 0
     with (
         open_writer(target, writes, runner.outputs, overwrite=overwrite) as writer,
