@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import against, compare, memory
+from benchmarks import against, apply, compare, memory
 from benchmarks.commands import Command, main
 
 _DEFAULT = "compare"
@@ -19,6 +19,9 @@ COMMANDS = {
     ),
     "against": Command(
         "the time to load, beside another checkout's", against.run, against.add_arguments
+    ),
+    "apply": Command(
+        "a file of images through a module, by each engine", apply.run, apply.add_arguments
     ),
     "memory": Command(
         "what a load adds to memory, and what comes back", lambda given: memory.run(given.quick)

@@ -44,6 +44,11 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
         as_dict: whether to return all outputs by name.
         tags: which variant; the empty set if None.
         fixed: values of inputs that are the same for all examples.
+        engine: what runs the module: ``"tensorflow"``; or ``"auto"`` or a name in
+            ``hub.ENGINES``, for which :func:`hub_keras_bridge.compile` tries it on the
+            first elements of a process.
+        keep: a folder where ``compile`` keeps what it made, for the other processes of
+            a machine.
         safe_mode: whether to refuse a module that reaches outside its graph.
         trusted_ops: names of ops that it may reach outside with even so, as an
             audit tells them.
@@ -59,6 +64,8 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
         as_dict: bool = False,
         tags: Collection[str] | None = None,
         fixed: Mapping[str, Any] | None = None,
+        engine: str = "tensorflow",
+        keep: str | os.PathLike[str] | None = None,
         safe_mode: bool = True,
         trusted_ops: Collection[str] = (),
         **kwargs: Any,
@@ -71,6 +78,8 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
             output_key=None if as_dict else output_key or "default",
             tags=tags,
             fixed=fixed,
+            engine=engine,
+            keep=keep,
             safe_mode=safe_mode,
             trusted_ops=trusted_ops,
         )
@@ -79,7 +88,8 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
         """Loads the module; Beam calls this once per process.
 
         Raises:
-            HubError: it cannot be loaded, or has no such signature or output.
+            HubError: it cannot be loaded, has no such signature or output, or the
+                engine is not there.
         """
         return self._load(self._handle)
 
@@ -94,6 +104,7 @@ class HubModelHandler(ModelHandler[Any, PredictionResult, BatchRunner]):
         Raises:
             InputError: an element does not fit the signature.
             TableError: the graph fails on them.
+            EngineError: the engine cannot run the graph.
         """
         for example, inference in zip(batch, model.run_examples(batch), strict=True):
             yield PredictionResult(  # type: ignore[no-untyped-call]  # Beam's

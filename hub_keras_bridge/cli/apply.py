@@ -83,6 +83,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what the output is to be, whatever its name",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace the output file")
+    parser.add_argument(
+        "--engine",
+        metavar="NAME",
+        default="tensorflow",
+        help="what runs the module: tensorflow (the default), xla, onnxruntime (extra [onnx]), "
+        "openvino (extra [openvino]), or auto, the fastest of them on the first batch; engines "
+        "but tensorflow take seconds to get ready",
+    )
+    parser.add_argument(
+        "--keep",
+        type=os.path.expanduser,
+        metavar="DIR",
+        help="keep what was made ready for an engine in this folder, for the next run",
+    )
     add_unsafe(parser, "run")
 
 
@@ -117,11 +131,14 @@ def run(args: argparse.Namespace) -> int:
             output_format=args.output_format,
             limit=args.limit,
             overwrite=args.overwrite,
+            engine=args.engine,
+            keep=args.keep,
             safe_mode=not args.unsafe,
             trusted_ops=args.trust,
             progress=progress,
         )
-    print(f"{args.output}: {applied.rows} rows of {', '.join(applied.outputs)}")
+    by = "" if args.engine == "tensorflow" else f", by {' and '.join(applied.engines)}"
+    print(f"{args.output}: {applied.rows} rows of {', '.join(applied.outputs)}{by}")
     return 0
 
 

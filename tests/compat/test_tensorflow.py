@@ -72,9 +72,7 @@ def functions_of_definitions():
 @CHECKS.of("called_directly")
 def direct_calls_of_functions():
     scale = tf.Variable(3.0)
-    function = private_tf.wrap_function(
-        lambda x: [x * scale, x], [tf.TensorSpec([2])]
-    )
+    function = private_tf.wrap_function(lambda x: [x * scale, x], [tf.TensorSpec([2])])
     tripled, same = private_tf.called_directly(function)(tf.constant([1.0, 2.0]))
     assert (tripled.numpy().tolist(), same.numpy().tolist()) == ([3.0, 6.0], [1.0, 2.0])
     assert private_tf.called_directly(len) is len

@@ -149,6 +149,23 @@ def test_without_a_pipeline(golden):
     )
 
 
+def test_by_an_engine(golden, tmp_path):
+    pytest.importorskip("tf2onnx")
+    pytest.importorskip("onnxruntime")
+    embed = golden("text_embed")
+    handler = HubModelHandler(embed.path, engine="onnxruntime", keep=tmp_path / "kept")
+    model = pickle.loads(pickle.dumps(handler)).load_model()
+    elements = list(embed.inputs(0))
+    for some in (elements[:1], elements):
+        found = [result.inference for result in handler.run_inference(some, model)]
+        expected = embed.outputs(0)["default"][: len(some)]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert model.engines == ("onnxruntime",)
+    assert len(list((tmp_path / "kept").iterdir())) == 1
+    with pytest.raises(hub.HubError, match=r"no such engine"):
+        HubModelHandler(embed.path, engine="cuda").load_model()
+
+
 def test_refreshed_model(golden):
     handler = HubModelHandler("/no/module")
     handler.update_model_path(golden("text_embed").path)

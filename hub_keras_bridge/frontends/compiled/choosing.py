@@ -24,6 +24,7 @@ Batch: TypeAlias = Arrays
 _ROUNDS = 3
 _SECONDS = 0.1  # Of an engine in a round.
 _FEWEST = 3  # Runs of it.
+_ENOUGH = 1.0  # Seconds, after which no other round begins: calls that are long differ little.
 # What takes so many times as long as the fastest is not tried again.
 _HOPELESS = 3.0
 
@@ -111,30 +112,35 @@ def _timed(runs: Mapping[str, Run], flat: Batch) -> dict[str, float]:
     They run by turns, each for a while: right after another one, some still wait for its
     threads.
     """
-    found: dict[str, float] = {}
-    for _ in range(_ROUNDS):
-        fastest = min(found.values(), default=float("inf"))
+    # Each has run before, so that once more tells what is hopeless.
+    found = {name: _seconds_of_one(run, flat) for name, run in runs.items()}
+    end = time.perf_counter() + _ENOUGH
+    for number in range(_ROUNDS):
+        if number and time.perf_counter() > end:
+            break
+        fastest = min(found.values())
         gc.collect()
         for name, run in runs.items():
-            if found.get(name, 0.0) <= _HOPELESS * fastest:
-                found[name] = min(found.get(name, float("inf")), _seconds(run, flat))
+            if found[name] <= _HOPELESS * fastest:
+                found[name] = min(found[name], _seconds(run, flat))
     return found
 
 
 def _seconds(run: Run, flat: Batch) -> float:
-    """The median of some runs; the first, which may be preparing something, does not count."""
-
-    def once() -> None:
-        # As a call returns them: of a GPU's tensor, that waits for it.
-        [np.asarray(value) for value in run(flat)]
-
-    once()
+    """The median of some runs; the first, right after another engine's, does not count."""
+    _seconds_of_one(run, flat)
     times: list[float] = []
     while len(times) < _FEWEST or sum(times) < _SECONDS:
-        begin = time.perf_counter()
-        once()
-        times.append(time.perf_counter() - begin)
+        times.append(_seconds_of_one(run, flat))
     return float(np.median(times))
+
+
+def _seconds_of_one(run: Run, flat: Batch) -> float:
+    begin = time.perf_counter()
+    # As a call returns them: of a GPU's tensor, that waits for it.
+    for value in run(flat):
+        np.asarray(value)
+    return time.perf_counter() - begin
 
 
 def needed(report: Report, engines: Mapping[str, Engine]) -> set[str]:

@@ -106,7 +106,7 @@ def compile(
     trust = Trust.of(safe_mode, trusted_ops)
     choice = Choice.of(signature, output_key, as_dict, None, tags, None, trust)
     call = _frozen_call(handle, choice)
-    engines = _engines(engine, call.subject)
+    engines = engines_named(engine, call.subject)
     options = EngineOptions(threads, int8)
     batches = inputs_to_try(call, examples, batch_sizes) if engines else []
     if not keep:
@@ -133,8 +133,16 @@ def _frozen_call(
     return handle.frozen()
 
 
-def _engines(name: str, subject: Subject) -> dict[str, Engine]:
-    """Those that are to be tried, TensorFlow apart."""
+def engines_named(name: str, subject: Subject) -> dict[str, Engine]:
+    """Those that are to be tried, TensorFlow apart.
+
+    Args:
+        name: as :func:`compile` has it.
+        subject: for messages.
+
+    Raises:
+        EngineError: there is no such engine, or it is not installed.
+    """
     if name == AUTO:
         return dict(ENGINES)
     if name == TENSORFLOW:

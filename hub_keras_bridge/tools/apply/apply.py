@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,10 @@ from typing import Any
 
 from hub_keras_bridge.errors import TableError
 from hub_keras_bridge.files.progress import Progress
+from hub_keras_bridge.frontends.compiled.choosing import TENSORFLOW
 from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
+from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT
+from hub_keras_bridge.tools.apply.overlapping import ahead, behind
 from hub_keras_bridge.tools.apply.preflight import formats_of
 from hub_keras_bridge.tools.apply.reader import read_batches
 from hub_keras_bridge.tools.apply.results import open_writer, require_holds
@@ -24,10 +28,12 @@ class Applied:
     Attributes:
         rows: how many examples.
         outputs: names of the outputs.
+        engines: names of the inference engines that ran the module.
     """
 
     rows: int
     outputs: tuple[str, ...]
+    engines: tuple[str, ...] = (TENSORFLOW,)
 
 
 def apply_to_file(
@@ -44,6 +50,8 @@ def apply_to_file(
     output_format: str | None = None,
     limit: int | None = None,
     overwrite: bool = False,
+    engine: str = TENSORFLOW,
+    keep: str | os.PathLike[str] | None = None,
     safe_mode: bool = True,
     trusted_ops: Collection[str] = (),
     progress: Progress | None = None,
@@ -64,6 +72,7 @@ def apply_to_file(
 
     What is written, a row per example in the same order: ``.npy`` (one output),
     ``.npz``, ``.jsonl`` or ``.parquet``. The file appears when it is complete.
+    The next batches are read and the last ones written while one runs.
 
     >>> import tempfile, numpy as np, tensorflow as tf, hub_keras_bridge as hub
     >>> def module_fn():
@@ -73,7 +82,7 @@ def apply_to_file(
     >>> np.save(f"{folder}/in.npy", np.ones([5, 2], np.float32))
     >>> spec = hub.create_module_spec(module_fn)
     >>> apply_to_file(spec, f"{folder}/in.npy", f"{folder}/out.npy", batch_size=2)
-    Applied(rows=5, outputs=('default',))
+    Applied(rows=5, outputs=('default',), engines=('tensorflow',))
     >>> float(np.load(f"{folder}/out.npy").sum())
     30.0
 
@@ -93,10 +102,14 @@ def apply_to_file(
             file's name if None.
         limit: how many examples to take at most.
         overwrite: whether to replace a file that is there.
+        engine: what runs the module: ``"tensorflow"``; or ``"auto"`` or a name in
+            ``hub.ENGINES``, for which :func:`compile` tries it on the first batch. That
+            takes seconds, and pays for a file on which TensorFlow takes longer.
+        keep: a folder where :func:`compile` keeps what it made, for the next file.
         safe_mode: whether to refuse a module that reaches outside its graph.
         trusted_ops: names of ops that it may reach outside with even so, as an
             audit tells them.
-        progress: told how many more bytes of the input file were read.
+        progress: told how many more bytes of the input file are done.
 
     Returns:
         How many rows were written, and the names of the outputs.
@@ -104,6 +117,7 @@ def apply_to_file(
     Raises:
         TableError: the input cannot be read or does not fit the signature, or
             the output cannot be written; no file is left then.
+        EngineError: the engine is not there, or cannot run the module.
         HubError: the module cannot be loaded; see ``ModuleLayer``.
     """
     source, target = os.fspath(input_path), os.fspath(output_path)
@@ -118,20 +132,29 @@ def apply_to_file(
         output_key=output_key,
         tags=tags,
         fixed=fixed,
+        engine=engine,
+        keep=keep,
         safe_mode=safe_mode,
         trusted_ops=trusted_ops,
     )
     require_holds(writes, runner.outputs)
     size = _batch_size(batch_size, runner)
-    batches = read_batches(
-        source, reads, runner.inputs, size, limit=limit, subject=runner.subject, progress=progress
-    )
+    batches = read_batches(source, reads, runner.inputs, size, limit=limit, subject=runner.subject)
+    # A thread that waits for a pipe or a terminal could not be ended.
+    is_file = source != STANDARD_INPUT and os.path.isfile(source)
+    reading = ahead if is_file else contextlib.closing
     done = 0
-    with open_writer(target, writes, runner.outputs, overwrite=overwrite) as writer:
-        for batch in batches:
+    with (
+        open_writer(target, writes, runner.outputs, overwrite=overwrite) as writer,
+        behind(writer.write) as write,
+        reading(batches) as examples,
+    ):
+        for batch in examples:
             where = f"examples {done + 1} to {done + batch.rows} of {source!r}"
-            writer.write(runner.run(batch.columns, batch.rows, where))
+            write(runner.run(batch.columns, batch.rows, where))
             done += batch.rows
+            if progress and batch.bytes_read:
+                progress(batch.bytes_read)
         if not done:
             raise TableError(
                 f"Cannot run a TF1 Hub module over {source!r}: it is empty.",
@@ -140,7 +163,7 @@ def apply_to_file(
                 found="none",
                 advice="check the path, and what writes the file",
             )
-    return Applied(done, tuple(runner.outputs))
+    return Applied(done, tuple(runner.outputs), runner.engines)
 
 
 def _batch_size(wanted: int | None, runner: BatchRunner) -> int:

@@ -8,13 +8,12 @@ import gzip
 import itertools
 import sys
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import IO, Any, cast
 
 from hub_keras_bridge.errors import InputError, Subject, TableError
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.tools.apply.arrays import BLOCKS, Blocks, BrokenArray
 from hub_keras_bridge.tools.apply.columns import to_column
 from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT
@@ -30,10 +29,13 @@ class Batch:
     Attributes:
         columns: input name -> tensor (dense, ragged or sparse), examples first.
         rows: how many examples.
+        bytes_read: how many more bytes of the file were read for it, as it lies on
+            disk; none of standard input.
     """
 
     columns: Mapping[str, Any]
     rows: int
+    bytes_read: int = 0
 
 
 def read_batches(
@@ -44,8 +46,7 @@ def read_batches(
     *,
     limit: int | None = None,
     subject: Subject | None = None,
-    progress: Progress | None = None,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Reads a file batch by batch; holds one batch at a time.
 
     Args:
@@ -57,7 +58,6 @@ def read_batches(
         size: examples per batch; the last batch may have fewer.
         limit: how many examples to read at most.
         subject: module, tags and signature, for messages.
-        progress: told how many more bytes were read.
 
     Raises:
         TableError: the file cannot be read, or a line or array does not fit
@@ -68,10 +68,9 @@ def read_batches(
         with _opened(path) as (raw, stream):
             told = 0
             for batch in file.batches(stream, format, size, limit):
-                if progress and raw is not None and not raw.closed:
-                    progress(raw.tell() - told)
-                    told = raw.tell()
-                yield batch
+                position = told if raw is None or raw.closed else raw.tell()
+                yield replace(batch, bytes_read=position - told)
+                told = position
     except BrokenRow as error:
         raise file.refused(
             f"line {error.number}", error.expected, error.found, error.advice
