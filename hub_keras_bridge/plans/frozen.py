@@ -117,16 +117,33 @@ class Parts:
 def _numeric(
     whole: Plan, found: Division, specs: Mapping[str, tf.TensorSpec], names: Mapping[str, str]
 ) -> NumericGraph:
-    cut = {tensor: _stand_in(specs[tensor]) for tensor in found.entering}
-    pruned = prune(without_waiting(whole.graph_def), found.leaving, cut)
-    as_a_whole(pruned.graph_def)
-    _drop_unused_functions(pruned.graph_def)
-    stand_ins = pruned.placeholders
-    return NumericGraph.of(
-        pruned.graph_def,
-        {stand_ins[tensor]: (names.get(tensor), specs[tensor]) for tensor in found.entering},
+    return numeric_graph(
+        whole.graph_def,
+        {tensor: (names.get(tensor), specs[tensor]) for tensor in found.entering},
         {tensor: names.get(tensor) for tensor in found.leaving},
     )
+
+
+def numeric_graph(
+    graph_def: graph_pb2.GraphDef,
+    entering: Mapping[str, tuple[str | None, tf.TensorSpec]],
+    leaving: Mapping[str, str | None],
+) -> NumericGraph:
+    """What of a graph lies between some tensors, as engines get it.
+
+    Args:
+        graph_def: a graph without variables.
+        entering: tensor -> its name, if there is one, and its dtype and shape. Without
+            those that nothing reads.
+        leaving: tensor -> its name, if there is one.
+    """
+    cut = {tensor: _stand_in(spec) for tensor, (_, spec) in entering.items()}
+    pruned = prune(without_waiting(graph_def), leaving, cut)
+    as_a_whole(pruned.graph_def)
+    _drop_unused_functions(pruned.graph_def)
+    there = pruned.placeholders
+    inputs = {there[tensor]: named for tensor, named in entering.items() if tensor in there}
+    return NumericGraph.of(pruned.graph_def, inputs, leaving)
 
 
 def _part(

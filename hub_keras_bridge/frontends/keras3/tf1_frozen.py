@@ -46,7 +46,8 @@ def frozen_call(module: Tf1Module, endpoint: Endpoint, trust: Trust) -> FrozenCa
         bind=_binder(endpoint),
         pack=endpoint.pack,
         subject=endpoint.subject,
-        has_composites=any(info.is_composite for info in facts.inputs.values()),
+        takes=facts.inputs,
+        gives={key: facts.outputs[key] for key in endpoint.outputs},
     )
 
 
