@@ -73,7 +73,7 @@ def test_tflite_says_what_it_took_from_tensorflow(tmp_path, capsys):
 def test_onnx_says_what_is_in_the_file(tmp_path, capsys):
     pytest.importorskip("tf2onnx")
     out = str(tmp_path / "out.onnx")
-    chosen = ["--to", "onnx", "--output-key", "dogs", "--int8"]
+    chosen = ["--to", "onnx", "--signature", "fruit_to_pet", "--output-key", "dogs", "--int8"]
     assert main(["convert", Golden("multi_io").path, out, *chosen]) == 0
     *lines, difference = capsys.readouterr().out.splitlines()
     assert lines == [
@@ -106,11 +106,15 @@ def test_openvino_of_a_saved_model(tmp_path, capsys):
     assert (tmp_path / "out.bin").exists()
 
 
-def test_text_for_an_engine(tmp_path, capsys):
+def test_text_for_an_engine(publish, tmp_path, capsys):
     pytest.importorskip("tf2onnx")
-    out, chosen = str(tmp_path / "out.onnx"), ["--signature", "constants"]
-    assert main(["convert", Golden("hyperparams").path, out, "--to", "onnx", *chosen]) == 1
-    assert "choose of the outputs 'default' with --output-key" in capsys.readouterr().err
+
+    def labels():
+        x = tf.compat.v1.placeholder(tf.float32, [None])
+        hub.add_signature(inputs=x, outputs={"label": tf.strings.as_string(x), "score": 2 * x})
+
+    assert main(["convert", publish(labels), str(tmp_path / "out.onnx"), "--to", "onnx"]) == 1
+    assert "choose of the outputs 'score' with --output-key" in capsys.readouterr().err
 
 
 def test_hub_from_keras(scale_path, tmp_path):

@@ -40,7 +40,7 @@ def frozen_call(
     everything, _ = function.structured_outputs
     outputs = choose(everything)
     fetches = _fetches(everything, outputs, graph)
-    takes = named(specs, "inputs")
+    takes = named(specs, getattr(specs, "name", None) or "inputs")
     gives = named(tf.nest.map_structure(tf.type_spec_from_value, outputs), "default")
     flat_specs = tf.nest.flatten(specs, expand_composites=True)
     inputs = {

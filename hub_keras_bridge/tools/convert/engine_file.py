@@ -80,10 +80,14 @@ def choice_of(
     tags: Collection[str] | None,
     trust: Trust,
 ) -> Choice:
-    """The outputs that are named; else all, or what a layer returns where nothing is named."""
+    """The outputs that are named; else all, or what a layer returns where nothing is named.
+
+    Where it may be, that is by name: the file has names for all of them.
+    """
     as_layer = isinstance(source, ModuleLayer) and signature is None
     as_dict = not output_key and not as_layer
-    return Choice.of(signature, output_key, as_dict, None, tags, None, trust)
+    keys = [output_key] if isinstance(output_key, str) else output_key
+    return Choice.of(signature, keys, as_dict, None, tags, None, trust)
 
 
 def write(
