@@ -106,14 +106,16 @@ def test_openvino_of_a_saved_model(tmp_path, capsys):
     assert (tmp_path / "out.bin").exists()
 
 
-def test_text_for_an_engine(publish, tmp_path, capsys):
+def test_text_for_an_engine(tmp_path, capsys):
     pytest.importorskip("tf2onnx")
 
     def labels():
         x = tf.compat.v1.placeholder(tf.float32, [None])
         hub.add_signature(inputs=x, outputs={"label": tf.strings.as_string(x), "score": 2 * x})
 
-    assert main(["convert", publish(labels), str(tmp_path / "out.onnx"), "--to", "onnx"]) == 1
+    module = str(tmp_path / "module")
+    hub.create_module_spec(labels).export(module)
+    assert main(["convert", module, str(tmp_path / "out.onnx"), "--to", "onnx"]) == 1
     assert "choose of the outputs 'score' with --output-key" in capsys.readouterr().err
 
 

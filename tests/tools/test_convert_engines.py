@@ -92,7 +92,7 @@ class TestNumbers:
     @pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL}")
     def test_of_a_real_module(self, tmp_path):
         made = to_onnx(REAL / "dm21", tmp_path / "m.onnx")
-        assert made.unread == ("tensor_dict$grid_weights",)
+        assert {"tensor_dict$grid_coords", "tensor_dict$grid_weights"} == set(made.unread)
         with np.load(REAL / "dm21_oracle.npz") as oracle:
             arrays = {tuple(key.split("|")[2:]): value for key, value in oracle.items()}
         inputs = {key: arrays["in", key] for key in made.inputs}

@@ -12,6 +12,7 @@ from tensorflow.core.framework import op_def_pb2
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.frontends.tf2.inputs import named
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
@@ -41,7 +42,10 @@ def frozen_call(
     outputs = choose(everything)
     fetches = _fetches(everything, outputs, graph)
     takes = named(specs, getattr(specs, "name", None) or "inputs")
-    gives = named(tf.nest.map_structure(tf.type_spec_from_value, outputs), "default")
+    gives = named(tf.nest.map_structure(tf.type_spec_from_value, outputs), DEFAULT_KEY)
+    if [*gives] == [DEFAULT_KEY] and model.runs and model.runs in model.signatures:
+        # The only output of a signature, which a call returns by itself.
+        gives = dict(zip(model.interface[model.runs].outputs, gives.values(), strict=True))
     flat_specs = tf.nest.flatten(specs, expand_composites=True)
     inputs = {
         placeholder: tf.TensorSpec(spec.shape, spec.dtype)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
@@ -11,6 +11,7 @@ from hub_keras_bridge.errors import ConversionError
 from hub_keras_bridge.errors.words import choices, listed
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.graphs.dividing import foreign_ops
+from hub_keras_bridge.graphs.graph import is_control
 from hub_keras_bridge.plans.frozen import numeric_graph
 from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.frozen_call import FrozenCall
@@ -35,11 +36,13 @@ def whole_graph(call: FrozenCall, noun: str) -> NumericGraph:
     plan = call.parts.whole
     outputs = dict(zip(call.gives, plan.fetches, strict=True))
     _need_numbers(call, outputs, noun)
-    graph_def = graph_pb2.GraphDef()
-    graph_def.CopyFrom(plan.graph_def)
-    leaving = {_handed_on(graph_def, t, call.gives[n].dtype): n for n, t in outputs.items()}
+    graph_def, prefix = _in_a_scope(plan.graph_def, {*call.takes, *call.gives})
+    leaving = {
+        _handed_on(graph_def, prefix + tensor, call.gives[name].dtype): name
+        for name, tensor in outputs.items()
+    }
     pairs = zip(call.takes, call.inputs, strict=True)
-    entering = {tensor: (name, call.specs[tensor]) for name, tensor in pairs if tensor}
+    entering = {prefix + tensor: (name, call.specs[tensor]) for name, tensor in pairs if tensor}
     return numeric_graph(graph_def, entering, leaving)
 
 
@@ -99,6 +102,30 @@ def _such(call: FrozenCall, is_such: Callable[[ParsedTensorInfo], bool]) -> list
         for name, info in infos.items()
         if is_such(info)
     ]
+
+
+def _in_a_scope(
+    graph_def: graph_pb2.GraphDef, names: Collection[str]
+) -> tuple[graph_pb2.GraphDef, str]:
+    """The graph with a prefix before each node, so that a file may have names like its tensors'.
+
+    Args:
+        graph_def: the graph.
+        names: those of the file's inputs and outputs.
+    """
+    prefix = "graph/"
+    while any(name.startswith(prefix) for name in names):
+        prefix = f"_{prefix}"
+    result = graph_pb2.GraphDef()
+    result.CopyFrom(graph_def)
+    for node in result.node:
+        node.name = prefix + node.name
+        node.attr.pop("_class", None)  # Which names other nodes, for a placement that is over.
+        kept = [
+            f"^{prefix}{each[1:]}" if is_control(each) else prefix + each for each in node.input
+        ]
+        node.input[:] = kept
+    return result, prefix
 
 
 def _handed_on(graph_def: graph_pb2.GraphDef, tensor: str, dtype: tf.DType) -> str:
