@@ -67,7 +67,7 @@ COMMANDS = {
         module="hub_keras_bridge.cli.compile",
     ),
     "convert": Command(
-        help="make a SavedModel, Keras, TensorFlow Lite or TF1 Hub model of a module",
+        help="make a SavedModel, Keras, TensorFlow Lite, ONNX, OpenVINO or Hub model of a module",
         module="hub_keras_bridge.cli.convert",
     ),
     "pack": Command(

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import ExportError, HubError, Subject
-from hub_keras_bridge.files.targets import local_target, require_free_target
+from hub_keras_bridge.files.targets import local_target, other_ending, require_free_target
 from hub_keras_bridge.files.writing import whole
 
 # Of a session that gives values, for who runs it to handle; they say nothing of the disk.
@@ -52,6 +52,39 @@ def new_file(path: str | os.PathLike[str], subject: Subject, problem: str) -> It
     """
     with _new(os.path.abspath(os.fspath(path)), subject, problem) as file:
         yield file
+
+
+@contextmanager
+def new_pair(
+    path: str | os.PathLike[str], ending: str, subject: Subject, problem: str
+) -> Iterator[str]:
+    """As :func:`new_file`, with another file beside it, of the same name but for the ending.
+
+    Both come to be, or neither. The other one is there first, so that what finds the
+    file finds both.
+
+    Args:
+        path: where the file comes to be.
+        ending: of the other one.
+        subject: the module, for messages.
+        problem: what an error on disk says first.
+
+    Raises:
+        ExportError: one of them is there already, or something in the block failed on disk.
+    """
+    path = os.path.abspath(os.fspath(path))
+    beside = other_ending(path, ending)
+    placed = False
+    try:
+        with _new(path, subject, problem) as file:
+            with _new(beside, subject, problem) as other:
+                yield file
+                os.rename(other_ending(file, ending), other)
+            placed = True
+    except BaseException:
+        if placed:
+            os.remove(beside)
+        raise
 
 
 @contextmanager

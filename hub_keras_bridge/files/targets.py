@@ -77,6 +77,15 @@ def require_no_module(
         )
 
 
+def other_ending(path: str, ending: str) -> str:
+    """A path with another ending.
+
+    >>> other_ending("/models/embed.v1.xml", ".bin")
+    '/models/embed.v1.bin'
+    """
+    return os.path.splitext(path)[0] + ending
+
+
 def local_target(path: str | os.PathLike[str], subject: Subject) -> str:
     """The path, or that of a file:// URL.
 

@@ -84,6 +84,20 @@ def without_waiting(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     return result
 
 
+def foreign_ops(graph_def: graph_pb2.GraphDef, fetches: Iterable[str]) -> set[str]:
+    """The ops, of those whose results tensors are made of, that have strings, tables or effects.
+
+    Args:
+        graph_def: as of :func:`divide`.
+        fetches: the tensors.
+    """
+    nodes = nodes_by_name(without_waiting(graph_def))
+    functions = _Functions(graph_def)
+    sources = {name: list(map(node_name, node.input)) for name, node in nodes.items()}
+    needed = [nodes[name] for name in reached_from(map(node_name, fetches), sources)]
+    return functions.foreign_ops(node for node in needed if node.op != "Placeholder")
+
+
 class _Parts:
     """Which node is in which part."""
 
@@ -170,6 +184,18 @@ class _Functions:
         return self._is_foreign(node) or any(
             callee in self._foreign for callee in calls([node], self._bodies)
         )
+
+    def foreign_ops(self, nodes: Iterable[node_def_pb2.NodeDef]) -> set[str]:
+        """The ops of nodes that :meth:`is_foreign` is true of, or those in what these call."""
+        found, waiting, called = set[str](), list(nodes), set[str]()
+        while waiting:
+            node = waiting.pop()
+            inside = set(calls([node], self._bodies)) - called
+            called |= inside
+            waiting += [each for name in inside for each in self._bodies[name]]
+            if self._is_foreign(node):
+                found.add(node.op)
+        return found
 
     def _is_foreign(self, node: node_def_pb2.NodeDef) -> bool:
         if node.op in _V1_CONTROL_FLOW:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from hub_keras_bridge.errors import ConversionError
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.graphs import graph, library
 from hub_keras_bridge.graphs.dividing import Division, without_waiting
+from hub_keras_bridge.graphs.ops import definitions as op_facts
 from hub_keras_bridge.graphs.prune import Placeholder, prune
 from hub_keras_bridge.graphs.whole_lists import as_a_whole
 from hub_keras_bridge.plans.numeric import NumericGraph
@@ -120,22 +121,47 @@ class Parts:
 def _numeric(
     whole: Plan, found: Division, specs: Mapping[str, tf.TensorSpec], names: Mapping[str, str]
 ) -> NumericGraph:
-    cut = {tensor: _stand_in(specs[tensor]) for tensor in found.entering}
-    pruned = prune(without_waiting(whole.graph_def), found.leaving, cut)
+    return numeric_graph(
+        whole.graph_def,
+        {tensor: (names.get(tensor), specs[tensor]) for tensor in found.entering},
+        {tensor: names.get(tensor) for tensor in found.leaving},
+    )
+
+
+def numeric_graph(
+    graph_def: graph_pb2.GraphDef,
+    entering: Mapping[str, tuple[str | None, tf.TensorSpec]],
+    leaving: Mapping[str, str | None],
+) -> NumericGraph:
+    """What of a graph lies between some tensors, as engines get it.
+
+    Args:
+        graph_def: a graph without variables.
+        entering: tensor -> its name, if there is one, and its dtype and shape. Without
+            those that nothing reads.
+        leaving: tensor -> its name, if there is one.
+    """
+    cut = {tensor: _stand_in(spec) for tensor, (_, spec) in entering.items()}
+    pruned = prune(without_waiting(graph_def), leaving, cut)
     as_a_whole(pruned.graph_def)
     _drop_unused_functions(pruned.graph_def)
-    stand_ins = pruned.placeholders
-    outputs = {}
-    for number, tensor in enumerate(found.leaving):
-        # Engines look for outputs among the nodes that no other reads.
-        end = pruned.graph_def.node.add(name=f"end/{number}", op="Identity", input=[tensor])
-        end.attr["T"].type = specs[tensor].dtype.as_datatype_enum
-        outputs[f"{end.name}:0"] = names.get(tensor)
-    return NumericGraph.of(
-        pruned.graph_def,
-        {stand_ins[tensor]: (names.get(tensor), specs[tensor]) for tensor in found.entering},
-        outputs,
-    )
+    there = pruned.placeholders
+    inputs = {there[tensor]: named for tensor, named in entering.items() if tensor in there}
+    ends = _with_ends(pruned.graph_def, [there.get(tensor, tensor) for tensor in leaving])
+    return NumericGraph.of(pruned.graph_def, inputs, dict(zip(ends, leaving.values(), strict=True)))
+
+
+def _with_ends(graph_def: graph_pb2.GraphDef, tensors: Iterable[str]) -> list[str]:
+    """A node for each tensor, which no other reads: there engines look for outputs."""
+    functions = {f.signature.name: f.signature for f in graph_def.library.function}
+    nodes = graph.nodes_by_name(graph_def)
+    ends = []
+    for number, tensor in enumerate(tensors):
+        name, _, index = tensor.partition(":")
+        end = graph_def.node.add(name=f"end/{number}", op="Identity", input=[tensor])
+        end.attr["T"].type = op_facts.output(nodes[name], int(index), functions)[1]
+        ends.append(f"{end.name}:0")
+    return ends
 
 
 def _part(

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject
+from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.graphs.dividing import divide
 from hub_keras_bridge.plans.frozen import Parts
 from hub_keras_bridge.plans.plan import Plan
@@ -42,7 +43,8 @@ class FrozenCall:
         bind: from what a call is given to flat inputs.
         pack: from flat outputs to what a call returns.
         subject: module, tags and signature, for messages.
-        has_composites: whether an input is sparse or ragged.
+        takes: what goes in, by name, in the order of ``inputs``.
+        gives: what comes out, by name, in the order in which the whole is fetched.
     """
 
     parts: Parts
@@ -52,7 +54,13 @@ class FrozenCall:
     bind: Callable[[Any], list[Value]]
     pack: Callable[[Arrays], Any]
     subject: Subject
-    has_composites: bool = False
+    takes: Mapping[str, ParsedTensorInfo]
+    gives: Mapping[str, ParsedTensorInfo]
+
+    @property
+    def has_composites(self) -> bool:
+        """Whether an input is sparse or ragged."""
+        return any(info.is_composite for info in self.takes.values())
 
     def by_tensorflow(self) -> Run:
         """All of it, run by TensorFlow."""

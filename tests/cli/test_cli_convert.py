@@ -1,6 +1,7 @@
 """hub-keras-bridge convert."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -69,6 +70,55 @@ def test_tflite_says_what_it_took_from_tensorflow(tmp_path, capsys):
     ]
 
 
+def test_onnx_says_what_is_in_the_file(tmp_path, capsys):
+    pytest.importorskip("tf2onnx")
+    out = str(tmp_path / "out.onnx")
+    chosen = ["--to", "onnx", "--signature", "fruit_to_pet", "--output-key", "dogs", "--int8"]
+    assert main(["convert", Golden("multi_io").path, out, *chosen]) == 0
+    *lines, difference = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"onnx: {out}",
+        "  input apples: float32 [?, 4]",
+        "  input oranges: float32 [?, 6]",
+        "  output dogs: int64 [?]",
+    ]
+    assert re.fullmatch(
+        r"  with weights of 8 bits, outputs differ from TensorFlow's by \S+ of the largest number",
+        difference,
+    )
+
+
+def test_openvino_of_a_saved_model(tmp_path, capsys):
+    pytest.importorskip("openvino")
+    module = tf.Module()
+    spec = tf.TensorSpec([None, 2], tf.float32, name="x")
+    module.serve = tf.function(lambda x: {"y": 2 * x}, input_signature=[spec])
+    tf.saved_model.save(module, str(tmp_path / "saved"), module.serve)
+    out = str(tmp_path / "out.xml")
+    chosen = ["--to", "openvino", "--signature", "serving_default"]
+    assert main(["convert", str(tmp_path / "saved"), out, *chosen]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        f"openvino: {out}",
+        "  input x: float32 [?, 2]",
+        "  output y: float32 [?, 2]",
+        "  outputs differ from TensorFlow's by 0 of the largest number",
+    ]
+    assert (tmp_path / "out.bin").exists()
+
+
+def test_text_for_an_engine(tmp_path, capsys):
+    pytest.importorskip("tf2onnx")
+
+    def labels():
+        x = tf.compat.v1.placeholder(tf.float32, [None])
+        hub.add_signature(inputs=x, outputs={"label": tf.strings.as_string(x), "score": 2 * x})
+
+    module = str(tmp_path / "module")
+    hub.create_module_spec(labels).export(module)
+    assert main(["convert", module, str(tmp_path / "out.onnx"), "--to", "onnx"]) == 1
+    assert "choose of the outputs 'score' with --output-key" in capsys.readouterr().err
+
+
 def test_hub_from_keras(scale_path, tmp_path):
     keras_file, out = str(tmp_path / "m.keras"), str(tmp_path / "out")
     assert main(["convert", scale_path, keras_file, "--to", "keras"]) == 0
@@ -92,7 +142,7 @@ def test_taken_target(scale_path, tmp_path, capsys):
     assert "the target exists" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("argv", [["a", "b"], ["a", "--to", "keras"], ["a", "b", "--to", "onnx"]])
+@pytest.mark.parametrize("argv", [["a", "b"], ["a", "--to", "keras"], ["a", "b", "--to", "onyx"]])
 def test_wrong_usage(argv, capsys):
     with pytest.raises(SystemExit) as exit_:
         main(["convert", *argv])

@@ -18,8 +18,6 @@ import hub_keras_bridge as hub
 from helpers.comparing import assert_same
 from helpers.documents import code_blocks
 from helpers.golden import Golden
-from helpers.places import REAL
-from hub_keras_bridge.frontends.tf2.keywords import argument_names
 from hub_keras_bridge.tools.convert.tflite import select_ops
 
 v1 = tf.compat.v1
@@ -455,49 +453,7 @@ def run_onnx(onnxruntime, path, inputs):
     return dict(zip(names, session.run(names, given), strict=True))
 
 
-def to_onnx(layer, infos, path):
-    """As docs/export.md does it; returns the inputs' names in the file."""
-    import tf2onnx
-
-    names = {name: f"in_{argument}" for name, argument in argument_names(infos).items()}
-    specs = [tf.TensorSpec(i.get_shape(), i.dtype, name=names[n]) for n, i in infos.items()]
-    function = tf.function(
-        lambda *given: layer(dict(zip(infos, given, strict=True))),
-        autograph=False,
-        input_signature=specs,
-    )
-    tf2onnx.convert.from_function(function, input_signature=specs, opset=17, output_path=str(path))
-    return names
-
-
 class TestOnnx:
-    @pytest.mark.parametrize(
-        ("name", "call"),
-        [("mlp_bn", 0), ("convnet", 2), ("multi_io", 0), ("bert_tiny", 0)],
-    )
-    def test_of_a_function(self, onnxruntime, name, call, tmp_path):
-        golden = Golden(name)
-        choice = {key: golden.oracle["apply"][call][key] for key in ("tags", "signature")}
-        layer = hub.ModuleLayer(golden.path, as_dict=True, **choice)
-        names = to_onnx(layer, layer.spec.get_input_info_dict(**choice), tmp_path / "m.onnx")
-        inputs = {names[key]: value for key, value in recorded(golden, call).items()}
-        found = run_onnx(onnxruntime, tmp_path / "m.onnx", inputs)
-        assert found.keys() == golden.outputs(call).keys()
-        for key, value in golden.outputs(call).items():
-            assert_same(found[key], value)
-
-    @pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL}")
-    def test_of_a_real_module(self, onnxruntime, tmp_path):
-        layer = hub.ModuleLayer(REAL / "dm21", as_dict=True)
-        infos = layer.spec.get_input_info_dict()
-        names = to_onnx(layer, infos, tmp_path / "m.onnx")
-        with np.load(REAL / "dm21_oracle.npz") as oracle:
-            arrays = {tuple(key.split("|")[2:]): value for key, value in oracle.items()}
-        inputs = {names[key]: value for (way, key), value in arrays.items() if way == "in"}
-        found = run_onnx(onnxruntime, tmp_path / "m.onnx", inputs)
-        for key, value in found.items():
-            assert_same(value, arrays["out", key])
-
     def test_of_a_keras_model(self, onnxruntime, tmp_path):
         golden = Golden("convnet")
         images = keras.Input((32, 32, 3), name="images")
@@ -508,19 +464,10 @@ class TestOnnx:
         (found,) = run_onnx(onnxruntime, tmp_path / "m.onnx", recorded(golden, 1)).values()
         assert_same(found, 2 * golden.outputs(1)["default"])
 
-    def test_ops_that_onnx_lacks(self, onnxruntime, caplog, tmp_path):
-        """tf2onnx logs them and writes a file that no program loads."""
-        layer = hub.ModuleLayer(Golden("text_embed").path)
-        to_onnx(layer, layer.spec.get_input_info_dict(), tmp_path / "m.onnx")
-        assert "StaticRegexReplace" in caplog.text
-        with pytest.raises(Exception, match="This is an invalid model"):
-            onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
-
     def test_of_the_documentation(self, onnxruntime, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         golden = Golden("mlp_bn")
-        (recipe,) = [b for b in code_blocks("docs/export.md", "python") if "tf2onnx" in b]
+        (recipe,) = [b for b in code_blocks("docs/export.md", "python") if "to_onnx" in b]
         names = {"handle": golden.path, "x": recorded(golden, 0)["default"]}
         exec(recipe, names)
-        for key, value in golden.outputs(0).items():
-            assert_same(names["found"][key], value)
+        assert_same(names["found"], golden.outputs(0)["default"])

@@ -13,6 +13,7 @@ from helpers.comparing import assert_same
 from helpers.golden import Golden, golden_names
 from helpers.unsafe import publish_unsafe
 from hub_keras_bridge.tools.convert.convert import CONVERSIONS
+from hub_keras_bridge.tools.convert.file_kinds import ENGINE_FILES
 from hub_keras_bridge.tools.convert.hub_module import to_hub
 from hub_keras_bridge.tools.convert.keras_model import to_keras
 from hub_keras_bridge.tools.convert.saved_model import to_saved_model
@@ -243,7 +244,8 @@ class TestEveryKind:
 
     @pytest.fixture
     def target(self, kind, tmp_path):
-        return tmp_path / {"keras": "out.keras", "tflite": "out.tflite"}.get(kind, "out")
+        endings = {"keras": ".keras", "tflite": ".tflite", "onnx": ".onnx", "openvino": ".xml"}
+        return tmp_path / f"out{endings.get(kind, '')}"
 
     def test_never_overwrites(self, kind, target, scale_path):
         target.write_text("mine")
@@ -260,6 +262,10 @@ class TestEveryKind:
 
     def test_unsafe_when_told_so(self, kind, target, tmp_path):
         path = publish_unsafe(tmp_path)
+        if kind in ENGINE_FILES:
+            with pytest.raises(hub.ConversionError, match="'ReadFile'"):
+                CONVERSIONS[kind](path, target, safe_mode=False)
+            return
         CONVERSIONS[kind](path, target, safe_mode=False)
         assert target.exists()
 
@@ -267,7 +273,8 @@ class TestEveryKind:
         deep = target.parent / "a" / "b" / target.name
         CONVERSIONS[kind](scale_path, deep)
         assert deep.exists()
-        assert os.listdir(deep.parent) == [deep.name]
+        made = ENGINE_FILES[kind].files(deep) if kind in ENGINE_FILES else [str(deep)]
+        assert {str(path) for path in deep.parent.iterdir()} == set(made)
 
     def test_readable_as_others_are(self, kind, target, scale_path):
         CONVERSIONS[kind](scale_path, target)

@@ -12,7 +12,7 @@ import numpy as np
 
 from hub_keras_bridge.errors import EngineError
 from hub_keras_bridge.frontends.compiled.agreement import allowed, difference
-from hub_keras_bridge.frontends.compiled.examples import size_of
+from hub_keras_bridge.frontends.compiled.examples import shapes_of, size_of
 from hub_keras_bridge.frontends.compiled.report import Report
 from hub_keras_bridge.running.engines.engine import Engine, first_line
 from hub_keras_bridge.running.frozen_call import Arrays, Run
@@ -98,6 +98,8 @@ def _compared(run: Run, flat: Batch, expected: Arrays, exact: bool) -> tuple[flo
     except Exception as error:  # Of whatever class an engine has.
         found = error.found if isinstance(error, EngineError) else None
         return 0.0, f"It fails: {found or first_line(error)}"
+    if np.isinf(off):
+        return off, "It computes other shapes, other truth values, or no numbers."
     if not exact or off <= (most := allowed(expected)):
         return off, None
     return off, (
@@ -173,12 +175,12 @@ def dispatch(
         (runs[first], runs[any_shape])
         for first, any_shape in (_best(times, engines) for times in report.times.values())
     ]
-    tried = frozenset(map(_shapes, batches))
+    tried = frozenset(map(shapes_of, batches))
 
     def run(flat: Arrays) -> Arrays:
         nearest = np.argmin(np.abs(sizes - np.log(max(size_of(flat), 1))))
         first, any_shape = best[nearest]
-        return first(flat) if first is any_shape or _shapes(flat) in tried else any_shape(flat)
+        return first(flat) if first is any_shape or shapes_of(flat) in tried else any_shape(flat)
 
     return run
 
@@ -189,7 +191,3 @@ def _best(times: Mapping[str, float], engines: Mapping[str, Engine]) -> tuple[st
     return ranked[0], next(
         name for name in ranked if name == TENSORFLOW or not engines[name].compiles_each_shape
     )
-
-
-def _shapes(flat: Arrays) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(value.shape) for value in flat)

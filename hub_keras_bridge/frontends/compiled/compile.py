@@ -105,7 +105,7 @@ def compile(
     """
     trust = Trust.of(safe_mode, trusted_ops)
     choice = Choice.of(signature, output_key, as_dict, None, tags, None, trust)
-    call = _frozen_call(handle, choice)
+    call = frozen_call(handle, choice)
     engines = engines_named(engine, call.subject)
     options = EngineOptions(threads, int8)
     batches = inputs_to_try(call, examples, batch_sizes) if engines else []
@@ -121,16 +121,18 @@ def compile(
     return compiled
 
 
-def _frozen_call(
+def frozen_call(
     handle: str | os.PathLike[str] | ModuleSpec | ModuleLayer, choice: Choice
 ) -> FrozenCall:
-    if not isinstance(handle, ModuleLayer):
-        return open_content(handle, choice, trainable=False).frozen()
-    if choice.signature or choice.keys or choice.as_dict:
-        handle = handle.with_signature(
-            choice.signature, output_key=choice.output_key, as_dict=choice.as_dict
-        )
-    return handle.frozen()
+    """What calls of a handle or of a layer run, with the weights as they are now.
+
+    Raises:
+        ConversionError: the call needs its variables, not their values alone.
+        HubError: what :class:`ModuleLayer` raises.
+    """
+    if isinstance(handle, ModuleLayer):
+        return handle.frozen(choice)
+    return open_content(handle, choice, trainable=False).frozen()
 
 
 def engines_named(name: str, subject: Subject) -> dict[str, Engine]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,13 +19,16 @@ _SIDE = 32
 _TEXT = "the quick brown fox jumps over the lazy dog while a small bird sings on the old stone wall"
 
 
-def inputs_to_try(call: FrozenCall, examples: Any, batch_sizes: Sequence[int]) -> list[list[Value]]:
+def inputs_to_try(
+    call: FrozenCall, examples: Any, batch_sizes: Sequence[int], sides: Sequence[int] = (_SIDE,)
+) -> list[list[Value]]:
     """Flat inputs, a batch each.
 
     Args:
         call: what runs on them.
         examples: one batch, or a list of batches, each as a call takes it; made up if None.
         batch_sizes: of batches that are made up.
+        sides: by turns, what other dimensions are in them that are open.
 
     Raises:
         InputError: an example does not fit, or none can be made up.
@@ -41,8 +45,12 @@ def inputs_to_try(call: FrozenCall, examples: Any, batch_sizes: Sequence[int]) -
             found="an input that is sparse or ragged, or of any rank",
             advice="pass examples=[...], a list of batches as the call takes them",
         )
-    sizes = batch_sizes if any(_is_open(spec) for spec in specs) else batch_sizes[:1]
-    return [[_made(spec, size) for spec in _all_specs(call)] for size in sizes]
+    made = (
+        [_made(spec, size, side) for spec in _all_specs(call)]
+        for size, side in zip(batch_sizes, itertools.cycle(sides), strict=False)
+    )
+    # Where nothing is open, one is like another.
+    return list({shapes_of(flat): list[Value](flat) for flat in made}.values())
 
 
 def size_of(flat: Arrays) -> int:
@@ -50,18 +58,19 @@ def size_of(flat: Arrays) -> int:
     return next((int(value.shape[0]) for value in flat if value.ndim), 1)
 
 
+def shapes_of(flat: Arrays) -> tuple[tuple[int, ...], ...]:
+    """The shapes of flat inputs."""
+    return tuple(tuple(value.shape) for value in flat)
+
+
 def _all_specs(call: FrozenCall) -> list[tf.TensorSpec]:
     unread = tf.TensorSpec([], tf.float32)
     return [call.specs[tensor] if tensor else unread for tensor in call.inputs]
 
 
-def _is_open(spec: tf.TensorSpec) -> bool:
-    return bool(spec.shape.rank) and spec.shape[0] is None
-
-
-def _made(spec: tf.TensorSpec, size: int) -> np.ndarray:
+def _made(spec: tf.TensorSpec, size: int, side: int) -> np.ndarray:
     first, *rest = spec.shape.as_list() or [1]
-    shape = [first or size, *(side or _SIDE for side in rest)] if spec.shape.rank else []
+    shape = [first or size, *(known or side for known in rest)] if spec.shape.rank else []
     kind = _KINDS.get(spec.dtype, _some_numbers)
     return np.asarray(kind(np.random.default_rng(0), shape)).astype(
         object if spec.dtype == tf.string else spec.dtype.as_numpy_dtype

@@ -91,6 +91,17 @@ class Choice:
             output_key = output_key or served_output(outputs)
         return replace(self, tags=tags, signature=signature, output_key=output_key)
 
+    def calling(self, other: Choice) -> Choice:
+        """The same, of which calls run and return what another choice says, if it says so."""
+        if not (other.signature or other.keys or other.as_dict):
+            return self
+        return replace(
+            self,
+            signature=other.signature or self.signature,
+            output_key=other.output_key,
+            as_dict=other.as_dict,
+        )
+
     def to_config(self) -> dict[str, Any]:
         """The arguments again, ready for JSON."""
         return {

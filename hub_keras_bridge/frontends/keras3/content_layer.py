@@ -47,8 +47,11 @@ class ContentLayer(keras.layers.Layer):
         source = self.weights_of._content  # noqa: SLF001
         return self._derived.of(source, self.weights_of.trainable)
 
-    def frozen(self) -> FrozenCall:
+    def frozen(self, choice: Choice | None = None) -> FrozenCall:
         """An inference call with the weights as they are now.
+
+        Args:
+            choice: the signature and the outputs, where it names some; else the layer's.
 
         Raises:
             HandleError: the graphs are not here.
@@ -56,7 +59,11 @@ class ContentLayer(keras.layers.Layer):
         """
         self._content.need_here("compile")
         self._ensure_built()
-        return self._content.frozen()
+        content = self._content
+        chosen = content.choice.calling(choice) if choice else content.choice
+        if chosen != content.choice:
+            content = content.choosing(chosen, trainable=False)
+        return content.frozen()
 
     def _ensure_built(self) -> None:
         if not self.built:

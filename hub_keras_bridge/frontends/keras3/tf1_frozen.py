@@ -46,7 +46,8 @@ def frozen_call(module: Tf1Module, endpoint: Endpoint, trust: Trust) -> FrozenCa
         bind=_binder(endpoint),
         pack=endpoint.pack,
         subject=endpoint.subject,
-        has_composites=any(info.is_composite for info in facts.inputs.values()),
+        takes=facts.inputs,
+        gives={key: facts.outputs[key] for key in endpoint.outputs},
     )
 
 
@@ -124,6 +125,6 @@ def _fits(info: ParsedTensorInfo) -> Callable[[Any], bool]:
             or any(a is not None and a != b for a, b in zip(sizes, value.shape, strict=True))
         ):
             return False
-        return dtype != object or all(type(text) in (bytes, str) for text in value.flat)
+        return dtype.kind != "O" or all(type(text) in (bytes, str) for text in value.flat)
 
     return fits

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -11,6 +11,7 @@ from tensorflow.core.framework import op_def_pb2
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.frontends.tf2.inputs import named
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
@@ -29,14 +30,21 @@ def frozen_call(
 
     Args:
         model: the SavedModel.
-        choose: from what its function returns to what a call returns.
+        choose: from what its function returns to what of it a call returns.
         trust: what may reach outside of it.
         subject: for messages.
     """
     specs = model.input_specs
     function = model.trace(specs)
     graph = private_tf.with_constants(function)
-    outputs, _ = function.structured_outputs
+    everything, _ = function.structured_outputs
+    outputs = choose(everything)
+    fetches = _fetches(everything, outputs, graph)
+    takes = named(specs, getattr(specs, "name", None) or "inputs")
+    gives = named(tf.nest.map_structure(tf.type_spec_from_value, outputs), DEFAULT_KEY)
+    if [*gives] == [DEFAULT_KEY] and model.runs and model.runs in model.signatures:
+        # The only output of a signature, which a call returns by itself.
+        gives = dict(zip(model.interface[model.runs].outputs, gives.values(), strict=True))
     flat_specs = tf.nest.flatten(specs, expand_composites=True)
     inputs = {
         placeholder: tf.TensorSpec(spec.shape, spec.dtype)
@@ -49,36 +57,41 @@ def frozen_call(
         variables={},
         resources={},
         assets={},
-        fetches=graph.outputs,
+        fetches=fetches,
         shapes=(),
         updates=(),
         differentiable=False,
         subject=subject,
     )
-    parts, meeting = taken_apart(plan, inputs, _names(specs, outputs, graph), trust)
+    names = {**_names(takes, graph.inputs), **_names(gives, fetches)}
+    parts, meeting = taken_apart(plan, inputs, names, trust)
     return FrozenCall(
         parts=parts,
         specs=meeting,
         inputs=tuple(graph.inputs),
         make=lambda part, given: _function(part, given, graph.outside, trust),
         bind=lambda values: _flat(model, specs, values, subject),
-        pack=lambda arrays: choose(_packed(outputs, arrays)),
+        pack=lambda arrays: _packed(outputs, arrays),
         subject=subject,
-        has_composites=any(i.is_composite for i in named(specs, "inputs").values()),
+        takes=takes,
+        gives=gives,
     )
 
 
-def _names(specs: Any, outputs: Any, graph: private_tf.Frozen) -> dict[str, str]:
-    """What inputs and outputs are called where a file of an engine names them."""
-    found = dict[str, str]()
-    for nest, word, tensors in (specs, "inputs", graph.inputs), (outputs, "default", graph.outputs):
-        described = (
-            tf.nest.map_structure(tf.type_spec_from_value, nest) if nest is outputs else nest
-        )
-        names = list(named(described, word))
-        if len(names) == len(tensors):  # Else some are of several tensors.
-            found |= dict(zip(tensors, names, strict=True))
-    return found
+def _fetches(everything: Any, outputs: Any, graph: private_tf.Frozen) -> tuple[str, ...]:
+    """The tensors of what a call returns, of all that its function returns."""
+    there, wanted = (
+        [tensor.name for tensor in tf.nest.flatten(nest, expand_composites=True)]
+        for nest in (everything, outputs)
+    )
+    tensors = dict(zip(there, graph.outputs, strict=True))
+    return tuple(tensors[name] for name in wanted)
+
+
+def _names(infos: Mapping[str, ParsedTensorInfo], tensors: Sequence[str]) -> dict[str, str]:
+    """What inputs or outputs are called where a file of an engine names them."""
+    # Else some are of several tensors.
+    return dict(zip(tensors, infos, strict=True)) if len(infos) == len(tensors) else {}
 
 
 def _function(

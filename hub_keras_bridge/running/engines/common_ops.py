@@ -10,6 +10,9 @@ from tensorflow.core.framework import graph_pb2, node_def_pb2
 
 from hub_keras_bridge.plans.frozen import make_constant
 
+# Of control flow: that TensorFlow may run it by other ops.
+_LOWERED = "_lower_using_switch_merge"
+
 
 def in_common_ops(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     """The same graph, with the rewrites below."""
@@ -18,6 +21,8 @@ def in_common_ops(graph_def: graph_pb2.GraphDef) -> graph_pb2.GraphDef:
     for nodes in (result.node, *(function.node_def for function in result.library.function)):
         inside = nodes is not result.node
         for node in list(nodes):
+            # Converters have TensorFlow simplify the graph, which then has TF1's ops for it.
+            node.attr.pop(_LOWERED, None)
             if node.op in _REWRITES:
                 nodes.extend(_REWRITES[node.op](node, ":y:0" if inside else ""))
     return result

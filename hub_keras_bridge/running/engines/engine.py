@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import abc
 import importlib.metadata
-import importlib.util
 import os
+import re
 import tempfile
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -14,7 +14,11 @@ from typing import ClassVar
 from hub_keras_bridge.errors import EngineError
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.plans.numeric import NumericGraph
+from hub_keras_bridge.running.engines.packages import missing
 from hub_keras_bridge.running.frozen_call import Run
+
+# Of OpenVINO, ahead of what is the matter.
+_WHERE = re.compile(r"Exception from \S+:|Check .* failed at \S+:")
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Engine(abc.ABC):
     @property
     def missing(self) -> list[str]:
         """The packages that are not installed."""
-        return [package for package in self.packages if importlib.util.find_spec(package) is None]
+        return missing(self.packages)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -120,7 +124,7 @@ def fails(engine: str, error: Exception) -> EngineError:
 def first_line(error: Exception) -> str:
     """What an error of a library says, without where in its source."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else "no message"
+    return next((line for line in lines if not _WHERE.fullmatch(line)), "no message")
 
 
 class FileEngine(Engine):

@@ -11,6 +11,7 @@ from typing import Any
 from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.engines.common_ops import in_common_ops
 from hub_keras_bridge.running.engines.engine import EngineOptions, FileEngine, fails, lacks
+from hub_keras_bridge.running.engines.packages import ONNX_RUNTIME
 from hub_keras_bridge.running.frozen_call import Run
 
 # That of ONNX 1.12, of 2022; newer ones have nothing that tf2onnx 1.17 makes use of here.
@@ -21,8 +22,8 @@ class OnnxRuntime(FileEngine):
     """Strong with convolutions, and with small batches on a CPU."""
 
     name = "onnxruntime"
-    packages = ("onnx", "onnxruntime", "tf2onnx")
-    extra = "onnx"
+    packages = ONNX_RUNTIME.names
+    extra = ONNX_RUNTIME.extra
     ending = ".onnx"
     rounds = True
 

@@ -6,13 +6,17 @@ import os
 import queue
 import re
 import tempfile
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
 
+from hub_keras_bridge.errors import EngineError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.engines.common_ops import in_common_ops
 from hub_keras_bridge.running.engines.engine import EngineOptions, FileEngine, fails, lacks
+from hub_keras_bridge.running.engines.packages import OPENVINO
 from hub_keras_bridge.running.frozen_call import Arrays, Run
 
 _UNKNOWN = re.compile(r"No conversion rule found for operations: ([\w, ]+)")
@@ -22,8 +26,8 @@ class OpenVino(FileEngine):
     """Strong with convolutions and recurrent loops, on processors by Intel above all."""
 
     name = "openvino"
-    packages = ("openvino",)
-    extra = "openvino"
+    packages = OPENVINO.names
+    extra = OPENVINO.extra
     ending = ".xml"
 
     def write(self, graph: NumericGraph, path: str, options: EngineOptions) -> None:  # noqa: ARG002
@@ -86,17 +90,52 @@ def _converted(graph: NumericGraph) -> Any:
             file.write(in_common_ops(graph.graph_def).SerializeToString())
         try:
             model = openvino.Core().read_model(path)
-            ports = {
-                **{name: model.input(tensor) for name, tensor in graph.inputs.items()},
-                **{name: model.output(tensor) for name, tensor in graph.outputs.items()},
-            }
+            inputs = [model.input(tensor).get_node() for tensor in graph.inputs.values()]
         except Exception as error:  # Its classes are not public.
             if unknown := _UNKNOWN.search(str(error)):
                 raise lacks("OpenVINO", unknown[1].split(", ")) from error
             raise fails("OpenVINO", error) from error
-    for name, port in ports.items():
-        port.get_tensor().set_names({name})
+    model = openvino.Model(_results(model, graph), inputs)
+    _name(model, graph)
     return model
+
+
+def _results(model: Any, graph: NumericGraph) -> list[Any]:
+    """The results in the order of the graph's; of a tensor that is two, each has both names."""
+    left = list(model.outputs)
+    found = []
+    for tensor in graph.outputs.values():
+        port = next((port for port in left if tensor in port.get_names()), None)
+        if port is None:
+            raise EngineError(
+                "OpenVINO cannot run a graph.",
+                expected="outputs that depend on inputs",
+                found="constants among " + choices(graph.outputs),
+                advice="choose others with output_key=...",
+            )
+        left.remove(port)
+        found.append(port.get_node())
+    return found
+
+
+def _name(model: Any, graph: NumericGraph) -> None:
+    """Names inputs and outputs; those that are one tensor have each other's names, too."""
+    pairs = [
+        *((port, port, name) for port, name in zip(model.inputs, graph.inputs, strict=True)),
+        *(
+            (port, port.get_node().input_value(0), name)
+            for port, name in zip(model.outputs, graph.outputs, strict=True)
+        ),
+    ]
+    names = defaultdict[tuple[str, int], set[str]](set)
+    for _, source, name in pairs:
+        names[_key(source)].add(name)
+    for port, source, _ in pairs:
+        port.get_tensor().set_names(names[_key(source)])
+
+
+def _key(port: Any) -> tuple[str, int]:
+    return port.get_node().get_friendly_name(), port.get_index()
 
 
 def _weights(path: str) -> str:

@@ -17,8 +17,9 @@ from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import select
 from hub_keras_bridge.plans.trust import Trust, granting
+from hub_keras_bridge.tools.convert.file_kinds import KERAS
 from hub_keras_bridge.tools.convert.origin import Handle, Path
-from hub_keras_bridge.tools.convert.preflight import KERAS_ENDING, require_all
+from hub_keras_bridge.tools.convert.preflight import require_all
 
 
 def to_hub(
@@ -50,7 +51,7 @@ def to_hub(
         UnsafeModuleError: safe mode refuses an op.
     """
     require_all(signature, tags, Subject(redact(str(handle)), tags, signature))
-    if isinstance(handle, str | os.PathLike) and os.fspath(handle).endswith(KERAS_ENDING):
+    if isinstance(handle, str | os.PathLike) and os.fspath(handle).endswith(KERAS.ending):
         with granting(trusted_ops):
             _only_module_layer(os.fspath(handle), safe_mode).export_module(path)
         return
@@ -70,7 +71,7 @@ def _only_module_layer(file: str, safe_mode: bool) -> ModuleLayer:
         raise FormatError(
             "Cannot read a Keras model.",
             subject,
-            expected=f"a {KERAS_ENDING} file whose layers can be imported here",
+            expected=f"a {KERAS.ending} file whose layers can be imported here",
             found=f"{type(error).__name__}: {error}",
             advice="in Python, load it with what it needs, and call the ModuleLayer's "
             "export_module(path)",

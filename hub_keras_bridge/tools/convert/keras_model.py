@@ -14,8 +14,9 @@ from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.files import exporting
 from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
+from hub_keras_bridge.tools.convert.file_kinds import KERAS
 from hub_keras_bridge.tools.convert.origin import CANNOT_WRITE, Handle, Path, subject_of
-from hub_keras_bridge.tools.convert.preflight import require_keras_ending
+from hub_keras_bridge.tools.convert.preflight import require_ending
 
 
 def to_keras(
@@ -49,7 +50,7 @@ def to_keras(
         HubError: what :class:`ModuleLayer` raises.
     """
     spec = load_module_spec(handle)
-    require_keras_ending(path, spec.subject)
+    require_ending(KERAS, path, spec.subject)
     with exporting.new_file(path, spec.subject, CANNOT_WRITE) as file:
         facts = spec.variant(tags).signature(signature)
         layer = ModuleLayer(
