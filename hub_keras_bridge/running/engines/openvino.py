@@ -101,21 +101,17 @@ def _converted(graph: NumericGraph) -> Any:
 
 
 def _results(model: Any, graph: NumericGraph) -> list[Any]:
-    """The results in the order of the graph's; of a tensor that is two, each has both names."""
-    left = list(model.outputs)
-    found = []
-    for tensor in graph.outputs.values():
-        port = next((port for port in left if tensor in port.get_names()), None)
-        if port is None:
-            raise EngineError(
-                "OpenVINO cannot run a graph.",
-                expected="outputs that depend on inputs",
-                found="constants among " + choices(graph.outputs),
-                advice="choose others with output_key=...",
-            )
-        left.remove(port)
-        found.append(port.get_node())
-    return found
+    """The results in the order of the graph's."""
+    by_name = {node.get_friendly_name(): node for node in model.get_results()}
+    if len(by_name) < len(graph.outputs):
+        # OpenVINO drops such outputs.
+        raise EngineError(
+            "OpenVINO cannot run a graph.",
+            expected="outputs that depend on inputs",
+            found="constants among " + choices(graph.outputs),
+            advice="choose others with output_key=...",
+        )
+    return [by_name[tensor] for tensor in graph.outputs.values()]
 
 
 def _name(model: Any, graph: NumericGraph) -> None:
@@ -131,7 +127,8 @@ def _name(model: Any, graph: NumericGraph) -> None:
     for _, source, name in pairs:
         names[_key(source)].add(name)
     for port, source, _ in pairs:
-        port.get_tensor().set_names(names[_key(source)])
+        for each in (port, source):
+            each.get_tensor().set_names(names[_key(source)])
 
 
 def _key(port: Any) -> tuple[str, int]:

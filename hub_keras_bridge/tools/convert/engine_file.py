@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.errors import ConversionError, EngineError, InputError, Subject
