@@ -30,7 +30,7 @@ from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program
-from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
+from hub_keras_bridge.plans.selection import look_at, select, warn_of_unfed_losses
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.shapes import inferred_outputs
 from hub_keras_bridge.running.trained_values import trained_values
@@ -69,6 +69,7 @@ class Tf1Content(Content):
         )
         endpoints = self._selection.endpoints(module.programs, choice.trust, trainable)
         self._inference, self._training = endpoints
+        self._may_train = trainable or self._training.program is self._inference.program
         self._colours = ColourCheck(self._inference)
 
     @classmethod
@@ -146,6 +147,12 @@ class Tf1Content(Content):
         return self._module.runtime.filling_tables(self._inference)
 
     # --- calls ---
+
+    def need_trainable(self) -> None:
+        """Looks at the variant for training, once."""
+        if not self._may_train and self.is_here:
+            look_at(self._training, self.choice.trust, trainable=True)
+            self._may_train = True
 
     def unmixed(self, inputs: Any) -> Any:
         """As :meth:`Endpoint.unmixed`."""
