@@ -8,8 +8,8 @@ name them (``tf.compat.v1.GraphKeys``). Reading them builds no graph.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from functools import cached_property
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cached_property, lru_cache, partial
 
 import tensorflow as tf
 from tensorflow.core.framework import node_def_pb2
@@ -39,6 +39,9 @@ _GRAPH = (
 # Each initializer of a table runs in a graph of its own. Modules have a few, of a
 # few nodes each.
 MOST_FILLING_NODES = 50_000
+
+# A question is followed to see whether it is complete, to find its tables and to plan it.
+_WALKS_KEPT = 8
 
 _KEYS = tf.compat.v1.GraphKeys
 
@@ -261,7 +264,11 @@ class Variant:
         Raises:
             FormatError: something names a node that is not in the graph.
         """
-        return walk(self.nodes, targets, self.cut(fed), self.subject)
+        return self._walk(tuple(targets), self.cut(fed))
+
+    @cached_property
+    def _walk(self) -> Callable[[tuple[str, ...], graph.Cut], Walk]:
+        return lru_cache(_WALKS_KEPT)(partial(walk, self.nodes, subject=self.subject))
 
     @cached_property
     def _filling_walks(self) -> dict[str, Walk]:

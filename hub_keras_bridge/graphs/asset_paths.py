@@ -50,6 +50,8 @@ def own_paths(graph_def: graph_pb2.GraphDef, paths: Collection[str]) -> dict[str
         Name of a function -> what its body has of them; under None, the graph.
     """
     functions = {function.signature.name: function for function in graph_def.library.function}
+    if not paths:
+        return dict.fromkeys((None, *functions), OwnPaths({}))
     bodies: dict[str | None, Nodes] = {None: _by_name(graph_def.node)}
     bodies |= {name: _by_name(function.node_def) for name, function in functions.items()}
     found: dict[str | None, OwnPaths] = {None: OwnPaths(bodies[None], paths)}

@@ -48,15 +48,15 @@ class Selection:
     ) -> tuple[Endpoint, Endpoint]:
         """Where ordinary calls go, and where training calls go.
 
-        A graph that cannot run, or that safe mode refuses, is known here. Of a
-        spec without graphs there is nothing to check.
+        A graph that cannot run, or that safe mode refuses, is known here. That of a
+        variant which training calls alone run is known when there are to be such calls:
+        :func:`look_at` is to be asked then. Of a spec without graphs there is nothing
+        to check.
 
         Args:
             programs: of the module's variants.
             trust: what of its graphs may reach outside the module.
-            trainable: whether there are training calls now. Both ways all is
-                checked; only what is soon to run is kept, since it holds a copy of
-                the graph.
+            trainable: whether there are training calls now.
 
         Raises:
             TagsError: the module has no such variant.
@@ -69,17 +69,9 @@ class Selection:
             Endpoint(programs.of(tags), *wanted) for tags in (self.tags, self.training_tags)
         )
         if not programs.spec.files.facts_only:
-            # Once, where both calls run the same variant.
-            for each in {e.program: e for e in (inference, training)}.values():
-                runs = trainable or each.program is inference.program
-                asked = each.program.questions(each.signature, each.outputs)
-                plans = [
-                    each.program.plan(question)
-                    if runs and (trainable or not calls.only_trains(each.variant, question))
-                    else each.program.look(question)
-                    for question in asked
-                ]
-                safe_mode.require_safe(plans, each.subject, trust)
+            look_at(inference, trust, trainable)
+            if trainable and training.program is not inference.program:
+                look_at(training, trust, trainable)
         return inference, training
 
     def trained(self, spec: ModuleSpec) -> set[str]:
@@ -93,6 +85,30 @@ class Selection:
         """
         tags = [self.tags, *([self.training_tags] if trainable else [])]
         return {facts.node for each in tags for facts in spec.variant(each).variables}
+
+
+def look_at(endpoint: Endpoint, trust: Trust, trainable: bool) -> None:
+    """Checks all that calls of an endpoint run, training calls included.
+
+    Args:
+        endpoint: whose graphs; they are there.
+        trust: what of them may reach outside the module.
+        trainable: whether there are training calls now. Both ways all is checked; only
+            what is soon to run is kept, since it holds a copy of the graph.
+
+    Raises:
+        SignatureError: an output needs an input that the signature lacks.
+        UnknownOpError: TensorFlow lacks an op.
+        UnsafeModuleError: an op that is not trusted may reach outside.
+    """
+    program = endpoint.program
+    plans = [
+        program.plan(question)
+        if trainable or not calls.only_trains(endpoint.variant, question)
+        else program.look(question)
+        for question in program.questions(endpoint.signature, endpoint.outputs)
+    ]
+    safe_mode.require_safe(plans, endpoint.subject, trust)
 
 
 def select(

@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.compat import tensorflow as private_tf
+from hub_keras_bridge.compat.optimizer import OptimizedOnce
 from hub_keras_bridge.errors import FormatError
 from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -76,6 +77,11 @@ class Runtime(tf.Module):
         with self._kept.lock:
             self._kept.tables.hold_vocabularies()
 
+    def forget_functions(self) -> None:
+        """Lets functions be made again, of other variables."""
+        with self._kept.lock:
+            self._kept.functions.clear()
+
     @contextlib.contextmanager
     def filling_tables(self, endpoint: Endpoint) -> Iterator[None]:
         """Fills the tables of a kind of call beside what is done meanwhile.
@@ -117,7 +123,7 @@ class Runtime(tf.Module):
         def build(replica: int | None) -> Function:
             chosen = endpoint.call(training=training)
             run = self._import(program, chosen, replica, _inputs(endpoint), watch)
-            run = run if watch else self._mentioning(run, chosen, replica)
+            run = OptimizedOnce(run if watch else self._mentioning(run, chosen, replica))
             return run if replica is None else self._averaging(run, chosen)
 
         use = ("call", program, endpoint.signature, endpoint.outputs, training, watch)

@@ -157,10 +157,56 @@ def test_a_variant_for_training(target):
     (finding,) = audit_module(spec).findings
     assert (finding.tags, finding.needed_by) == (("train",), ("default",))
     refused(train, spec)
-    refused(call, spec)
+    assert call(spec)["default"].numpy() == 1.0
     assert call(spec, training_tags=())["default"].numpy() == 1.0
     with tf.Graph().as_default():
         refused(lambda spec: hub.Module(spec, tags={"train"}, safe_mode=True)(1.0), spec)
+
+
+def test_a_variant_for_training_is_refused_before_it_may_run(target):
+    """That is, when a layer is made trainable, with what making one says that is trainable."""
+    training = Handmade(tags=["train"])
+    training.after(writes(target)(training.body))
+    spec = Handmade().spec(training)
+    with pytest.raises(hub.UnsafeModuleError) as at_once:
+        hub.ModuleLayer(spec, trainable=True)
+
+    def refuses(layer):
+        with pytest.raises(hub.UnsafeModuleError) as caught:
+            layer.trainable = True
+        assert str(caught.value) == str(at_once.value)
+
+    layer = hub.ModuleLayer(spec)
+    x = tf.constant(1.0)
+    assert layer(x, training=True).numpy() == 1.0
+    again = hub.ModuleLayer.from_config(layer.get_config())
+    model = keras.Sequential([layer])
+    model.trainable = False
+    for each in layer, again, layer.with_signature(), model:
+        refuses(each)
+    assert not layer.trainable
+    assert layer(x, training=True).numpy() == 1.0
+    hub.ModuleLayer(spec, training_tags=()).trainable = True
+    hub.ModuleLayer(spec, safe_mode=False).trainable = True
+
+
+def test_signatures_of_a_variant_for_training(target):
+    """Each is looked at, though the layer that holds the weights runs another one."""
+    training = Handmade(tags=["train"])
+    training.body.add("Identity", "z", "x", f"^{writes(target)(training.body)}", T=FLOAT)
+    inference = Handmade()
+    inference.body.add("Identity", "z", "x", T=FLOAT)
+    for module in inference, training:
+        module.signature("other", {"x": ("x:0", FLOAT)}, {"default": ("z:0", FLOAT)})
+    layer = hub.ModuleLayer(inference.spec(training))
+    other = layer.with_signature("other")
+    x = tf.constant(1.0)
+    assert other(x).numpy() == layer(x).numpy() == 1.0
+    layer.trainable = True
+    assert layer(x, training=True).numpy() == 1.0
+    for training in True, False:
+        with pytest.raises(hub.UnsafeModuleError, match="WriteFile"):
+            other(x, training=training)
 
 
 # -- First values, of modules without a checkpoint

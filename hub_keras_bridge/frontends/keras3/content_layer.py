@@ -76,6 +76,8 @@ class ContentLayer(keras.layers.Layer):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
+        if value and hasattr(self, "_content"):
+            self._content.need_trainable()
         # Keras tells it to all layers inside, and so to the one that holds the weights.
         keras.layers.Layer.trainable.fset(self, value)
 
@@ -113,4 +115,6 @@ class _Derived:
         if source is not self._source:
             self._content = source.choosing(self._choice, trainable, self._described)
             self._source = source
+        if trainable:
+            self._content.need_trainable()
         return self._content

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -31,7 +32,7 @@ from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program
-from hub_keras_bridge.plans.selection import select, warn_of_unfed_losses
+from hub_keras_bridge.plans.selection import look_at, select, warn_of_unfed_losses
 from hub_keras_bridge.running import xla
 from hub_keras_bridge.running.frozen_call import FrozenCall
 from hub_keras_bridge.running.shapes import inferred_outputs
@@ -71,6 +72,7 @@ class Tf1Content(Content):
         )
         endpoints = self._selection.endpoints(module.programs, choice.trust, trainable)
         self._inference, self._training = endpoints
+        self._may_train = trainable or self._training.program is self._inference.program
         self._colours = ColourCheck(self._inference)
 
     @classmethod
@@ -137,7 +139,12 @@ class Tf1Content(Content):
 
     def create_weights(self, layer: keras.layers.Layer) -> None:
         """Makes all variables, with their values."""
-        self._module.create_weights(layer, self._selection)
+        if layer.trainable:
+            self._module.create_weights(layer, self._selection)
+        else:
+            run = partial(self._module.runtime.call_function, self._inference)
+            meanwhile = partial(run, training=False, watch=False)
+            self._module.create_weights(layer, self._selection, meanwhile)
         if layer.trainable and self.is_here:
             warn_of_unfed_losses(self._training)
 
@@ -148,6 +155,12 @@ class Tf1Content(Content):
         return self._module.runtime.filling_tables(self._inference)
 
     # --- calls ---
+
+    def need_trainable(self) -> None:
+        """Looks at the variant for training, once."""
+        if not self._may_train and self.is_here:
+            look_at(self._training, self.choice.trust, trainable=True)
+            self._may_train = True
 
     def unmixed(self, inputs: Any) -> Any:
         """As :meth:`Endpoint.unmixed`."""
