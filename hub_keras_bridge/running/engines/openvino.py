@@ -126,6 +126,10 @@ def _name(model: Any, graph: NumericGraph) -> None:
     names = defaultdict[tuple[str, int], set[str]](set)
     for _, source, name in pairs:
         names[_key(source)].add(name)
+    # What OpenVINO simplifies hands the names of inner tensors on.
+    for node in model.get_ordered_ops():
+        for port in node.outputs():
+            port.get_tensor().set_names(set())
     for port, source, _ in pairs:
         for each in (port, source):
             each.get_tensor().set_names(names[_key(source)])
