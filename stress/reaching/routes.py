@@ -35,6 +35,9 @@ class _NotTried(Exception):
     """A step that has nothing to do with this module."""
 
 
+_ENGINES = ["tensorflow", *sorted(hub.ENGINES)]
+
+
 class Routes:
     """Takes a module by every route.
 
@@ -43,6 +46,9 @@ class Routes:
         begin: is told the name of each step before it begins.
         choice: which signature is taken by the routes that take one.
     """
+
+    # With so many in a row, each engine has its turn.
+    CHOICES_OF_ENGINE = len(_ENGINES)
 
     def __init__(self, folder: Path, begin: Callable[[str], None], choice: int = 0) -> None:
         self._folder = str(folder)
@@ -149,8 +155,7 @@ class Routes:
             self._step(*step)
 
     def _compiled(self, layer: hub.ModuleLayer, given: Any) -> None:
-        engines = ["tensorflow", *sorted(hub.ENGINES)]
-        engine = engines[self._choice // 2 % len(engines)]
+        engine = _ENGINES[self._choice % len(_ENGINES)]
         hub.compile(layer, engine=engine, examples=given)(given)
 
     def _loaded(self) -> Any:

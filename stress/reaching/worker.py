@@ -47,6 +47,8 @@ def main(place: Path, seconds: float, channel: int | None, port: int) -> None:
     known = bases(place / "bases")
     for folder in known.values():  # what is imported and made at the first use alone
         Routes(folder, lambda _: None).take()
+    for choice in range(Routes.CHOICES_OF_ENGINE):
+        Routes(folder, lambda _: None, choice).take()
     _limit_memory()
     if channel is not None:
         _be_watched(channel)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hub_keras_bridge.frontends.compiled import kept
 from hub_keras_bridge.frontends.compiled.agreement import difference
 from hub_keras_bridge.frontends.compiled.choosing import dispatch
 from hub_keras_bridge.frontends.compiled.report import Report
+from hub_keras_bridge.running.engines import unreported
 from hub_keras_bridge.running.engines.engine import FileEngine
 
 v1 = tf.compat.v1
@@ -243,6 +245,33 @@ class TestKept:
         hub.compile(spec, engine="filed", keep=tmp_path)
         assert filed.written == 2
         assert "user mallory" in caplog.text
+
+
+class TestReports:
+    """What engines' packages send over the network, if nobody tells them not to."""
+
+    def test_onnxruntime_is_told_not_to(self, monkeypatch):
+        monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+        unreported.import_onnxruntime()
+        assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
+        monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+        unreported.import_onnxruntime()
+        assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
+
+    def test_openvino_does_without_its_reporter(self, monkeypatch):
+        found = []
+
+        def look(name):
+            with pytest.raises(ImportError):
+                __import__("openvino_telemetry")
+            found.append(name)
+
+        for name in [n for n in sys.modules if n.partition(".")[0].startswith("openvino")]:
+            monkeypatch.delitem(sys.modules, name)
+        monkeypatch.setattr(unreported.importlib, "import_module", look)
+        unreported.import_openvino()
+        assert found == ["openvino"]
+        assert "openvino_telemetry" not in sys.modules
 
 
 @pytest.mark.parametrize(

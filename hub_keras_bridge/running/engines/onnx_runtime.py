@@ -12,6 +12,7 @@ from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.engines.common_ops import in_common_ops
 from hub_keras_bridge.running.engines.engine import EngineOptions, FileEngine, fails, lacks
 from hub_keras_bridge.running.engines.packages import ONNX_RUNTIME
+from hub_keras_bridge.running.engines.unreported import import_onnxruntime
 from hub_keras_bridge.running.frozen_call import Run
 
 # That of ONNX 1.12, of 2022; newer ones have nothing that tf2onnx 1.17 makes use of here.
@@ -39,8 +40,7 @@ class OnnxRuntime(FileEngine):
 
     def open(self, path: str, options: EngineOptions) -> Run:
         """One session, which threads share; on a GPU where the installed package can."""
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime()
         settings = onnxruntime.SessionOptions()
         settings.log_severity_level = 4  # What fails is raised.
         if options.threads:
@@ -95,6 +95,7 @@ def _unknown_ops(model: Any) -> list[str]:
 
 def _round(path: str) -> None:
     """Rounds the weights of matrix multiplications in a file."""
+    import_onnxruntime()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     rounded = f"{path}.rounded"

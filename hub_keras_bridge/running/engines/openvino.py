@@ -17,6 +17,7 @@ from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.engines.common_ops import in_common_ops
 from hub_keras_bridge.running.engines.engine import EngineOptions, FileEngine, fails, lacks
 from hub_keras_bridge.running.engines.packages import OPENVINO
+from hub_keras_bridge.running.engines.unreported import import_openvino
 from hub_keras_bridge.running.frozen_call import Arrays, Run
 
 _UNKNOWN = re.compile(r"No conversion rule found for operations: ([\w, ]+)")
@@ -32,14 +33,11 @@ class OpenVino(FileEngine):
 
     def write(self, graph: NumericGraph, path: str, options: EngineOptions) -> None:  # noqa: ARG002
         """Writes an .xml file with the graph, and a .bin beside it with the weights."""
-        import openvino
-
-        openvino.save_model(_converted(graph), path, compress_to_fp16=False)
+        import_openvino().save_model(_converted(graph), path, compress_to_fp16=False)
 
     def open(self, path: str, options: EngineOptions) -> Run:
         """One compiled model, of which each thread takes a request of its own."""
-        import openvino
-
+        openvino = import_openvino()
         settings: dict[str, Any] = {
             # Where the processor could do with fewer bits, it would by itself.
             "INFERENCE_PRECISION_HINT": "f32",
@@ -80,10 +78,9 @@ class _Requests:
 def _converted(graph: NumericGraph) -> Any:
     """An ``openvino.Model``, whose inputs and outputs have the names of the graph's.
 
-    Not by ``openvino.convert_model``, which reports to its makers over the network.
+    Not by ``openvino.convert_model``, which needs the parts of it that report to its makers.
     """
-    import openvino
-
+    openvino = import_openvino()
     with tempfile.TemporaryDirectory(prefix="hub_keras_bridge_") as folder:
         path = os.path.join(folder, "graph.pb")
         with open(path, "wb") as file:

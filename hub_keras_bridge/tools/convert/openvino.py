@@ -11,6 +11,7 @@ from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.engines.engine import EngineOptions
 from hub_keras_bridge.running.engines.openvino import OpenVino
+from hub_keras_bridge.running.engines.unreported import import_openvino
 from hub_keras_bridge.tools.convert.engine_file import (
     EngineFile,
     Ports,
@@ -69,9 +70,7 @@ def to_openvino(
 
 
 def _ports(path: str, graph: NumericGraph) -> tuple[Ports, Ports]:
-    import openvino
-
-    core = openvino.Core()
+    core = import_openvino().Core()
     # Else the file with the weights stays open.
     core.set_property({"ENABLE_MMAP": False})
     model = core.read_model(path)
