@@ -47,9 +47,6 @@ class Routes:
         choice: which signature is taken by the routes that take one.
     """
 
-    # With so many in a row, each engine has its turn.
-    CHOICES_OF_ENGINE = len(_ENGINES)
-
     def __init__(self, folder: Path, begin: Callable[[str], None], choice: int = 0) -> None:
         self._folder = str(folder)
         self._begin = begin

@@ -47,8 +47,7 @@ def main(place: Path, seconds: float, channel: int | None, port: int) -> None:
     known = bases(place / "bases")
     for folder in known.values():  # what is imported and made at the first use alone
         Routes(folder, lambda _: None).take()
-    for choice in range(Routes.CHOICES_OF_ENGINE):
-        Routes(folder, lambda _: None, choice).take()
+    _use_engines()
     _limit_memory()
     if channel is not None:
         _be_watched(channel)
@@ -59,6 +58,22 @@ def main(place: Path, seconds: float, channel: int | None, port: int) -> None:
         answer = _try(json.loads(line), known, place, seconds, port)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _use_engines() -> None:
+    """Runs each engine once: what they look for in the system, they look for at first alone."""
+    import tensorflow as tf
+
+    import hub_keras_bridge as hub
+
+    def module_fn() -> None:
+        x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+        weights = tf.compat.v1.get_variable("weights", initializer=tf.eye(2))
+        hub.add_signature(inputs=x, outputs=tf.nn.relu(x @ weights))
+
+    spec = hub.create_module_spec(module_fn)
+    for engine in hub.ENGINES:
+        hub.compile(spec, engine=engine)([[1.0, 2.0]])
 
 
 def _be_watched(channel: int) -> None:
