@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,16 +13,21 @@ from benchmarks.figures import Case, Result
 from benchmarks.report import show
 from benchmarks.sides import (
     BARE_FUNCTION,
+    BEST,
+    COMPILED,
     KERAS_LAYER,
+    ONNX_RUNTIME,
+    OPENVINO,
     OURS,
     SAVED_MODEL,
     SESSION,
     TWIN,
     TWIN_WITHOUT_XLA,
+    compiled_by,
 )
 
 # Colours that differ in lightness too, after Okabe and Ito.
-_COLOURS = {
+_COLOURS: Mapping[str, str] = {
     OURS: "#0072b2",
     KERAS_LAYER: "#d55e00",
     SAVED_MODEL: "#e69f00",
@@ -30,6 +35,14 @@ _COLOURS = {
     SESSION: "#7f7f7f",
     TWIN: "#009e73",
     TWIN_WITHOUT_XLA: "#8fd3bb",
+    COMPILED: "#332288",
+    compiled_by("tensorflow"): "#aa99dd",
+    compiled_by("xla"): "#ddcc77",
+    compiled_by("onnxruntime"): "#cc6699",
+    compiled_by("openvino"): "#44aa99",
+    ONNX_RUNTIME: "#e3b3cc",
+    OPENVINO: "#a9dbd3",
+    BEST: "#111111",
 }
 _TEXT, _FAINT = "#333333", "#dddddd"
 
@@ -117,9 +130,9 @@ def _line_panel(axes: Axes, result: Result, cases: Sequence[Case]) -> None:
             at,
             [spread.median for spread in spreads],
             color=_COLOURS[side],
-            linewidth=2.6 if side == OURS else 1.5,
+            linewidth=2.6 if side == result.subject else 1.5,
             marker="o",
-            markersize=5 if side == OURS else 3.5,
+            markersize=5 if side == result.subject else 3.5,
             label=side,
         )
     axes.set_xscale("log")
@@ -139,19 +152,25 @@ def _line_panel(axes: Axes, result: Result, cases: Sequence[Case]) -> None:
 
 
 def overview(results: Sequence[Result]) -> Figure:
-    """What ModuleLayer takes as a part of what others take, of all comparisons."""
-    shown = [result for result in results if not result.axis]
-    counts = [len(result.cases) for result in shown]
+    """What a subject takes as a part of what others take.
+
+    Args:
+        results: all comparisons of one subject, no sweeps among them.
+    """
+    subject = results[0].subject
+    counts = [len(result.cases) for result in results]
     figure = Figure(
         figsize=(10, 1.3 + sum(0.55 + 0.3 * count for count in counts)),
         layout="constrained",
         facecolor="white",
     )
-    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=counts)[:, 0]
-    for axes, result in zip(panels, shown, strict=True):
+    panels = figure.subplots(len(results), 1, sharex=True, squeeze=False, height_ratios=counts)[
+        :, 0
+    ]
+    for axes, result in zip(panels, results, strict=True):
         _overview_panel(axes, result)
-    _fit_ratios(panels[-1], shown)
-    panels[-1].set_xlabel(f"what {OURS} takes, as a part of what the other takes")
+    _fit_ratios(panels[-1], results)
+    panels[-1].set_xlabel(f"what {subject} takes, as a part of what the other takes")
     found = {
         label: handle
         for axes in panels
@@ -162,7 +181,7 @@ def overview(results: Sequence[Result]) -> Figure:
     )
     _title(
         figure,
-        f"{OURS} beside what people use today: left of the line it takes less (dotted: aims)",
+        f"{subject} beside what people use today: left of the line it takes less (dotted: aims)",
     )
     return figure
 
@@ -170,14 +189,16 @@ def overview(results: Sequence[Result]) -> Figure:
 def _fit_ratios(axes: Axes, results: Sequence[Result]) -> None:
     """Limits of the axis that all panels share, around all figures and aims."""
     ratios = [r for result in results for case in result.cases for r in case.ratio.values()]
-    aims = [aim for result in results for aim in result.aims.values()]
+    aims = [
+        aim for result in results for each in (result, *result.cases) for aim in each.aims.values()
+    ]
     lowest = min([*(ratio.low for ratio in ratios), *aims, 0.5])
     highest = max([*(ratio.high for ratio in ratios), *aims, 2.0])
     axes.set_xlim(lowest / 1.1, highest * 1.1)
 
 
 def _overview_panel(axes: Axes, result: Result) -> None:
-    others = [side for side in result.sides if side != OURS]
+    others = result.others
     for side in others:
         found = [
             (case.ratio[side], row) for row, case in enumerate(result.cases) if side in case.ratio
