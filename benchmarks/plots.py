@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
@@ -44,6 +45,8 @@ _COLOURS: Mapping[str, str] = {
     OPENVINO: "#a9dbd3",
     BEST: "#111111",
 }
+# A bar that is so many times as long as the one in the middle is cut off.
+_LONGEST = 4.0
 _TEXT, _FAINT = "#333333", "#dddddd"
 
 
@@ -72,25 +75,28 @@ def _bars(result: Result) -> Figure:
 def _bar_panel(axes: Axes, result: Result, case: Case) -> None:
     sides = list(case.measured)
     spreads = [result.shown(case, side) for side in sides]
-    medians = [spread.median for spread in spreads]
-    ends = [
-        [spread.median - spread.low for spread in spreads],
-        [spread.high - spread.median for spread in spreads],
-    ]
+    # One that is far longer than the others would leave no room to compare these.
+    limit = _LONGEST * statistics.median(spread.median for spread in spreads)
+    right = min(max(spread.high for spread in spreads), limit)
     axes.barh(
         sides,
-        medians,
+        [min(spread.median, right) for spread in spreads],
         height=0.72,
-        xerr=ends,
         color=[_COLOURS[side] for side in sides],
-        error_kw={"ecolor": _TEXT, "elinewidth": 1, "capsize": 2},
     )
-    right = max(spread.high for spread in spreads)
     for row, spread in enumerate(spreads):
         label = show(spread.median)
         if row:
             label += f"  ({spread.median / spreads[0].median:.2f}x)"
-        axes.text(spread.high + 0.02 * right, row, label, va="center", fontsize=8.5)
+        if spread.high > right:
+            label += ", cut off"
+        else:
+            ends = [[spread.median - spread.low], [spread.high - spread.median]]
+            axes.errorbar(
+                spread.median, row, xerr=ends, fmt="none", ecolor=_TEXT, elinewidth=1, capsize=2
+            )
+        at = min(spread.high, right) + 0.02 * right
+        axes.text(at, row, label, va="center", fontsize=8.5)
     axes.set_xlim(0, 1.32 * right)
     axes.invert_yaxis()
     axes.set_title(case.module, loc="left", fontsize=10.5, color=_TEXT)
