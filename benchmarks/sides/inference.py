@@ -103,6 +103,8 @@ def _by_hand(convert: Callable[[_Function], Run]) -> Prepare:
             run(batches[0])
         except Exception as error:  # Those of converters and engines have no common class.
             raise LeftOut(textwrap.shorten(str(error), _LONGEST)) from error
+        # What is converted may share the memory of the layer's weights.
+        run.function = function
         return Runner(run)
 
     return prepare
