@@ -11,7 +11,8 @@ from typing import Any
 from benchmarks import plots
 from benchmarks.comparisons import COMPARISONS
 from benchmarks.figures import Result
-from benchmarks.report import machine, markdown, summary
+from benchmarks.kinds import KINDS, asked_for
+from benchmarks.report import by_subject, machine, markdown, summaries
 
 _FOLDER = Path("benchmark_results")
 
@@ -26,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"which; by default all of {', '.join(COMPARISONS)}",
     )
     parser.add_argument(
+        "--kinds",
+        nargs="+",
+        metavar="KIND",
+        choices=list(KINDS),
+        default=list(KINDS),
+        help=f"of module; by default all of {', '.join(KINDS)}",
+    )
+    parser.add_argument(
         "--folder", type=Path, default=_FOLDER, help="of the results; by default %(default)s"
     )
 
@@ -36,10 +45,15 @@ def run(arguments: argparse.Namespace) -> tuple[str, object]:
     Returns:
         A report in Markdown, and the figures.
     """
-    facts = {**machine(), "rounds": "few (--quick)" if arguments.quick else "all"}
+    facts = {
+        **machine(),
+        "kinds": ", ".join(asked_for(arguments.kinds)),
+        "rounds": "few (--quick)" if arguments.quick else "all",
+    }
     found: dict[str, list[Result]] = {}
     for name in arguments.names or COMPARISONS:
-        found[name] = COMPARISONS[name](arguments.quick)
+        results = COMPARISONS[name](arguments.quick, arguments.kinds)
+        found[name] = [result for result in results if result.cases]
         report, figures = _report(facts, found), _figures(facts, found)
         write(arguments.folder, report, figures, found)
     return report, figures
@@ -48,8 +62,9 @@ def run(arguments: argparse.Namespace) -> tuple[str, object]:
 def _report(facts: dict[str, str], found: dict[str, list[Result]]) -> str:
     measured_on = "; ".join(f"{name}: {value}" for name, value in facts.items())
     every = [result for results in found.values() for result in results]
+    tables = [line for table in summaries(every) for line in (table, "")]
     sections = [markdown(results) for results in found.values()]
-    return "\n".join(["## Benchmarks", "", f"{measured_on}.", "", summary(every), "", *sections])
+    return "\n".join(["## Benchmarks", "", f"{measured_on}.", "", *tables, *sections])
 
 
 def _figures(facts: dict[str, str], found: dict[str, list[Result]]) -> dict[str, Any]:
@@ -60,7 +75,7 @@ def _figures(facts: dict[str, str], found: dict[str, list[Result]]) -> dict[str,
 def write(
     folder: Path, report: str, figures: dict[str, Any], found: dict[str, Sequence[Result]]
 ) -> None:
-    """Writes ``results.md``, ``results.json``, a PNG per result and one of all."""
+    """Writes ``results.md``, ``results.json``, a PNG per result and one per subject."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "results.md").write_text(report + "\n")
     (folder / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
@@ -69,5 +84,6 @@ def write(
             suffix = f"_{number + 1}" if len(results) > 1 else ""
             plots.draw(result).savefig(folder / f"{name}{suffix}.png", dpi=120)
     every = [result for results in found.values() for result in results]
-    if any(not result.axis for result in every):
-        plots.overview(every).savefig(folder / "overview.png", dpi=120)
+    for number, of_subject in enumerate(by_subject(every).values()):
+        suffix = f"_{number + 1}" if number else ""
+        plots.overview(of_subject).savefig(folder / f"overview{suffix}.png", dpi=120)

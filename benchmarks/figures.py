@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from benchmarks.sides import OURS
+from benchmarks.sides import BEST, OURS
 from benchmarks.timing import Spread, ratios
 
 
@@ -17,9 +17,12 @@ class Case:
     Attributes:
         module: the title of its kind.
         measured: side -> spread of the seconds, or MB, that it takes.
-        ratio: side -> spread of ModuleLayer's figure as a part of that side's.
+        ratio: side -> spread of the subject's figure as a part of that side's.
         at: where on the axis of a sweep this is; None without one.
         items: how many items the work is done on.
+        aims: side -> what the subject's figure is to be at most, as a part of that
+            side's; those of this case alone.
+        notes: side -> what is to be known of it here, why it is left out above all.
     """
 
     module: str
@@ -27,12 +30,26 @@ class Case:
     ratio: dict[str, Spread]
     at: float | None = None
     items: int = 1
+    aims: dict[str, float] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, module: str, values: Mapping[str, Sequence[float]], **more: Any) -> Case:
+    def of(
+        cls, module: str, values: Mapping[str, Sequence[float]], subject: str = OURS, **more: Any
+    ) -> Case:
         """From the figures of each round."""
         measured = {side: Spread.of(found) for side, found in values.items()}
-        return cls(module, measured, ratios(values, OURS), **more)
+        return cls(module, measured, ratios(values, subject), **more)
+
+    def with_best(self, subject: str) -> Case:
+        """The same, with the best of the others as one more to compare with."""
+        best = self.ratio[self.best(subject)]
+        return replace(self, ratio={**self.ratio, BEST: best})
+
+    def best(self, subject: str) -> str:
+        """The side with the lowest median, the subject apart."""
+        others = [side for side in self.measured if side != subject]
+        return min(others, key=lambda side: self.measured[side].median)
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Case:
@@ -52,10 +69,11 @@ class Result:
         title: says what was measured.
         unit: of the figures, "s" or "MB".
         cases: in order.
-        aims: side -> what ModuleLayer's figure is to be at most, as a part of
-            that side's.
+        aims: side -> what the subject's figure is to be at most, as a part of
+            that side's, in all cases.
         axis: what ``at`` is in a sweep; empty without one.
         rate: whether to show seconds as items per second.
+        subject: the side that the others are compared with.
     """
 
     title: str
@@ -64,6 +82,7 @@ class Result:
     aims: dict[str, float]
     axis: str = ""
     rate: bool = False
+    subject: str = OURS
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts and lists."""
@@ -93,8 +112,18 @@ class Result:
 
     @property
     def sides(self) -> list[str]:
-        """All sides that any case has, ModuleLayer first."""
+        """All sides that any case has, in order."""
         return list(dict.fromkeys(side for case in self.cases for side in case.measured))
+
+    @property
+    def others(self) -> list[str]:
+        """All that the subject is compared with in any case, in the order of sides."""
+        found = {side for case in self.cases for side in case.ratio}
+        return [side for side in (*self.sides, BEST) if side in found]
+
+    def aim(self, case: Case, side: str) -> float | None:
+        """What the subject's figure is to be at most there, as a part of that side's."""
+        return case.aims.get(side, self.aims.get(side))
 
     @property
     def modules(self) -> list[str]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -13,16 +14,21 @@ from benchmarks.figures import Case, Result
 from benchmarks.report import show
 from benchmarks.sides import (
     BARE_FUNCTION,
+    BEST,
+    COMPILED,
     KERAS_LAYER,
+    ONNX_RUNTIME,
+    OPENVINO,
     OURS,
     SAVED_MODEL,
     SESSION,
     TWIN,
     TWIN_WITHOUT_XLA,
+    compiled_by,
 )
 
 # Colours that differ in lightness too, after Okabe and Ito.
-_COLOURS = {
+_COLOURS: Mapping[str, str] = {
     OURS: "#0072b2",
     KERAS_LAYER: "#d55e00",
     SAVED_MODEL: "#e69f00",
@@ -30,7 +36,17 @@ _COLOURS = {
     SESSION: "#7f7f7f",
     TWIN: "#009e73",
     TWIN_WITHOUT_XLA: "#8fd3bb",
+    COMPILED: "#332288",
+    compiled_by("tensorflow"): "#aa99dd",
+    compiled_by("xla"): "#ddcc77",
+    compiled_by("onnxruntime"): "#cc6699",
+    compiled_by("openvino"): "#44aa99",
+    ONNX_RUNTIME: "#e3b3cc",
+    OPENVINO: "#a9dbd3",
+    BEST: "#111111",
 }
+# A bar that is so many times as long as the one in the middle is cut off.
+_LONGEST = 4.0
 _TEXT, _FAINT = "#333333", "#dddddd"
 
 
@@ -59,25 +75,28 @@ def _bars(result: Result) -> Figure:
 def _bar_panel(axes: Axes, result: Result, case: Case) -> None:
     sides = list(case.measured)
     spreads = [result.shown(case, side) for side in sides]
-    medians = [spread.median for spread in spreads]
-    ends = [
-        [spread.median - spread.low for spread in spreads],
-        [spread.high - spread.median for spread in spreads],
-    ]
+    # One that is far longer than the others would leave no room to compare these.
+    limit = _LONGEST * statistics.median(spread.median for spread in spreads)
+    right = min(max(spread.high for spread in spreads), limit)
     axes.barh(
         sides,
-        medians,
+        [min(spread.median, right) for spread in spreads],
         height=0.72,
-        xerr=ends,
         color=[_COLOURS[side] for side in sides],
-        error_kw={"ecolor": _TEXT, "elinewidth": 1, "capsize": 2},
     )
-    right = max(spread.high for spread in spreads)
     for row, spread in enumerate(spreads):
         label = show(spread.median)
         if row:
             label += f"  ({spread.median / spreads[0].median:.2f}x)"
-        axes.text(spread.high + 0.02 * right, row, label, va="center", fontsize=8.5)
+        if spread.high > right:
+            label += ", cut off"
+        else:
+            ends = [[spread.median - spread.low], [spread.high - spread.median]]
+            axes.errorbar(
+                spread.median, row, xerr=ends, fmt="none", ecolor=_TEXT, elinewidth=1, capsize=2
+            )
+        at = min(spread.high, right) + 0.02 * right
+        axes.text(at, row, label, va="center", fontsize=8.5)
     axes.set_xlim(0, 1.32 * right)
     axes.invert_yaxis()
     axes.set_title(case.module, loc="left", fontsize=10.5, color=_TEXT)
@@ -117,9 +136,9 @@ def _line_panel(axes: Axes, result: Result, cases: Sequence[Case]) -> None:
             at,
             [spread.median for spread in spreads],
             color=_COLOURS[side],
-            linewidth=2.6 if side == OURS else 1.5,
+            linewidth=2.6 if side == result.subject else 1.5,
             marker="o",
-            markersize=5 if side == OURS else 3.5,
+            markersize=5 if side == result.subject else 3.5,
             label=side,
         )
     axes.set_xscale("log")
@@ -139,19 +158,25 @@ def _line_panel(axes: Axes, result: Result, cases: Sequence[Case]) -> None:
 
 
 def overview(results: Sequence[Result]) -> Figure:
-    """What ModuleLayer takes as a part of what others take, of all comparisons."""
-    shown = [result for result in results if not result.axis]
-    counts = [len(result.cases) for result in shown]
+    """What a subject takes as a part of what others take.
+
+    Args:
+        results: all comparisons of one subject, no sweeps among them.
+    """
+    subject = results[0].subject
+    counts = [len(result.cases) for result in results]
     figure = Figure(
         figsize=(10, 1.3 + sum(0.55 + 0.3 * count for count in counts)),
         layout="constrained",
         facecolor="white",
     )
-    panels = figure.subplots(len(shown), 1, sharex=True, squeeze=False, height_ratios=counts)[:, 0]
-    for axes, result in zip(panels, shown, strict=True):
+    panels = figure.subplots(len(results), 1, sharex=True, squeeze=False, height_ratios=counts)[
+        :, 0
+    ]
+    for axes, result in zip(panels, results, strict=True):
         _overview_panel(axes, result)
-    _fit_ratios(panels[-1], shown)
-    panels[-1].set_xlabel(f"what {OURS} takes, as a part of what the other takes")
+    _fit_ratios(panels[-1], results)
+    panels[-1].set_xlabel(f"what {subject} takes, as a part of what the other takes")
     found = {
         label: handle
         for axes in panels
@@ -162,7 +187,7 @@ def overview(results: Sequence[Result]) -> Figure:
     )
     _title(
         figure,
-        f"{OURS} beside what people use today: left of the line it takes less (dotted: aims)",
+        f"{subject} beside what people use today: left of the line it takes less (dotted: aims)",
     )
     return figure
 
@@ -170,14 +195,16 @@ def overview(results: Sequence[Result]) -> Figure:
 def _fit_ratios(axes: Axes, results: Sequence[Result]) -> None:
     """Limits of the axis that all panels share, around all figures and aims."""
     ratios = [r for result in results for case in result.cases for r in case.ratio.values()]
-    aims = [aim for result in results for aim in result.aims.values()]
+    aims = [
+        aim for result in results for each in (result, *result.cases) for aim in each.aims.values()
+    ]
     lowest = min([*(ratio.low for ratio in ratios), *aims, 0.5])
     highest = max([*(ratio.high for ratio in ratios), *aims, 2.0])
     axes.set_xlim(lowest / 1.1, highest * 1.1)
 
 
 def _overview_panel(axes: Axes, result: Result) -> None:
-    others = [side for side in result.sides if side != OURS]
+    others = result.others
     for side in others:
         found = [
             (case.ratio[side], row) for row, case in enumerate(result.cases) if side in case.ratio

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from benchmarks.figures import Case, Result
-from benchmarks.sides import OURS
+from benchmarks.sides import BEST
 
 
 def machine() -> dict[str, str]:
@@ -39,20 +39,32 @@ def _processor() -> str:
 
 
 def markdown(results: Iterable[Result]) -> str:
-    """Two tables per result: what was measured, and how ModuleLayer compares."""
+    """Two tables per result: what was measured, and how its subject compares."""
     return "\n".join(line for result in results for line in _section(result))
 
 
-def summary(results: Iterable[Result]) -> str:
-    """One table of all comparisons but sweeps: the median ratios, module by module."""
-    shown = [result for result in results if not result.axis]
-    others = list(dict.fromkeys(side for r in shown for side in r.sides if side != OURS))
+def summaries(results: Iterable[Result]) -> list[str]:
+    """For each subject one table of all comparisons but sweeps: the median ratios."""
+    return ["\n".join(_summary(*each)) for each in by_subject(results).items()]
+
+
+def by_subject(results: Iterable[Result]) -> dict[str, list[Result]]:
+    """Subject -> all comparisons of it but sweeps."""
+    found: dict[str, list[Result]] = {}
+    for result in results:
+        if not result.axis:
+            found.setdefault(result.subject, []).append(result)
+    return found
+
+
+def _summary(subject: str, results: Sequence[Result]) -> Iterator[str]:
+    others = list(dict.fromkeys(side for result in results for side in result.others))
     rows = (
         [f"{result.title}: {case.module}", *(_ratio(result, case, side) for side in others)]
-        for result in shown
+        for result in results
         for case in result.cases
     )
-    return "\n".join(_table([f"what {OURS} takes, as a part of", *others], rows))
+    return _table([f"what {subject} takes, as a part of", *others], rows)
 
 
 def _section(result: Result) -> Iterator[str]:
@@ -67,15 +79,27 @@ def _section(result: Result) -> Iterator[str]:
             for case in result.cases
         ),
     )
-    others = [side for side in result.sides if side != OURS]
     yield ""
-    yield f"{_what(result)} that {OURS} takes, as a part of the other's (below 1 it takes less):"
-    yield ""
-    yield from _table(
-        [_first_column(result), *others],
-        ([_name(case), *(_ratio(result, case, side) for side in others)] for case in result.cases),
+    yield (
+        f"{_what(result)} that {result.subject} takes, as a part of the other's "
+        "(below 1 it takes less):"
     )
     yield ""
+    yield from _table(
+        [_first_column(result), *result.others],
+        (
+            [_name(case), *(_ratio(result, case, side) for side in result.others)]
+            for case in result.cases
+        ),
+    )
+    yield ""
+    notes = [
+        f"- {_name(case)}, {side}: {note}"
+        for case in result.cases
+        for side, note in case.notes.items()
+    ]
+    if notes:
+        yield from (*notes, "")
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> Iterator[str]:
@@ -110,10 +134,10 @@ def _ratio(result: Result, case: Case, side: str) -> str:
         return ""
     # Judged as shown: the next digit differs from run to run.
     ratio = round(case.ratio[side].median, 2)
-    aim = result.aims.get(side)
-    if aim is None:
-        return f"{ratio:.2f}"
-    return f"{ratio:.2f} ({'aim' if ratio <= aim else 'misses'} {aim:g})"
+    aim = result.aim(case, side)
+    judged = "" if aim is None else f" ({'aim' if ratio <= aim else 'misses'} {aim:g})"
+    which = f", {case.best(result.subject)}" if side == BEST else ""
+    return f"{ratio:.2f}{judged}{which}"
 
 
 def show(number: float) -> str:

@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 _TRIALS = 5
+# So many times as slow as the fastest is far slower.
+_FAR = 4.0
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ def interleaved(
     rounds: int,
     at_least: float = 0.0,
     clock: Callable[[], float] = time.perf_counter,
+    *,
+    settle: float = 0.0,
+    rounds_if_far_slower: int | None = None,
 ) -> dict[str, list[float]]:
     """Seconds per run of each side, one figure per round.
 
@@ -49,8 +54,18 @@ def interleaved(
         rounds: how many.
         at_least: seconds that a side is run for in a round, as often as fits.
         clock: seconds.
+        settle: seconds that a side is run for before it is timed in a round, once at
+            least; not at all if 0. Some keep their threads waiting busily for
+            the next run, which slows the side after them.
+        rounds_if_far_slower: the first so many rounds are all for a side of which one
+            run takes longer than ``at_least``, and far longer than the fastest's.
     """
-    counts = {side: _count(run, at_least, clock) for side, run in runs.items()}
+    once = {side: _once(run, at_least, clock) for side, run in runs.items()}
+    counts = {side: max(1, round(at_least / max(once[side], 1e-9))) for side in runs}
+    last = dict.fromkeys(runs, rounds)
+    if rounds_if_far_slower is not None:
+        limit = max(at_least, _FAR * min(once.values()))
+        last |= {side: rounds_if_far_slower for side in runs if once[side] > limit}
     seconds: dict[str, list[float]] = {side: [] for side in runs}
     sides = list(runs)
     for number in range(rounds):
@@ -58,18 +73,27 @@ def interleaved(
         # What earlier rounds left is not to be cleared away in the middle.
         gc.collect()
         for side in sides[start:] + sides[:start]:
-            seconds[side].append(_seconds(runs[side], counts[side], clock) / counts[side])
+            if number < last[side]:
+                _run_for(runs[side], settle, clock)
+                seconds[side].append(_seconds(runs[side], counts[side], clock) / counts[side])
     return seconds
 
 
-def _count(run: Callable[[], Any], at_least: float, clock: Callable[[], float]) -> int:
+def _once(run: Callable[[], Any], at_least: float, clock: Callable[[], float]) -> float:
+    """About how long one run takes, if it matters."""
     # The first run may trace and compile.
     run()
-    if not at_least:
-        return 1
+    found: list[float] = []
     # The shortest of some, since one may be held up by something else.
-    once = min(_seconds(run, 1, clock) for _ in range(_TRIALS))
-    return max(1, round(at_least / max(once, 1e-9)))
+    while len(found) < _TRIALS and sum(found) < at_least:
+        found.append(_seconds(run, 1, clock))
+    return min(found, default=0.0)
+
+
+def _run_for(run: Callable[[], Any], seconds: float, clock: Callable[[], float]) -> None:
+    end = clock() + seconds
+    while clock() < end:
+        run()
 
 
 def _seconds(run: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
@@ -88,13 +112,14 @@ def _wait_for_devices() -> None:
 
 
 def ratios(seconds: Mapping[str, Sequence[float]], side: str) -> dict[str, Spread]:
-    """One side's time as a part of each other's, round by round.
+    """One side's time as a part of each other's, round by round of those that both ran.
 
     >>> ratios({"a": [1.0, 2.0, 2.0], "b": [2.0, 4.0, 4.0]}, "a")["b"].median
     0.5
     """
-    return {
-        other: Spread.of(np.divide(seconds[side], values).tolist())
+    pairs = {
+        other: zip(seconds[side], values, strict=False)
         for other, values in seconds.items()
         if other != side
     }
+    return {other: Spread.of([own / its for own, its in each]) for other, each in pairs.items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from benchmarks import agreement
 from benchmarks.figures import Case, Result
-from benchmarks.kinds import KINDS, published
+from benchmarks.kinds import asked_for, published
 from benchmarks.kinds.kind import Module
 from benchmarks.sides import BARE_FUNCTION, KERAS_LAYER
 from benchmarks.sides.callers import CALLERS
@@ -13,12 +15,12 @@ from benchmarks.timing import interleaved
 _AIMS = {BARE_FUNCTION: 1.3, KERAS_LAYER: 1.0}
 
 
-def run(quick: bool) -> list[Result]:
-    """Measures all sides on all kinds of module."""
+def run(quick: bool, kinds: Collection[str]) -> list[Result]:
+    """Measures all sides on kinds of module."""
     rounds, at_least = (5, 0.05) if quick else (15, 0.2)
     cases = [
         Case.of(module.kind.title, measure(module, 1, rounds, at_least))
-        for module in map(published, KINDS)
+        for module in map(published, asked_for(kinds))
     ]
     return [Result("One eager call, batch 1", "s", cases, _AIMS)]
 

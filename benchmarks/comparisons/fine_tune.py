@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 
 from benchmarks import agreement
 from benchmarks.figures import Case, Result
-from benchmarks.kinds import KINDS, QUICK_KINDS, published
+from benchmarks.kinds import KINDS, QUICK_KINDS, asked_for, published
 from benchmarks.kinds.kind import Module
 from benchmarks.sides import SESSION, TWIN
 from benchmarks.sides.trainers import TRAINERS, Examples
@@ -17,10 +18,10 @@ _AIMS = {SESSION: 1.05, TWIN: 1.0}
 _STEPS = {"cnn": 8, "transformer": 8, "lstm": 64, "embedding": 256}
 
 
-def run(quick: bool) -> list[Result]:
-    """Measures all sides on all kinds of module."""
+def run(quick: bool, kinds: Collection[str]) -> list[Result]:
+    """Measures all sides on kinds of module."""
     cases = []
-    for name in QUICK_KINDS if quick else KINDS:
+    for name in asked_for(kinds, QUICK_KINDS if quick else KINDS):
         module, steps = published(name), max(4, _STEPS[name] // (4 if quick else 1))
         seconds = measure(module, steps, rounds=3 if quick else 9)
         per_step = {side: [s / steps for s in found] for side, found in seconds.items()}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 
 import numpy as np
 
 from benchmarks import agreement
 from benchmarks.figures import Case, Result
-from benchmarks.kinds import published
+from benchmarks.kinds import asked_for, published
 from benchmarks.kinds.kind import Module
 from benchmarks.sides import KERAS_LAYER
 from benchmarks.sides.callers import LOADERS, Bind
@@ -19,11 +19,11 @@ _KINDS = ("cnn", "embedding", "transformer")
 AIMS = {KERAS_LAYER: 0.4}
 
 
-def run(quick: bool) -> list[Result]:
+def run(quick: bool, kinds: Collection[str]) -> list[Result]:
     """Measures all sides on the kinds of module that take long to load."""
     cases = [
         Case.of(module.kind.title, measure(module, rounds=3 if quick else 11))
-        for module in map(published, _KINDS)
+        for module in map(published, asked_for(kinds, _KINDS))
     ]
     return [Result("Load until the first result", "s", cases, AIMS)]
 

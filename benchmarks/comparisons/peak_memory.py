@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.figures import Case, Result
-from benchmarks.kinds import KINDS, published
+from benchmarks.kinds import KINDS, asked_for, published
 from benchmarks.kinds.kind import Module
 from benchmarks.resident import peak, resident
 from benchmarks.sides import SESSION, TWIN
@@ -35,10 +35,10 @@ _STEPS = 4
 _MB = 1 << 20
 
 
-def run(quick: bool) -> list[Result]:
-    """Measures all sides on all kinds of module."""
+def run(quick: bool, kinds: Collection[str]) -> list[Result]:
+    """Measures all sides on kinds of module."""
     # Each figure takes a process that imports TensorFlow.
-    kinds = ("embedding",) if quick else tuple(KINDS)
+    kinds = asked_for(kinds, ("embedding",) if quick else KINDS)
     works = list(_TITLES)[:1] if quick else list(_TITLES)
     rounds = 1 if quick else 3
     return [

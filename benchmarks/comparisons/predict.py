@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from benchmarks import agreement
 from benchmarks.figures import Case, Result
-from benchmarks.kinds import KINDS, QUICK_KINDS, published
+from benchmarks.kinds import KINDS, QUICK_KINDS, asked_for, published
 from benchmarks.kinds.kind import Module
 from benchmarks.sides import KERAS_LAYER
 from benchmarks.sides.predictors import PREDICTORS
@@ -15,10 +17,10 @@ AIMS = {KERAS_LAYER: 0.85}
 _BATCHES = {"cnn": 8, "transformer": 16, "lstm": 32, "embedding": 64}
 
 
-def run(quick: bool) -> list[Result]:
-    """Measures all sides on all kinds of module."""
+def run(quick: bool, kinds: Collection[str]) -> list[Result]:
+    """Measures all sides on kinds of module."""
     cases = []
-    for name in QUICK_KINDS if quick else KINDS:
+    for name in asked_for(kinds, QUICK_KINDS if quick else KINDS):
         module, batches = published(name), max(2, _BATCHES[name] // (4 if quick else 1))
         size = module.kind.batch_size
         seconds = measure(module, batches, size, rounds=3 if quick else 11)

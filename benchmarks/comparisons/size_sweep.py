@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from benchmarks.comparisons import load, predict
 from benchmarks.figures import Case, Result
-from benchmarks.kinds import KINDS, published
+from benchmarks.kinds import KINDS, asked_for, published
 
 _KINDS = ("cnn", "embedding")
 _QUICK_KINDS = ("embedding",)
 
 
-def run(quick: bool) -> list[Result]:
+def run(quick: bool, kinds: Collection[str]) -> list[Result]:
     """Predicts batches of several sizes, and loads modules of several sizes."""
-    kinds = _QUICK_KINDS if quick else _KINDS
+    kinds = asked_for(kinds, _QUICK_KINDS if quick else _KINDS)
     sizes = (1, 16) if quick else (1, 4, 16, 64, 256)
     megabytes = (1, 25) if quick else (1, 5, 25, 100, 500)
     rounds = 3 if quick else 5

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import functools
 import tempfile
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from benchmarks.kinds import cnn, embedding, lstm, transformer
@@ -17,6 +18,11 @@ KINDS: dict[str, Kind] = {
 # What a quick run keeps where every kind would take long: XLA compiles the
 # native twins of the others for minutes.
 QUICK_KINDS = ("lstm", "embedding")
+
+
+def asked_for(kinds: Collection[str], among: Iterable[str] = KINDS) -> list[str]:
+    """The kinds that a comparison measures, of those that it is about."""
+    return [name for name in among if name in kinds]
 
 
 @functools.cache

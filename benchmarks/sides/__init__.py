@@ -11,3 +11,13 @@ SESSION = "TF1 session"
 TWIN = "native Keras twin"
 # What compile() would not choose by itself; XLA slows some models on a CPU.
 TWIN_WITHOUT_XLA = "native Keras twin, no XLA"
+COMPILED = "hub.compile"  # By whichever engine is fastest.
+ONNX_RUNTIME = "ONNX Runtime by hand"
+OPENVINO = "OpenVINO by hand"
+# In tables, whichever side that is.
+BEST = "best of the others"
+
+
+def compiled_by(engine: str) -> str:
+    """hub.compile with one engine."""
+    return f"{COMPILED}, {engine}"

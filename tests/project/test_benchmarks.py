@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import sys
 
 import numpy as np
@@ -9,10 +10,29 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import agreement, compare, plots, report, timing
-from benchmarks.comparisons import COMPARISONS, eager_call, fine_tune, load, peak_memory, predict
+from benchmarks.comparisons import (
+    COMPARISONS,
+    compiled,
+    eager_call,
+    fine_tune,
+    load,
+    peak_memory,
+    predict,
+)
 from benchmarks.figures import Case, Result
 from benchmarks.kinds import KINDS
-from benchmarks.sides import KERAS_LAYER, OURS, SESSION, TWIN, TWIN_WITHOUT_XLA
+from benchmarks.sides import (
+    BEST,
+    COMPILED,
+    KERAS_LAYER,
+    ONNX_RUNTIME,
+    OPENVINO,
+    OURS,
+    SESSION,
+    TWIN,
+    TWIN_WITHOUT_XLA,
+)
+from benchmarks.sides.inference import RUNNERS
 from benchmarks.sides.trainers import TRAINERS, Examples
 from benchmarks.timing import Spread
 from helpers.places import ROOT
@@ -50,8 +70,20 @@ def test_quick_work_is_repeated_within_a_round():
     runs = {"quick": lambda: clock.work(0.01), "slow": lambda: clock.work(2.0)}
     seconds = timing.interleaved(runs, 2, at_least=0.1, clock=lambda: clock.now)
     assert seconds == {"quick": pytest.approx([0.01, 0.01]), "slow": pytest.approx([2.0, 2.0])}
-    # Once before, five times to see how long it takes, then ten times in each round.
-    assert clock.pieces == {0.01: 6 + 2 * 10, 2.0: 6 + 2}
+    # Once before, then to see how long it takes, then ten times in each round.
+    assert clock.pieces == {0.01: 6 + 2 * 10, 2.0: 2 + 2}
+
+
+def test_what_others_leave_busy_does_not_count():
+    """Each runs for a while before it is timed, and far slower ones in fewer rounds."""
+    clock = Clock()
+    runs = {"quick": lambda: clock.work(0.01), "slow": lambda: clock.work(2.0)}
+    seconds = timing.interleaved(
+        runs, 4, 0.1, lambda: clock.now, settle=0.025, rounds_if_far_slower=2
+    )
+    assert {side: len(found) for side, found in seconds.items()} == {"quick": 4, "slow": 2}
+    assert clock.pieces == {0.01: 6 + 4 * (3 + 10), 2.0: 2 + 2 * (1 + 1)}
+    assert timing.ratios(seconds, "quick")["slow"].median == pytest.approx(0.005)
 
 
 class Clock:
@@ -113,6 +145,25 @@ RATES = Result(
     rate=True,
 )
 
+FAR = Result("Far", "s", [Case.of("LSTM", {OURS: [1e-3], SESSION: [1e-3], TWIN: [5e-2]})], aims={})
+_CASES = (
+    Case.of(
+        "LSTM",
+        {COMPILED: [1.0], OURS: [2.0], ONNX_RUNTIME: [1.0]},
+        COMPILED,
+        aims={OURS: 0.6},
+    ),
+    Case.of(
+        "image CNN",
+        {COMPILED: [2.0], OURS: [1.0]},
+        COMPILED,
+        notes={ONNX_RUNTIME: "left out. No Conv"},
+    ),
+)
+ENGINES = Result(
+    "Calls", "s", [case.with_best(COMPILED) for case in _CASES], {BEST: 1.05}, subject=COMPILED
+)
+
 
 def test_table_of_times():
     assert report.markdown([BARS]).splitlines() == [
@@ -147,7 +198,8 @@ def test_table_of_rates():
 
 
 def test_summary_has_all_but_sweeps():
-    assert report.summary([BARS, RATES]).splitlines() == [
+    (summary,) = report.summaries([BARS, RATES])
+    assert summary.splitlines() == [
         "| what ModuleLayer takes, as a part of | tensorflow_hub.KerasLayer | native Keras twin |",
         "|---|---:|---:|",
         "| Work: LSTM | 0.50 (misses 0.4) |  |",
@@ -155,16 +207,35 @@ def test_summary_has_all_but_sweeps():
     ]
 
 
+def test_another_subject_beside_the_best_of_the_others():
+    """Which may be another one in each case, with aims of that case."""
+    lines = report.markdown([ENGINES]).splitlines()
+    assert lines[9:] == [
+        "The time that hub.compile takes, as a part of the other's (below 1 it takes less):",
+        "",
+        "| module | ModuleLayer | ONNX Runtime by hand | best of the others |",
+        "|---|---:|---:|---:|",
+        "| LSTM | 0.50 (aim 0.6) | 1.00 | 1.00 (aim 1.05), ONNX Runtime by hand |",
+        "| image CNN | 2.00 |  | 2.00 (misses 1.05), ModuleLayer |",
+        "",
+        "- image CNN, ONNX Runtime by hand: left out. No Conv",
+    ]
+    of_compiled, of_ours = report.summaries([ENGINES, BARS, RATES])
+    assert of_compiled.splitlines()[2:] == [f"| Calls: {line[2:]}" for line in lines[13:15]]
+    assert of_ours == report.summaries([BARS])[0]
+
+
 def test_results_from_json():
-    for result in (BARS, RATES):
+    for result in (BARS, RATES, ENGINES):
         assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
 def test_files_of_results(tmp_path):
-    found = {"work": [BARS], "sweep": [RATES, RATES]}
+    found = {"work": [BARS], "sweep": [RATES, RATES], "calls": [ENGINES]}
     compare.write(tmp_path / "new", "# Report", {"results": BARS.to_json()}, found)
     written = {path.name: path for path in (tmp_path / "new").iterdir()}
-    pictures = {"work.png", "sweep_1.png", "sweep_2.png", "overview.png"}
+    pictures = {"work.png", "sweep_1.png", "sweep_2.png", "calls.png"}
+    pictures |= {"overview.png", "overview_2.png"}
     assert set(written) == {"results.md", "results.json", *pictures}
     assert all(written[name].read_bytes().startswith(b"\x89PNG") for name in pictures)
     assert written["results.md"].read_text() == "# Report\n"
@@ -173,16 +244,21 @@ def test_files_of_results(tmp_path):
 
 
 def test_plots_tell_what_they_show():
-    bars, lines, all_of_them = plots.draw(BARS), plots.draw(RATES), plots.overview([BARS, RATES])
+    bars, lines, all_of_them = plots.draw(BARS), plots.draw(RATES), plots.overview([BARS])
     assert bars.get_suptitle() == "Work: ms, less is better"
     assert [axes.get_title("left") for axes in bars.axes] == ["LSTM", "image CNN"]
     assert [text.get_text() for text in bars.axes[0].texts] == ["500", "1000  (2.00x)"]
+    assert [text.get_text() for text in plots.draw(FAR).axes[0].texts] == [
+        "1",
+        "1  (1.00x)",
+        "50  (50.00x), cut off",
+    ]
+    assert plots.draw(FAR).axes[0].get_xlim()[1] < 10
     assert lines.get_suptitle() == "Sweep: items per second, more is better"
     assert {line.get_label(): list(line.get_ydata()) for line in lines.axes[0].lines} == {
         SESSION: [16, 16],
         OURS: [8, 8],
     }
-    # A sweep has no place in it.
     assert [axes.get_title("left") for axes in all_of_them.axes] == ["Work"]
 
 
@@ -209,6 +285,18 @@ def test_loads(embedding):
 def test_eager_calls(lstm):
     seconds = eager_call.measure(lstm, 2, rounds=1, at_least=0)
     assert [*seconds] == [*eager_call.CALLERS]
+
+
+def test_compiled_calls(embedding, monkeypatch):
+    """Whatever cannot run a module is left out, and says why."""
+    sides = (COMPILED, OURS, KERAS_LAYER, SESSION, ONNX_RUNTIME, OPENVINO)
+    monkeypatch.setattr(compiled, "RUNNERS", {side: RUNNERS[side] for side in sides})
+    one, two = compiled.measure(embedding, [2, 3], rounds=1, at_least=0)
+    assert [*one.measured] == [*two.measured] == [COMPILED, OURS, KERAS_LAYER, SESSION]
+    assert one.ratio[BEST] == one.ratio[one.best(COMPILED)]
+    assert re.match("runs .* at batch 2, .* at batch 3", one.notes[COMPILED])
+    assert "StringSplit" in one.notes[ONNX_RUNTIME]
+    assert one.notes[OPENVINO].startswith("left out. ")
 
 
 def test_predictions(embedding):
@@ -257,6 +345,6 @@ def test_the_readme_has_the_last_figures():
     }
     assert list(found) == list(COMPARISONS), "the last run was not a full one"
     assert compared["machine"]["rounds"] == "all"
-    assert report.summary(itertools.chain(*found.values())) in readme
+    assert all(table in readme for table in report.summaries(itertools.chain(*found.values())))
     for fact in ("TensorFlow", "Keras", "Python"):
         assert f"{fact} {compared['machine'][fact]}" in readme
