@@ -24,7 +24,8 @@ Batch: TypeAlias = Arrays
 _ROUNDS = 3
 _SECONDS = 0.1  # Of an engine in a round.
 _FEWEST = 3  # Runs of it.
-_ENOUGH = 1.0  # Seconds, after which no other round begins: calls that are long differ little.
+# What takes at most so many times as long as the fastest may be the faster.
+_CLOSE = 1.2
 # What takes so many times as long as the fastest is not tried again.
 _HOPELESS = 3.0
 
@@ -112,19 +113,18 @@ def _timed(runs: Mapping[str, Run], flat: Batch) -> dict[str, float]:
     """Seconds of a call of each engine.
 
     They run by turns, each for a while: right after another one, some still wait for its
-    threads.
+    threads. Those that are next to the fastest run some more.
     """
     # Each has run before, so that once more tells what is hopeless.
     found = {name: _seconds_of_one(run, flat) for name, run in runs.items()}
-    end = time.perf_counter() + _ENOUGH
-    for number in range(_ROUNDS):
-        if number and time.perf_counter() > end:
+    for near in (_HOPELESS, *[_CLOSE] * _ROUNDS):
+        most = near * min(found.values())
+        left = [name for name, seconds in found.items() if seconds <= most]
+        if len(left) == 1:
             break
-        fastest = min(found.values())
         gc.collect()
-        for name, run in runs.items():
-            if found[name] <= _HOPELESS * fastest:
-                found[name] = min(found[name], _seconds(run, flat))
+        for name in left:
+            found[name] = min(found[name], _seconds(runs[name], flat))
     return found
 
 
