@@ -1,8 +1,9 @@
 """A step of fine-tuning beside a TF1 session's, in several processes: how far they differ.
 
-Each process times a session and two layers that are alike, by turns. What differs from
-one process to the next is memory: the C library hands some of what a step frees back to
-the system, which clears each page that is touched again. Such page faults are counted.
+Each process times a session and two layers that are alike, by turns: by the clock, and by the
+processor, which other programs on the machine disturb less. What differs from one process to
+the next is memory: the C library hands some of what a step frees back to the system, which
+clears each page that is touched again. Such page faults are counted.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +28,9 @@ from benchmarks.timing import interleaved
 
 _AGAIN = f"{OURS} once more"
 _SIDES = {OURS: TRAINERS[OURS], SESSION: TRAINERS[SESSION], _AGAIN: TRAINERS[OURS]}
-_ROUNDS_OF_FAULTS = 3
+_METERS = {"clock": time.perf_counter, "processor": time.process_time, "page_faults": page_faults}
 
-# Side -> figures per step: median seconds, median page faults.
+# Side -> what each meter shows of a step, the median of the rounds.
 Found = dict[str, dict[str, float]]
 
 
@@ -71,21 +73,16 @@ def main() -> None:
 
 
 def measure(module: Module, steps: int, rounds: int) -> Found:
-    """Seconds and page faults per step, of each side.
+    """Seconds of the clock and of the processor, and page faults per step, of each side.
 
     Raises:
         Disagreement: the loss, or what the first step does to the weights, differs.
     """
     runs = fine_tune.prepared(module, steps, _SIDES)
-    seconds = interleaved(runs, rounds)
-    # No clock, and less disturbed by what else the machine does.
-    faults = interleaved(runs, _ROUNDS_OF_FAULTS, clock=page_faults)
+    shown = interleaved(runs, rounds, clock=lambda: np.array([read() for read in _METERS.values()]))
     return {
-        side: {
-            "seconds": float(np.median(seconds[side])) / steps,
-            "page_faults": float(np.median(faults[side])) / steps,
-        }
-        for side in runs
+        side: dict(zip(_METERS, (np.median(found, axis=0) / steps).tolist(), strict=True))
+        for side, found in shown.items()
     }
 
 
@@ -94,19 +91,19 @@ def table(found: dict[str, list[Found]]) -> str:
     lines = [
         "A step of fine-tuning, in processes of its own: median (lowest to highest process).",
         "",
-        f"| module | processes | ms of a {SESSION} | {OURS}, as a part of it | {_AGAIN}, as a part "
-        f"of the first | page faults of a {SESSION} | of {OURS} |",
-        "|---|---:|---:|---:|---:|---:|---:|",
+        f"| module | processes | ms of a {SESSION} | {OURS}, as a part of it | by the processor "
+        f"| {_AGAIN}, as a part of the first | page faults of a {SESSION} | of {OURS} |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, processes in found.items():
-        seconds, faults = (
-            {side: np.array([each[side][what] for each in processes]) for side in _SIDES}
-            for what in ("seconds", "page_faults")
+        clock, processor, faults = (
+            {side: np.array([each[side][meter] for each in processes]) for side in _SIDES}
+            for meter in _METERS
         )
         shown = [
-            _spread(1000 * seconds[SESSION], ".1f"),
-            _spread(seconds[OURS] / seconds[SESSION], ".2f"),
-            _spread(seconds[_AGAIN] / seconds[OURS], ".2f"),
+            _spread(1000 * clock[SESSION], ".1f"),
+            *(_spread(each[OURS] / each[SESSION], ".2f") for each in (clock, processor)),
+            _spread(clock[_AGAIN] / clock[OURS], ".2f"),
             *(_spread(faults[side]) for side in (SESSION, OURS)),
         ]
         lines.append(f"| {' | '.join([KINDS[name].title, str(len(processes)), *shown])} |")

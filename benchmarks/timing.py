@@ -37,8 +37,8 @@ def interleaved(
     runs: Mapping[str, Callable[[], Any]],
     rounds: int,
     at_least: float = 0.0,
-    clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, list[float]]:
+    clock: Callable[[], Any] = time.perf_counter,
+) -> dict[str, list[Any]]:
     """Seconds per run of each side, one figure per round.
 
     Every round times all sides one after another; the next begins with the
@@ -48,10 +48,10 @@ def interleaved(
         runs: side -> what to time.
         rounds: how many.
         at_least: seconds that a side is run for in a round, as often as fits.
-        clock: seconds.
+        clock: seconds; without ``at_least``, also an array of what several meters show.
     """
     counts = {side: _count(run, at_least, clock) for side, run in runs.items()}
-    seconds: dict[str, list[float]] = {side: [] for side in runs}
+    seconds: dict[str, list[Any]] = {side: [] for side in runs}
     sides = list(runs)
     for number in range(rounds):
         start = number % len(sides)
@@ -72,7 +72,7 @@ def _count(run: Callable[[], Any], at_least: float, clock: Callable[[], float]) 
     return max(1, round(at_least / max(once, 1e-9)))
 
 
-def _seconds(run: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
+def _seconds(run: Callable[[], Any], count: int, clock: Callable[[], Any]) -> Any:
     _wait_for_devices()
     begin = clock()
     for _ in range(count):
