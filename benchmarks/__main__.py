@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import against, apply, compare, memory
+from benchmarks import against, apply, compare, memory, steps
 from benchmarks.commands import Command, main
 
 _DEFAULT = "compare"
@@ -25,6 +25,11 @@ COMMANDS = {
     ),
     "memory": Command(
         "what a load adds to memory, and what comes back", lambda given: memory.run(given.quick)
+    ),
+    "steps": Command(
+        "a step of fine-tuning beside a TF1 session's, in several processes",
+        steps.run,
+        steps.add_arguments,
     ),
 }
 

@@ -1,4 +1,4 @@
-"""Resident memory of this process, as Linux tells it."""
+"""Resident memory of this process, and how it came, as Linux tells it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def peak() -> Iterator[Callable[[], int]]:
     # Linux sets the mark back to the present when told 5.
     Path("/proc/self/clear_refs").write_text("5")
     yield lambda: _status("VmHWM")
+
+
+def page_faults() -> int:
+    """Pages that were touched first until now, without those that waited for a disk."""
+    # What follows the program's name, which may hold spaces: see proc_pid_stat(5).
+    return int(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[7])
 
 
 def _status(name: str) -> int:

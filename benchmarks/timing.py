@@ -39,11 +39,11 @@ def interleaved(
     runs: Mapping[str, Callable[[], Any]],
     rounds: int,
     at_least: float = 0.0,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], Any] = time.perf_counter,
     *,
     settle: float = 0.0,
     rounds_if_far_slower: int | None = None,
-) -> dict[str, list[float]]:
+) -> dict[str, list[Any]]:
     """Seconds per run of each side, one figure per round.
 
     Every round times all sides one after another; the next begins with the
@@ -53,7 +53,7 @@ def interleaved(
         runs: side -> what to time.
         rounds: how many.
         at_least: seconds that a side is run for in a round, as often as fits.
-        clock: seconds.
+        clock: seconds; without ``at_least``, also an array of what several meters show.
         settle: seconds that a side is run for before it is timed in a round, once at
             least; not at all if 0. Some keep their threads waiting busily for
             the next run, which slows the side after them.
@@ -66,7 +66,7 @@ def interleaved(
     if rounds_if_far_slower is not None:
         limit = max(at_least, _FAR * min(once.values()))
         last |= {side: rounds_if_far_slower for side in runs if once[side] > limit}
-    seconds: dict[str, list[float]] = {side: [] for side in runs}
+    seconds: dict[str, list[Any]] = {side: [] for side in runs}
     sides = list(runs)
     for number in range(rounds):
         start = number % len(sides)
@@ -79,7 +79,7 @@ def interleaved(
     return seconds
 
 
-def _once(run: Callable[[], Any], at_least: float, clock: Callable[[], float]) -> float:
+def _once(run: Callable[[], Any], at_least: float, clock: Callable[[], Any]) -> float:
     """About how long one run takes, if it matters."""
     # The first run may trace and compile.
     run()
@@ -96,7 +96,7 @@ def _run_for(run: Callable[[], Any], seconds: float, clock: Callable[[], float])
         run()
 
 
-def _seconds(run: Callable[[], Any], count: int, clock: Callable[[], float]) -> float:
+def _seconds(run: Callable[[], Any], count: int, clock: Callable[[], Any]) -> Any:
     _wait_for_devices()
     begin = clock()
     for _ in range(count):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks import agreement, compare, plots, report, timing
+from benchmarks import agreement, compare, plots, report, resident, steps, timing
 from benchmarks.comparisons import (
     COMPARISONS,
     compiled,
@@ -225,6 +225,22 @@ def test_another_subject_beside_the_best_of_the_others():
     assert of_ours == report.summaries([BARS])[0]
 
 
+def test_table_of_steps():
+    """Ratios are of one process each: another may run on a slower machine."""
+
+    def process(ours, session, again):
+        figures = zip((OURS, SESSION, f"{OURS} once more"), (ours, session, again), strict=True)
+        return {
+            side: {"clock": s, "processor": 1.5, "page_faults": 1000 * s} for side, s in figures
+        }
+
+    found = {"lstm": [process(0.9, 1.0, 0.9), process(2.0, 2.0, 3.0), process(5.0, 4.0, 5.0)]}
+    assert steps.table(found).splitlines()[-1] == (
+        "| LSTM | 3 | 2000.0 (1000.0 to 4000.0) | 1.00 (0.90 to 1.25) | 1.00 (1.00 to 1.00) "
+        "| 1.00 (1.00 to 1.50) | 2000 (1000 to 4000) | 2000 (900 to 5000) |"
+    )
+
+
 def test_results_from_json():
     for result in (BARS, RATES, ENGINES):
         assert Result.from_json(json.loads(json.dumps(result.to_json()))) == result
@@ -308,6 +324,22 @@ def test_predictions(embedding):
 def test_fine_tuning(kind, request):
     seconds = fine_tune.measure(request.getfixturevalue(kind), steps=2, rounds=1)
     assert [*seconds] == [*TRAINERS]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_steps_and_their_page_faults(embedding):
+    found = steps.measure(embedding, 1, rounds=1)
+    assert [*found] == [OURS, SESSION, f"{OURS} once more"]
+    for figures in found.values():
+        assert [*figures] == ["clock", "processor", "page_faults"]
+        assert figures["clock"] > 0 < figures["processor"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_pages_that_are_touched_are_counted():
+    before = resident.page_faults()
+    np.empty(2**26, np.uint8).fill(1)
+    assert resident.page_faults() - before >= 2**26 / (2 * 2**20)  # Huge pages are few.
 
 
 def test_fine_tuning_of_batch_norm(tmp_path):

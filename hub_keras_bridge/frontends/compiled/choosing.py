@@ -110,31 +110,31 @@ def _compared(run: Run, flat: Batch, expected: Arrays, exact: bool) -> tuple[flo
 
 
 def _timed(runs: Mapping[str, Run], flat: Batch) -> dict[str, float]:
-    """Seconds of a call of each engine.
+    """Seconds of a call of each engine: the median of some.
 
     They run by turns, each for a while: right after another one, some still wait for its
     threads. Those that are next to the fastest run some more.
     """
     # Each has run before, so that once more tells what is hopeless.
-    found = {name: _seconds_of_one(run, flat) for name, run in runs.items()}
+    found = {name: [_seconds_of_one(run, flat)] for name, run in runs.items()}
     for near in (_HOPELESS, *[_CLOSE] * _ROUNDS):
-        most = near * min(found.values())
-        left = [name for name, seconds in found.items() if seconds <= most]
+        medians = {name: float(np.median(times)) for name, times in found.items()}
+        left = [name for name in runs if medians[name] <= near * min(medians.values())]
         if len(left) == 1:
             break
         gc.collect()
         for name in left:
-            found[name] = min(found[name], _seconds(runs[name], flat))
-    return found
+            found[name] += _seconds(runs[name], flat)
+    return {name: float(np.median(times)) for name, times in found.items()}
 
 
-def _seconds(run: Run, flat: Batch) -> float:
-    """The median of some runs; the first, right after another engine's, does not count."""
+def _seconds(run: Run, flat: Batch) -> list[float]:
+    """Of some runs; the first, right after another engine's, does not count."""
     _seconds_of_one(run, flat)
     times: list[float] = []
     while len(times) < _FEWEST or sum(times) < _SECONDS:
         times.append(_seconds_of_one(run, flat))
-    return float(np.median(times))
+    return times
 
 
 def _seconds_of_one(run: Run, flat: Batch) -> float:
