@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -22,7 +22,6 @@ from hub_keras_bridge.running.seeds import with_seeds
 
 _GROUP_BYTES = 16 * 2**20
 _AHEAD = 2  # Groups that are being read at once.
-_SLOW_BYTES = 32 * 2**20  # Some 30 ms.
 
 
 def first_values(
@@ -56,54 +55,20 @@ def first_values(
         for facts in spec.variables:
             yield facts, np.asarray(values[facts.node])
     else:
-        checkpoint, present, anew = _in_checkpoint(spec, spec.files.checkpoint, needed)
+        checkpoint = Checkpoint(spec.files.checkpoint, spec.subject, spec.files.name_in_checkpoint)
+        anew = {facts.node for facts in spec.variables if spec.files.starts_anew(facts.name)}
+        present = [
+            facts
+            for facts in spec.variables
+            if facts.node not in anew
+            and ((facts.is_global and facts.node in needed) or checkpoint.has(facts))
+        ]
         yield from read_ahead(checkpoint, present)
         if anew:
             values = initial_values(spec, tags, trust, only=anew)
             yield from (
                 (facts, values[facts.node]) for facts in spec.variables if facts.node in anew
             )
-
-
-def slow_to_read(
-    spec: ModuleSpec, needed: Collection[str]
-) -> tuple[list[VariableFacts], Callable[[], list[tf.Tensor]]] | None:
-    """What :func:`first_values` would read, if that takes so long that much can be done beside.
-
-    Args:
-        spec: the module.
-        needed: as of :func:`first_values`.
-
-    Returns:
-        The variables, all of floats, and what reads their values. None where that is
-        soon done, or values come from elsewhere, too.
-
-    Raises:
-        CheckpointError: the checkpoint cannot be opened.
-    """
-    if spec.files.facts_only or spec.files.checkpoint is None:
-        return None
-    if sum(map(_bytes, spec.variables)) < _SLOW_BYTES:
-        return None
-    checkpoint, present, anew = _in_checkpoint(spec, spec.files.checkpoint, needed)
-    if anew or not all(facts.dtype.is_floating for facts in present):
-        return None
-    return present, lambda: [value for _, value in read_ahead(checkpoint, present)]
-
-
-def _in_checkpoint(
-    spec: ModuleSpec, prefix: str, needed: Collection[str]
-) -> tuple[Checkpoint, list[VariableFacts], set[str]]:
-    """The checkpoint, the variables to be read of it, and the nodes of those that start anew."""
-    checkpoint = Checkpoint(prefix, spec.subject, spec.files.name_in_checkpoint)
-    anew = {facts.node for facts in spec.variables if spec.files.starts_anew(facts.name)}
-    present = [
-        facts
-        for facts in spec.variables
-        if facts.node not in anew
-        and ((facts.is_global and facts.node in needed) or checkpoint.has(facts))
-    ]
-    return checkpoint, present, anew
 
 
 def read_ahead(
@@ -134,17 +99,13 @@ def _groups(several: Sequence[VariableFacts]) -> Iterator[list[VariableFacts]]:
     group: list[VariableFacts] = []
     size = 0
     for facts in several:
-        size += _bytes(facts)
+        size += math.prod(facts.shape) * facts.dtype.size
         group.append(facts)
         if size > _GROUP_BYTES:
             yield group
             group, size = [], 0
     if group:
         yield group
-
-
-def _bytes(facts: VariableFacts) -> int:
-    return math.prod(facts.shape) * facts.dtype.size
 
 
 def initial_values(

@@ -77,11 +77,6 @@ class Runtime(tf.Module):
         with self._kept.lock:
             self._kept.tables.hold_vocabularies()
 
-    def forget_functions(self) -> None:
-        """Lets functions be made again, of other variables."""
-        with self._kept.lock:
-            self._kept.functions.clear()
-
     @contextlib.contextmanager
     def filling_tables(self, endpoint: Endpoint) -> Iterator[None]:
         """Fills the tables of a kind of call beside what is done meanwhile.

@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import threading
 from unittest import mock
 
 import numpy as np
@@ -13,7 +12,6 @@ import hub_keras_bridge as hub
 from hub_keras_bridge.facts.checkpoint import Checkpoint
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import first_values
-from hub_keras_bridge.running.runtime import Runtime
 
 v1 = tf.compat.v1
 COUNT = 9
@@ -105,71 +103,6 @@ def test_a_layer_that_could_not_be_built_can_be_later(spec, reads, tmp_path):
     layer.variable_map["v2"].assign([100.0])
     saved = tf.train.load_checkpoint(tf.train.Checkpoint(layer).save(tmp_path / "saved"))
     assert saved.get_tensor("_weight:v2/.ATTRIBUTES/VARIABLE_VALUE").tolist() == [100.0]
-
-
-class TestSlowToRead:
-    """A function is made beside, of variables that get their values later."""
-
-    @pytest.fixture(autouse=True)
-    def slow(self, reads, monkeypatch):
-        monkeypatch.setattr(first_values, "_SLOW_BYTES", 0)
-
-    @pytest.fixture
-    def made_beside(self, monkeypatch):
-        """Whether values were there when functions were made; reading waits for the first."""
-        found, call_function, read_ahead = [], Runtime.call_function, first_values.read_ahead
-        made, is_read = threading.Event(), threading.Event()
-
-        def make(self, *args, **kwargs):
-            found.append(is_read.is_set())
-            try:
-                return call_function(self, *args, **kwargs)
-            finally:
-                made.set()
-
-        def read(*args):
-            assert made.wait(60)
-            is_read.set()
-            return read_ahead(*args)
-
-        monkeypatch.setattr(Runtime, "call_function", make)
-        monkeypatch.setattr(first_values, "read_ahead", read)
-        return found
-
-    def test_a_frozen_layer(self, spec, made_beside):
-        layer, zero = hub.ModuleLayer(spec), np.zeros(2, np.float32)
-        assert layer(zero).numpy().tolist() == [sum(range(COUNT))] * 2
-        assert made_beside == [False, True]
-        assert [w.numpy().tolist() for w in layer.weights] == [[float(n)] for n in range(COUNT)]
-        assert [w.path for w in layer.weights] == [f"{layer.name}/v{n}" for n in range(COUNT)]
-        assert len(layer._content._module.runtime._kept.functions) == 1
-
-    def test_what_cannot_be_made_is_told_by_the_call(self, spec, monkeypatch):
-        def fails(*_, **__):
-            raise ValueError("cannot")
-
-        layer = hub.ModuleLayer(spec)
-        with monkeypatch.context() as patched:
-            patched.setattr(Runtime, "call_function", fails)
-            layer.build()
-            with pytest.raises(ValueError, match="cannot"):
-                layer(np.zeros(1, np.float32))
-        assert layer(np.zeros(1, np.float32)).numpy().tolist() == [sum(range(COUNT))]
-
-    def test_a_layer_that_could_not_be_built_can_be_later(self, spec, made_beside, tmp_path):
-        test_a_layer_that_could_not_be_built_can_be_later(spec, None, tmp_path)
-
-    def test_a_layer_to_be_trained(self, spec):
-        layer = hub.ModuleLayer(spec, trainable=True)
-        with tf.GradientTape() as tape:
-            y = tf.reduce_sum(layer(np.zeros(3, np.float32), training=True))
-        assert float(y) == 3 * sum(range(COUNT))
-        assert [g.numpy().tolist() for g in tape.gradient(y, layer.weights)] == [[3.0]] * COUNT
-
-    def test_under_a_strategy_as_ever(self, spec):
-        with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
-            layer = hub.ModuleLayer(spec)
-            assert layer(np.zeros(1, np.float32)).numpy().tolist() == [sum(range(COUNT))]
 
 
 def test_a_variable_that_is_absent_and_not_needed_is_left_out(spec, reads, monkeypatch):

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import keras
@@ -139,12 +138,7 @@ class Tf1Content(Content):
 
     def create_weights(self, layer: keras.layers.Layer) -> None:
         """Makes all variables, with their values."""
-        if layer.trainable:
-            self._module.create_weights(layer, self._selection)
-        else:
-            run = partial(self._module.runtime.call_function, self._inference)
-            meanwhile = partial(run, training=False, watch=False)
-            self._module.create_weights(layer, self._selection, meanwhile)
+        self._module.create_weights(layer, self._selection)
         if layer.trainable and self.is_here:
             warn_of_unfed_losses(self._training)
 
