@@ -77,6 +77,7 @@ class FrozenCall:
         """
         parts, fetches = self.parts, self.parts.whole.fetches
         position = {p: index for index, p in enumerate(self.inputs) if p}
+        handed_on = {tensor for tensor in fetches if tensor in position}
         stages = [_stage(plan, self._function(plan)) for plan in (parts.first,) if plan]
         stages.append(_engine_stage(parts, engine))
         stages += [_stage(plan, self._function(plan)) for plan in (parts.last,) if plan]
@@ -85,6 +86,8 @@ class FrozenCall:
             known = {tensor: flat[index] for tensor, index in position.items()}
             for stage in stages:
                 stage(known)
+            for tensor in handed_on:  # Text comes out as bytes.
+                known[tensor] = _as_tensor(known[tensor], self.specs[tensor].dtype)
             return [known[tensor] for tensor in fetches]
 
         return run

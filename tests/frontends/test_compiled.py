@@ -91,10 +91,17 @@ class TestText:
             hub.create_module_spec(lookup), as_dict=True, engine=engine, examples=words
         )
         assert compiled.engines == (engine,)
-        found = compiled(["dog", "cat"])
-        assert found["default"].tolist() == [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
-        assert found["best"].tolist() == [b"eel", b"dog"]
-        assert found["words"].tolist() == words.tolist()
+        for given in (["dog", "cat"], np.array(["dog", "cat"], object), words.astype("S")):
+            found = compiled(given)
+            assert found["default"].tolist() == [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+            assert found["best"].tolist() == [b"eel", b"dog"]
+            assert found["words"].tolist() == words.tolist()
+
+    def test_text_that_is_none(self):
+        compiled = hub.compile(hub.create_module_spec(lookup), engine="tensorflow")
+        for wrong in (np.array(["\ud800"], object), np.array([3], object), [None]):
+            with pytest.raises(hub.InputError, match="Cannot feed input 'default'"):
+                compiled(wrong)
 
     def test_assertions_hold(self):
         words = np.array([b"dog", b"cat"], object)

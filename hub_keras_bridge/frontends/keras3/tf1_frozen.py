@@ -125,6 +125,11 @@ def _fits(info: ParsedTensorInfo) -> Callable[[Any], bool]:
             or any(a is not None and a != b for a, b in zip(sizes, value.shape, strict=True))
         ):
             return False
-        return dtype.kind != "O" or all(type(text) in (bytes, str) for text in value.flat)
+        return dtype.kind != "O" or all(map(_is_text, value.flat))
 
     return fits
+
+
+def _is_text(value: Any) -> bool:
+    # Of other text, that it can be encoded is to be seen.
+    return type(value) is bytes or (type(value) is str and value.isascii())
