@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from hub_keras_bridge.compat import tf_errors
 from hub_keras_bridge.errors import ExportError, HubError, Subject
+from hub_keras_bridge.files import durable
 from hub_keras_bridge.files.targets import local_target, other_ending, require_free_target
 from hub_keras_bridge.files.writing import whole
 
@@ -79,7 +80,7 @@ def new_pair(
         with _new(path, subject, problem) as file:
             with _new(beside, subject, problem) as other:
                 yield file
-                os.rename(other_ending(file, ending), other)
+                durable.rename(other_ending(file, ending), other)
             placed = True
     except BaseException:
         if placed:

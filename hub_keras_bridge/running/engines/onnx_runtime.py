@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Iterator
 from typing import Any
 
+from hub_keras_bridge.files import durable
 from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.engines.common_ops import in_common_ops
 from hub_keras_bridge.running.engines.engine import EngineOptions, FileEngine, fails, lacks
@@ -101,7 +101,7 @@ def _round(path: str) -> None:
     rounded = f"{path}.rounded"
     with _quiet("root"):
         quantize_dynamic(path, rounded, weight_type=QuantType.QInt8)
-    os.replace(rounded, path)
+    durable.rename(rounded, path)
 
 
 @contextlib.contextmanager
