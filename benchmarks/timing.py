@@ -74,7 +74,8 @@ def interleaved(
         gc.collect()
         for side in sides[start:] + sides[:start]:
             if number < last[side]:
-                _run_for(runs[side], settle, clock)
+                if settle:
+                    _run_for(runs[side], settle, clock)
                 seconds[side].append(_seconds(runs[side], counts[side], clock) / counts[side])
     return seconds
 

@@ -16,8 +16,8 @@ def difference(expected: Arrays, found: Arrays) -> float:
 
     Infinite where shapes or dtypes differ, or one is no number and the other is one.
 
-    >>> difference([np.array([2.0, 4.0])], [np.array([2.0, 4.4])])
-    0.1
+    >>> difference([np.array([2.0, 4.0])], [np.array([2.0, 5.0])])
+    0.25
     """
     return max(
         (
