@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,6 @@ class Parts:
     Tensors are those of the whole plan; what comes from outside are placeholders.
 
     Attributes:
-        whole: the plan.
         first: what is TensorFlow's before the numbers; None if there is nothing.
         numeric: the numbers; None if there are none.
         entering: the tensors that the numbers are made of.
@@ -88,7 +87,6 @@ class Parts:
         last: what is TensorFlow's after the numbers; None if there is nothing.
     """
 
-    whole: Plan
     first: Plan | None
     numeric: NumericGraph | None
     entering: tuple[str, ...]
@@ -115,7 +113,7 @@ class Parts:
         meeting = {*found.first, *found.leaving, *whole.inputs}
         last = _part(whole, found.last, (), {t: _stand_in(specs[t]) for t in meeting})
         numeric = _numeric(whole, found, specs, names) if found.numeric else None
-        return cls(whole, first, numeric, found.entering, found.leaving, last)
+        return cls(first, numeric, found.entering, found.leaving, last)
 
 
 def _numeric(
@@ -124,14 +122,14 @@ def _numeric(
     return numeric_graph(
         whole.graph_def,
         {tensor: (names.get(tensor), specs[tensor]) for tensor in found.entering},
-        {tensor: names.get(tensor) for tensor in found.leaving},
+        [(tensor, names.get(tensor)) for tensor in found.leaving],
     )
 
 
 def numeric_graph(
     graph_def: graph_pb2.GraphDef,
     entering: Mapping[str, tuple[str | None, tf.TensorSpec]],
-    leaving: Mapping[str, str | None],
+    leaving: Sequence[tuple[str, str | None]],
 ) -> NumericGraph:
     """What of a graph lies between some tensors, as engines get it.
 
@@ -139,26 +137,30 @@ def numeric_graph(
         graph_def: a graph without variables.
         entering: tensor -> its name, if there is one, and its dtype and shape. Without
             those that nothing reads.
-        leaving: tensor -> its name, if there is one.
+        leaving: tensors, each with its name, if there is one; one may come twice.
     """
     cut = {tensor: _stand_in(spec) for tensor, (_, spec) in entering.items()}
-    pruned = prune(without_waiting(graph_def), leaving, cut)
+    tensors, names = [tensor for tensor, _ in leaving], [name for _, name in leaving]
+    pruned = prune(without_waiting(graph_def), tensors, cut)
     as_a_whole(pruned.graph_def)
     _drop_unused_functions(pruned.graph_def)
     there = pruned.placeholders
     inputs = {there[tensor]: named for tensor, named in entering.items() if tensor in there}
-    ends = _with_ends(pruned.graph_def, [there.get(tensor, tensor) for tensor in leaving])
-    return NumericGraph.of(pruned.graph_def, inputs, dict(zip(ends, leaving.values(), strict=True)))
+    ends = _with_ends(pruned.graph_def, [there.get(tensor, tensor) for tensor in tensors])
+    return NumericGraph.of(pruned.graph_def, inputs, dict(zip(ends, names, strict=True)))
 
 
 def _with_ends(graph_def: graph_pb2.GraphDef, tensors: Iterable[str]) -> list[str]:
     """A node for each tensor, which no other reads: there engines look for outputs."""
     functions = {f.signature.name: f.signature for f in graph_def.library.function}
     nodes = graph.nodes_by_name(graph_def)
+    scope = "end"
+    while any(name.startswith(f"{scope}/") for name in nodes):
+        scope += "_"
     ends = []
     for number, tensor in enumerate(tensors):
         name, _, index = tensor.partition(":")
-        end = graph_def.node.add(name=f"end/{number}", op="Identity", input=[tensor])
+        end = graph_def.node.add(name=f"{scope}/{number}", op="Identity", input=[tensor])
         end.attr["T"].type = op_facts.output(nodes[name], int(index), functions)[1]
         ends.append(f"{end.name}:0")
     return ends

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -36,8 +37,10 @@ class FrozenCall:
     """A call without variables.
 
     Attributes:
-        parts: what runs.
-        specs: dtype and shape of each tensor where parts meet, and of each input.
+        whole: what runs; its inputs go by their placeholders.
+        specs: placeholder of an input -> dtype and shape.
+        names: what an input or output is called, by its tensor.
+        trust: what may reach outside the module.
         inputs: for each flat input its placeholder, None of one that nothing reads.
         make: from a plan, and the dtypes and shapes of its inputs, to a function.
         bind: from what a call is given to flat inputs.
@@ -47,8 +50,10 @@ class FrozenCall:
         gives: what comes out, by name, in the order in which the whole is fetched.
     """
 
-    parts: Parts
+    whole: Plan
     specs: Mapping[str, tf.TensorSpec]
+    names: Mapping[str, str]
+    trust: Trust
     inputs: tuple[str | None, ...]
     make: Callable[[Plan, Mapping[str, tf.TensorSpec]], Function]
     bind: Callable[[Any], list[Value]]
@@ -62,11 +67,19 @@ class FrozenCall:
         """Whether an input is sparse or ragged."""
         return any(info.is_composite for info in self.takes.values())
 
+    @functools.cached_property
+    def parts(self) -> Parts:
+        """What engines run of it, and what TensorFlow runs before and behind."""
+        return self._apart[0]
+
+    @functools.cached_property
+    def _apart(self) -> tuple[Parts, dict[str, tf.TensorSpec]]:
+        return taken_apart(self.whole, self.specs, self.names, self.trust)
+
     def by_tensorflow(self) -> Run:
         """All of it, run by TensorFlow."""
-        whole = self.parts.whole
-        read = [self.inputs.index(placeholder) for placeholder in whole.inputs]
-        run = self._function(whole)
+        read = [self.inputs.index(placeholder) for placeholder in self.whole.inputs]
+        run = self._function(self.whole, self.specs)
         return lambda flat: run([flat[index] for index in read])
 
     def by(self, engine: Run) -> Run:
@@ -75,12 +88,14 @@ class FrozenCall:
         Args:
             engine: from what enters the numeric part to what leaves it.
         """
-        parts, fetches = self.parts, self.parts.whole.fetches
+        (parts, specs), fetches = self._apart, self.whole.fetches
         position = {p: index for index, p in enumerate(self.inputs) if p}
         handed_on = {tensor for tensor in fetches if tensor in position}
-        stages = [_stage(plan, self._function(plan)) for plan in (parts.first,) if plan]
-        stages.append(_engine_stage(parts, engine))
-        stages += [_stage(plan, self._function(plan)) for plan in (parts.last,) if plan]
+        stages = [_engine_stage(parts, engine)]
+        if parts.first:
+            stages.insert(0, _stage(parts.first, self._function(parts.first, specs)))
+        if parts.last:
+            stages.append(_stage(parts.last, self._function(parts.last, specs)))
 
         def run(flat: Arrays) -> Arrays:
             known = {tensor: flat[index] for tensor, index in position.items()}
@@ -92,10 +107,10 @@ class FrozenCall:
 
         return run
 
-    def _function(self, plan: Plan) -> Run:
-        specs = {tensor: self.specs[tensor] for tensor in plan.inputs}
-        dtypes = [spec.dtype for spec in specs.values()]
-        run = private_tf.called_directly(self.make(plan, specs))
+    def _function(self, plan: Plan, specs: Mapping[str, tf.TensorSpec]) -> Run:
+        given = {tensor: specs[tensor] for tensor in plan.inputs}
+        dtypes = [spec.dtype for spec in given.values()]
+        run = private_tf.called_directly(self.make(plan, given))
         return lambda flat: run(*map(_as_tensor, flat, dtypes))
 
 

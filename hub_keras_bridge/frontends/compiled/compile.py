@@ -179,7 +179,8 @@ def _tried(
         batches: what they are tried on.
         folder: for the files that they convert to.
     """
-    made = prepared(call.parts.numeric, engines, options, folder, call.subject)
+    graph = call.parts.numeric if engines else None
+    made = prepared(graph, engines, options, folder, call.subject)
     if asked in made.refused:
         raise made.refused[asked]
     runs = {name: call.by(run) for name, run in made.runs.items()}

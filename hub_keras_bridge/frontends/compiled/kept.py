@@ -36,12 +36,11 @@ def key_of(
     That is the graph with its weights, what was asked, the versions of all that has a
     part in it, and the processor.
     """
-    whole_plan = call.parts.whole
-    told = whole_plan.graph_def.SerializeToString(deterministic=True)
+    told = call.whole.graph_def.SerializeToString(deterministic=True)
     return {
         "graph": hashlib.sha256(told).hexdigest(),
-        "inputs": list(whole_plan.inputs),
-        "outputs": list(whole_plan.fetches),
+        "inputs": list(call.whole.inputs),
+        "outputs": list(call.whole.fetches),
         "engines": {name: each.versions for name, each in engines.items() if not each.missing},
         "asked": [*engines, options.threads, options.int8],
         "shapes": [[list(value.shape) for value in flat] for flat in batches],

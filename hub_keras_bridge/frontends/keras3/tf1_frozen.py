@@ -19,7 +19,7 @@ from hub_keras_bridge.plans.of_values import of_values
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.first_values import first_values
-from hub_keras_bridge.running.frozen_call import FrozenCall, Value, taken_apart
+from hub_keras_bridge.running.frozen_call import FrozenCall, Value
 from hub_keras_bridge.running.runtime import Runtime
 from hub_keras_bridge.running.values import with_value
 
@@ -35,12 +35,13 @@ def frozen_call(module: Tf1Module, endpoint: Endpoint, trust: Trust) -> FrozenCa
     facts = endpoint.facts
     placeholders = [on_values.inputs.get(tensor) for tensor in facts.input_tensors]
     specs = {p: s for p, s in zip(placeholders, facts.input_specs, strict=True) if p}
-    parts, meeting = taken_apart(plan, specs, _names(endpoint, on_values), trust)
     # Of its own, so that the layer's weights are not kept.
     runtime = Runtime({}, module.spec.files.assets, trust)
     return FrozenCall(
-        parts=parts,
-        specs=meeting,
+        whole=plan,
+        specs=specs,
+        names=_names(endpoint, on_values),
+        trust=trust,
         inputs=tuple(placeholders),
         make=functools.partial(runtime.plan_function, endpoint.program),
         bind=_binder(endpoint),

@@ -17,7 +17,7 @@ from hub_keras_bridge.frontends.tf2.inputs import named
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.trust import Trust
-from hub_keras_bridge.running.frozen_call import FrozenCall, Value, taken_apart
+from hub_keras_bridge.running.frozen_call import FrozenCall, Value
 from hub_keras_bridge.running.importing import import_plan
 from hub_keras_bridge.running.lookup_tables import Function
 from hub_keras_bridge.running.values import with_value
@@ -63,11 +63,11 @@ def frozen_call(
         differentiable=False,
         subject=subject,
     )
-    names = {**_names(takes, graph.inputs), **_names(gives, fetches)}
-    parts, meeting = taken_apart(plan, inputs, names, trust)
     return FrozenCall(
-        parts=parts,
-        specs=meeting,
+        whole=plan,
+        specs=inputs,
+        names={**_names(takes, graph.inputs), **_names(gives, fetches)},
+        trust=trust,
         inputs=tuple(graph.inputs),
         make=lambda part, given: _function(part, given, graph.outside, trust),
         bind=lambda values: _flat(model, specs, values, subject),

@@ -101,21 +101,19 @@ class Engine(abc.ABC):
 
 def lacks(engine: str, ops: Collection[str]) -> EngineError:
     """The error for a graph with ops that an engine does not have."""
-    return EngineError(
-        f"{engine} cannot run a graph.",
-        expected="ops that it has",
-        found=choices(ops),
-        advice="TensorFlow can: engine='tensorflow'; engine='auto' takes the fastest of those that "
-        "can",
-    )
+    return _refused(engine, "ops that it has", choices(ops))
 
 
 def fails(engine: str, error: Exception) -> EngineError:
     """The error for a graph that an engine has no use for, in words of its own."""
+    return _refused(engine, "a graph that it takes", f"{type(error).__name__}: {first_line(error)}")
+
+
+def _refused(engine: str, expected: str, found: str) -> EngineError:
     return EngineError(
         f"{engine} cannot run a graph.",
-        expected="a graph that it takes",
-        found=f"{type(error).__name__}: {first_line(error)}",
+        expected=expected,
+        found=found,
         advice="TensorFlow can: engine='tensorflow'; engine='auto' takes the fastest of those that "
         "can",
     )

@@ -21,7 +21,7 @@ _HANDING_ON = {"Const", "Identity", "IdentityN"}
 
 
 def whole_graph(call: FrozenCall, noun: str) -> NumericGraph:
-    """All of a call as one graph of numbers, with a tensor of its own for each output.
+    """All of a call as one graph of numbers.
 
     Assertions are left out: no number is made of them.
 
@@ -33,14 +33,10 @@ def whole_graph(call: FrozenCall, noun: str) -> NumericGraph:
         ConversionError: it has strings, tables or effects, or sparse or ragged tensors.
     """
     _need_dense(call, noun)
-    plan = call.parts.whole
-    outputs = dict(zip(call.gives, plan.fetches, strict=True))
+    outputs = dict(zip(call.gives, call.whole.fetches, strict=True))
     _need_numbers(call, outputs, noun)
-    graph_def, prefix = _in_a_scope(plan.graph_def, {*call.takes, *call.gives})
-    leaving = {
-        _handed_on(graph_def, prefix + tensor, call.gives[name].dtype): name
-        for name, tensor in outputs.items()
-    }
+    graph_def, prefix = _in_a_scope(call.whole.graph_def, {*call.takes, *call.gives})
+    leaving = [(prefix + tensor, name) for name, tensor in outputs.items()]
     pairs = zip(call.takes, call.inputs, strict=True)
     entering = {prefix + tensor: (name, call.specs[tensor]) for name, tensor in pairs if tensor}
     return numeric_graph(graph_def, entering, leaving)
@@ -66,7 +62,7 @@ def _need_dense(call: FrozenCall, noun: str) -> None:
 
 
 def _need_numbers(call: FrozenCall, outputs: Mapping[str, str], noun: str) -> None:
-    graph_def = call.parts.whole.graph_def
+    graph_def = call.whole.graph_def
     ops = foreign_ops(graph_def, outputs.values())
     strings = _such(call, lambda info: info.dtype == tf.string)
     if not ops and not strings:
@@ -126,14 +122,3 @@ def _in_a_scope(
         ]
         node.input[:] = kept
     return result, prefix
-
-
-def _handed_on(graph_def: graph_pb2.GraphDef, tensor: str, dtype: tf.DType) -> str:
-    """A tensor of a new node, which hands another one on; changes the graph."""
-    taken = {node.name for node in graph_def.node}
-    name = f"result_{len(taken)}"
-    while name in taken:
-        name += "_"
-    node = graph_def.node.add(name=name, op="Identity", input=[tensor])
-    node.attr["T"].type = dtype.as_datatype_enum
-    return f"{name}:0"
