@@ -53,6 +53,7 @@ if not _is_command_line():
     )
     from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.facts.spec import ModuleSpec
+    from hub_keras_bridge.facts.text_bytes import text_to_bytes
     from hub_keras_bridge.files import archive
     from hub_keras_bridge.files.fetch.archived import cached_archive
     from hub_keras_bridge.files.fetch.resolve import RESOLVERS, Resolver, resolve
@@ -151,6 +152,7 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "sparse_text_embedding_column",
     "text_embedding_column",
     "text_embedding_column_v2",
+    "text_to_bytes",
 ]
 
 _old_names.install()

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras.src.backend.common import global_state, symbolic_scope
 from keras.src.saving import serialization_lib
@@ -25,6 +26,17 @@ def raw_variable(variable: keras.Variable) -> tf.Variable:
     scope, and the module computes in the dtypes it was published with.
     """
     return variable._value  # noqa: SLF001
+
+
+def value_for_tensorflow(variable: keras.Variable) -> tf.Variable | np.ndarray:
+    """What TensorFlow reads a variable's value from, whatever Keras computes with."""
+    held = raw_variable(variable)
+    return held if isinstance(held, tf.Variable) else keras.ops.convert_to_numpy(held)
+
+
+def to_numpy(variable: keras.Variable) -> np.ndarray:
+    """The value that a variable holds, in its own dtype; see :func:`raw_variable`."""
+    return keras.ops.convert_to_numpy(raw_variable(variable))
 
 
 class HeldVariable(keras.Variable):

@@ -14,6 +14,7 @@ from hub_keras_bridge.facts import input_advice
 from hub_keras_bridge.facts.converting import converted
 from hub_keras_bridge.facts.lossless import Fit, fit, fitted_to, overflows
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
+from hub_keras_bridge.facts.text_bytes import bytes_to_text, holds_text
 
 
 @dataclass(frozen=True)
@@ -80,10 +81,10 @@ class Slot:
         Raises:
             InputError: they can never.
         """
-        shape = tf.TensorShape(shape)
+        shape = self.fed_shape(shape, dtype)
         to = self.info.dtype
         whole = to.is_integer or to.is_bool
-        fits = Fit.NEVER if dtype.is_floating and whole else fit(dtype, to)
+        fits = Fit.NEVER if dtype.is_floating and whole else _fit(dtype, to)
         if fits is not Fit.NEVER and self.info.get_shape().is_compatible_with(shape):
             settled = fits is Fit.ALWAYS
             return None if settled else f"{self.name} ({dtype.name} for {to.name})"
@@ -91,6 +92,12 @@ class Slot:
         kind = dtype.name if fits is Fit.NEVER else "shape"
         advice = input_advice.to_begin_a_model(shape, dtype, self.info.type_spec)
         raise self.misfit(f"{kind} {show_shape(shape)}", advice)
+
+    def fed_shape(self, shape: Any, dtype: tf.DType) -> tf.TensorShape:
+        """The shape in which a dense value feeds the input: of bytes of text, that of the text."""
+        shape = tf.TensorShape(shape)
+        is_text = self.info.dtype == tf.string and holds_text(dtype) and shape.rank
+        return shape[:-1] if is_text else shape
 
     def misfit(self, found: str, advice: str) -> InputError:
         """The error for a value that does not fit."""
@@ -107,14 +114,18 @@ def _to_dense(value: Any, slot: Slot) -> tf.Tensor:
     dtype = slot.info.dtype
     if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
         raise _other_kind(value, slot)
-    if tf.is_tensor(value):
+    # Of an array it is not asked: TensorFlow takes long to say no.
+    is_array = isinstance(value, np.ndarray | np.generic)
+    if is_array and dtype == tf.string and value.dtype == np.uint8:
+        value, is_array = tf.constant(value), False
+    if not is_array and tf.is_tensor(value):
         # An eager tensor stays one in a function, so that its values are known there.
         tensor = value if isinstance(value, tf.Tensor) else tf.convert_to_tensor(value)
         return _in_dtype(tensor, slot)
-    if isinstance(value, np.ndarray) and value.dtype == object and dtype != tf.string:
+    if is_array and value.dtype == object and dtype != tf.string:
         # TensorFlow looks at a list's values, but parses or cuts those of such an array.
-        value = value.tolist()
-    if isinstance(value, np.ndarray | np.generic):
+        value, is_array = value.tolist(), False
+    if is_array:
         fitted = fitted_to(value, dtype)
         if fitted is None:
             found = f"values of dtype {value.dtype} that do not fit"
@@ -159,8 +170,14 @@ def _to_sparse(value: Any, slot: Slot) -> tf.SparseTensor:
     return value.with_values(_in_dtype(value.values, slot))
 
 
+def _fit(dtype: tf.DType, to: tf.DType) -> Fit:
+    return Fit.ALWAYS if to == tf.string and holds_text(dtype) else fit(dtype, to)
+
+
 def _in_dtype(value: tf.Tensor, slot: Slot) -> tf.Tensor:
     dtype = slot.info.dtype
+    if dtype == tf.string and holds_text(value.dtype) and slot.converts and value.shape.rank != 0:
+        return bytes_to_text(value)
     if value.dtype != dtype and not slot.converts:
         raise slot.misfit(f"dtype {value.dtype.name}", input_advice.to_convert(value, dtype))
     return converted(value, dtype, slot.misfit)

@@ -15,8 +15,11 @@ from hub_keras_bridge.graphs.prune import Placeholder
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.rewriting import finish
 
+# What the values of a plan have the seed under: no node has such a name.
+SEED = " seed"
 
-def of_values(chosen: Plan, variant: Variant) -> Plan:
+
+def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:  # noqa: ARG001
     """The same plan on values; what it writes is fetched behind all else.
 
     Args:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
@@ -15,12 +15,16 @@ class FunctionOfValues:
     """Runs a plan on values; no variable is read or written.
 
     Args:
-        chosen: a plan on values.
-        run: what runs it, see :func:`arguments`.
+        plan: a plan on values.
+        specs: what it takes, see :func:`arguments`.
+        run: what runs it.
     """
 
-    def __init__(self, chosen: Plan, run: Function) -> None:
-        self._chosen = chosen
+    def __init__(
+        self, plan: Plan, specs: Sequence[tuple[str, tf.TensorSpec]], run: Function
+    ) -> None:
+        self.plan = plan
+        self.specs = specs
         self._run = run
 
     def __call__(
@@ -32,7 +36,7 @@ class FunctionOfValues:
             inputs: tensors of the signature, by name; more than the plan needs.
             value_of: the value of a variable, by node.
         """
-        chosen = self._chosen
+        chosen = self.plan
         given = [inputs[tensor] for tensor in chosen.inputs]
         results = self._run(*given, *map(value_of, chosen.values))
         count = len(chosen.fetches) - len(chosen.written)

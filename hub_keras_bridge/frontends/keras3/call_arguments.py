@@ -70,6 +70,8 @@ def _is_flag(value: Any) -> bool:
 
 def training_call(training: Any) -> bool | tf.Tensor:
     """Whether a call trains: a truth value, or a tensor of a graph that will tell."""
+    if training is None or isinstance(training, bool):
+        return bool(training)
     if not tf.is_tensor(training):
         return bool(training)
     value = tf.get_static_value(tf.convert_to_tensor(training))

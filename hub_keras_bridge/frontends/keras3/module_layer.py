@@ -22,7 +22,7 @@ from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH
 from hub_keras_bridge.frontends.keras3.content_layer import WeightsOf
 from hub_keras_bridge.frontends.keras3.jit import JitByOps
-from hub_keras_bridge.frontends.keras3.opening import check_backend, open_content
+from hub_keras_bridge.frontends.keras3.opening import open_content
 from hub_keras_bridge.frontends.keras3.shaped_layer import ShapedLayer
 from hub_keras_bridge.frontends.keras3.symbolic import (
     ShapeMemory,
@@ -31,6 +31,7 @@ from hub_keras_bridge.frontends.keras3.symbolic import (
 )
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.backends.current import current
 from hub_keras_bridge.running.place import need_eager_execution
 
 
@@ -150,7 +151,7 @@ class ModuleLayer(
         trusted_ops: Collection[str] = (),
         **kwargs: Any,
     ) -> None:
-        check_backend()
+        current()
         super().__init__(trainable=trainable, autocast=False, **kwargs)
         private_keras.take_inputs_as_they_are(self)
         choice = Choice.of(

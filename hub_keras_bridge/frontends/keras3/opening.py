@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 from typing import Any, TypeAlias
 
-import keras
-
-from hub_keras_bridge.errors import BackendError
 from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.facts.reading import load_module_spec, read_tf1_spec
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -66,19 +63,3 @@ def revive(config: dict[str, Any]) -> Any:
         return handle
     asked = tf1_saving.Asked.of(config.get("signature"), config.get("output_key"))
     return tf1_saving.revive(description, handle, config.get("tags"), asked)
-
-
-def check_backend() -> None:
-    """Checks that Keras computes with TensorFlow.
-
-    Raises:
-        BackendError: it does not.
-    """
-    backend = keras.backend.backend()
-    if backend != "tensorflow":
-        raise BackendError(
-            "Cannot make a ModuleLayer: a TF1 Hub module runs in TensorFlow only.",
-            expected="Keras on the TensorFlow backend",
-            found=f"Keras on {backend}",
-            advice="set the environment variable KERAS_BACKEND=tensorflow before importing keras",
-        )

@@ -197,6 +197,9 @@ def to_output_dtypes(outputs: Any, compute_dtype: str) -> Any:
         return outputs
 
     def cast(output: Any) -> Any:
+        if not tf.is_tensor(output):  # Keras computes with another framework.
+            dtype = keras.backend.standardize_dtype(output.dtype)
+            return keras.ops.cast(output, output_dtype(dtype, compute_dtype))
         return tf.cast(output, output_dtype(output.dtype.name, compute_dtype))
 
     return tf.nest.map_structure(cast, outputs)

@@ -12,8 +12,7 @@ import keras
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
-from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import FormatError, InputError, Subject
+from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.facts.checkpoint import write_checkpoint
 from hub_keras_bridge.facts.shown.signature_table import signature_table
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -22,17 +21,15 @@ from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.files import module_writing
 from hub_keras_bridge.frontends.keras3 import tf1_saving
 from hub_keras_bridge.frontends.keras3.choice import Choice
-from hub_keras_bridge.frontends.keras3.colours import ColourCheck
 from hub_keras_bridge.frontends.keras3.content import Content, need_dtypes_of_keras
-from hub_keras_bridge.frontends.keras3.stateless import run_stateless
 from hub_keras_bridge.frontends.keras3.symbolic import ShapeMemory, known
+from hub_keras_bridge.frontends.keras3.tf1_calls import Tf1Calls
+from hub_keras_bridge.frontends.keras3.tf1_calls_elsewhere import Tf1CallsElsewhere
 from hub_keras_bridge.frontends.keras3.tf1_frozen import frozen_call
 from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
-from hub_keras_bridge.plans.endpoint import Endpoint
-from hub_keras_bridge.plans.plan import Plan
-from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.selection import look_at, select, warn_of_unfed_losses
 from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.backends.current import current
 from hub_keras_bridge.running.frozen_call import FrozenCall
 from hub_keras_bridge.running.shapes import inferred_outputs
 from hub_keras_bridge.running.trained_values import trained_values
@@ -72,7 +69,12 @@ class Tf1Content(Content):
         endpoints = self._selection.endpoints(module.programs, choice.trust, trainable)
         self._inference, self._training = endpoints
         self._may_train = trainable or self._training.program is self._inference.program
-        self._colours = ColourCheck(self._inference)
+        backend = current()
+        self._calls: Tf1Calls | Tf1CallsElsewhere = (
+            Tf1Calls(module, *endpoints)
+            if backend is None
+            else Tf1CallsElsewhere(module, *endpoints, backend)
+        )
 
     @classmethod
     def of(cls, spec: ModuleSpec, choice: Choice, trainable: bool) -> Tf1Content:
@@ -110,9 +112,11 @@ class Tf1Content(Content):
 
     @property
     def input_dtype(self) -> str | None:
-        """The dtype of the signature's only input."""
+        """The dtype of the signature's only input; of text that of its bytes, if need be."""
         infos = list(self._inference.facts.inputs.values())
-        return infos[0].dtype.name if len(infos) == 1 else None
+        if len(infos) != 1:
+            return None
+        return self._calls.symbol_dtype(infos[0].dtype).name
 
     @property
     def input_names(self) -> Collection[str]:
@@ -164,72 +168,13 @@ class Tf1Content(Content):
         self, inputs: Any, *, training: bool | tf.Tensor, trainable: bool
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """Runs the signature, of the variant for training in a training call."""
-        if tf.is_tensor(training):
-            return self._run_either(inputs, training, trainable)
-        endpoint = self._training if training else self._inference
-        flat = endpoint.bind(inputs)
-        self._colours.look(endpoint, flat)
-        if private_keras.is_stateless():
-            return self._run_stateless(endpoint, flat, bool(training), trainable)
-        run = self._module.runtime.call_function(endpoint, training=bool(training), watch=trainable)
-        if trainable:
-            private_tf.announce_variables(run)
-        outputs = endpoint.pack(run(*flat))
-        if not trainable or not endpoint.variant.losses:
-            return outputs, ()
-        return outputs, self._module.runtime.losses_function(endpoint)(*flat)
+        return self._calls.run(inputs, training=training, trainable=trainable)
 
-    @property
-    def _are_alike(self) -> bool:
-        """Whether a graph can choose between both variants."""
-        both = self._inference, self._training
-        losses = {len(fed.fetches) if (fed := each.fed_losses) else 0 for each in both}
-        return both[0].interface == both[1].interface and len(losses) == 1
-
-    def _run_either(
-        self, inputs: Any, training: tf.Tensor, trainable: bool
-    ) -> tuple[Any, Sequence[tf.Tensor]]:
-        """Runs the one or the other variant, as a tensor tells."""
-
-        def branch(learning: bool) -> Callable[[], tuple[Any, Sequence[tf.Tensor]]]:
-            return lambda: self.run(inputs, training=learning, trainable=trainable)
-
-        if not self._are_alike:
-            raise InputError(
-                "Cannot choose between the variants of a TF1 Hub module by a tensor.",
-                self.call_subject,
-                expected="variants with outputs and losses that are alike, or a Python bool",
-                found="a tensor as training, and variants with other outputs or losses",
-                advice="call the layer twice, with training=True and training=False, and use the "
-                "result that you mean",
-            )
-        outputs, losses = tf.cond(training, branch(True), branch(False))
-        return outputs, losses
-
-    def _run_stateless(
-        self, endpoint: Endpoint, flat: Sequence[tf.Tensor], training: bool, trainable: bool
-    ) -> tuple[Any, Sequence[tf.Tensor]]:
-        given = dict(zip(endpoint.facts.input_tensors, flat, strict=True))
-        losses = endpoint.fed_losses if trainable else None
-        chosen = endpoint.call(training=training)
-        outputs = endpoint.pack(self._on_values(endpoint.program, chosen, given))
-        return outputs, self._on_values(endpoint.program, losses, given) if losses else ()
-
-    def _on_values(
-        self, program: Program, chosen: Plan, given: Mapping[str, tf.Tensor]
-    ) -> list[tf.Tensor]:
-        module = self._module
-        return run_stateless(module.runtime, program, chosen, given, module.variables)
-
-    def standing_losses(self) -> list[tf.Tensor]:
+    def standing_losses(self) -> list[Any]:
         """REGULARIZATION_LOSSES that need no input."""
         if not self._module.has_weights or not self.is_here:
             return []
-        program = self._training.program
-        if private_keras.is_stateless():
-            chosen = program.standing_losses
-            return self._on_values(program, chosen, {}) if chosen else []
-        return self._module.runtime.standing_losses(program)
+        return self._calls.standing_losses()
 
     def missing_ops(self, *, training: bool, inputs: Any = None) -> dict[str, str]:  # noqa: ARG002
         """By the plans of the call, whatever the inputs."""
@@ -253,7 +198,11 @@ class Tf1Content(Content):
 
     def given(self, inputs: Any) -> Any:
         """The dense inputs, by name."""
-        return self._dense({name: value.shape for name, value in self._dense_values(inputs)})
+        shapes = {}
+        for name, value in self._dense_values(inputs):
+            dtype = tf.as_dtype(keras.backend.standardize_dtype(value.dtype))
+            shapes[name] = self._inference.slot(name).fed_shape(value.shape, dtype)
+        return self._dense(shapes)
 
     def _dense_values(self, inputs: Any) -> Iterator[tuple[str, Any]]:
         for name, value in self._inference.by_name(inputs).items():
@@ -359,7 +308,7 @@ class Tf1Content(Content):
 
     def export(self, path: str) -> None:
         """Writes all of the module again, under current weights."""
-        values = [(facts, private_keras.raw_variable(v)) for facts, v in self.weights]
+        values = [(facts, private_keras.value_for_tensorflow(v)) for facts, v in self.weights]
         module_writing.write_module(
             path,
             self.spec.files,

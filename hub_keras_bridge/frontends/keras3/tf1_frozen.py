@@ -69,7 +69,7 @@ def _values(module: Tf1Module, endpoint: Endpoint, chosen: Plan, trust: Trust) -
     """Those of the layer's variables, or those that they would have at first."""
     if module.has_weights:
         made = module.variables
-        return {n: private_keras.raw_variable(made[n]).numpy() for n in chosen.values if n in made}
+        return {n: private_keras.to_numpy(made[n]) for n in chosen.values if n in made}
     needed = set(chosen.values)
     found = first_values(module.spec, endpoint.variant.tags, needed, trust)
     return {facts.node: value for facts, value in found if facts.node in needed}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
@@ -17,6 +19,7 @@ from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.selection import Selection
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import replicas
+from hub_keras_bridge.running.backends.current import current
 from hub_keras_bridge.running.first_values import first_values
 from hub_keras_bridge.running.runtime import Runtime
 
@@ -41,18 +44,24 @@ class Tf1Module:
     """
 
     def __init__(
-        self, spec: ModuleSpec, trust: Trust, variables: dict[str, keras.Variable] | None = None
+        self,
+        spec: ModuleSpec,
+        trust: Trust,
+        variables: dict[str, keras.Variable] | None = None,
+        seeds: keras.random.SeedGenerator | None = None,
     ) -> None:
         self.spec = spec
         self.programs = Programs(spec)
         self.has_weights = variables is not None
+        self._backend = current()
         self.variables = {} if variables is None else variables
         self._trust = trust
+        self._seeds = seeds
         self.runtime = Runtime(self.variables, spec.files.assets, trust)
 
     def under_same_weights(self, spec: ModuleSpec) -> Tf1Module:
         """Another module, which takes over the variables that there are."""
-        return Tf1Module(spec, self._trust, self.variables)
+        return Tf1Module(spec, self._trust, self.variables, self._seeds)
 
     @property
     def weights(self) -> list[tuple[VariableFacts, keras.Variable]]:
@@ -74,11 +83,13 @@ class Tf1Module:
                 # Outside any graph that the first call happens to be in.
                 with (
                     tf.init_scope(),
+                    self._backend.at_once() if self._backend else contextlib.nullcontext(),
                     private_keras.outside_stateless_scope(),
                     tf.variable_creator_scope(_without_name_scope),
                     tf.variable_creator_scope(replicas.create_as_distributable),
                 ):
                     self._add_weights(layer, selection, needed)
+                    self._add_seeds(layer)
             except Exception:
                 self.variables.clear()
                 private_keras.forget_weights(layer)
@@ -95,15 +106,26 @@ class Tf1Module:
                 name=facts.node.replace("/", "."),
                 shape=facts.shape,
                 dtype=facts.dtype.name,
-                initializer=_initializer(value),
+                initializer=_initializer(value if self._backend is None else np.asarray(value)),
                 trainable=facts.node in trained,
             )
             self.variables[facts.node] = variable
+            if self._backend is not None:
+                continue
             # So that a tf.train.Checkpoint finds it. TensorFlow's own: in a
             # SavedModel, Keras's has a copy that no function reads.
             private_tf.track_child(
                 layer, private_keras.raw_variable(variable), f"_weight:{facts.node}"
             )
+
+    def _add_seeds(self, layer: keras.layers.Layer) -> None:
+        """Gives the layer a source of seeds, where calls take one; Keras keeps its state."""
+        if self._backend is not None and self._seeds is None:
+            self._seeds = layer.seed_generator = keras.random.SeedGenerator()
+
+    def next_seed(self) -> Any:
+        """A new seed for a call, if it takes one."""
+        return None if self._seeds is None else self._seeds.next()
 
 
 def _without_name_scope(create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:

@@ -1,0 +1,1 @@
+"""Frameworks other than TensorFlow that Keras computes with, as callers of pure functions."""

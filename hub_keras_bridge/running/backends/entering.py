@@ -1,0 +1,84 @@
+"""How a value enters a function that another framework calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.running.backends.backend import Backend
+
+
+@dataclass(frozen=True)
+class Way:
+    """What becomes of arguments inside of the function, so that they feed an input.
+
+    Attributes:
+        slot: the input.
+        dtype: of the array that comes in; None where the tensors of the input come in.
+        count: of the arguments.
+        checked: whether each call looks at values, which XLA does not.
+    """
+
+    slot: Slot
+    dtype: tf.DType | None
+    count: int
+    checked: bool = False
+
+    def enter(self, arguments: Iterator[tf.Tensor]) -> list[tf.Tensor]:
+        """The tensors of the input.
+
+        Args:
+            arguments: from which it takes its own.
+        """
+        taken = [next(arguments) for _ in range(self.count)]
+        return taken if self.dtype is None else self.slot.tensors(taken[0])
+
+    @property
+    def beyond_xla(self) -> Mapping[str, str]:
+        """What of it XLA cannot compile, as :func:`xla.lacking` tells it."""
+        if self.checked:
+            return {"Assert": self.slot.name}
+        if self.dtype is not None and not isinstance(self.slot.info.type_spec, tf.TensorSpec):
+            return {"Where": self.slot.name}
+        if self.slot.info.dtype == tf.string:
+            return {"StringJoin": self.slot.name}
+        return {}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A value that is to enter.
+
+    Attributes:
+        way: how.
+        values: the arguments: an array of the framework, or tensors of TensorFlow.
+    """
+
+    way: Way
+    values: tuple[Any, ...] = field(compare=False)
+
+
+def entry_of(value: Any, slot: Slot, backend: Backend) -> Entry:
+    """How a value enters.
+
+    Args:
+        value: an array of the framework, or what :meth:`Slot.tensors` takes.
+        slot: the input.
+        backend: the framework.
+
+    Raises:
+        InputError: it does not fit.
+    """
+    if not backend.is_array(value):
+        tensors = slot.tensors(value)
+        # Text and what has several tensors stays TensorFlow's: it has no gradient.
+        if len(tensors) > 1 or backend.carried(tensors[0].dtype) != tensors[0].dtype:
+            return Entry(Way(slot, None, len(tensors)), tuple(tensors))
+        value = backend.array(tensors[0])
+    spec = backend.spec(value)
+    checked = slot.check_symbol(spec.shape, spec.dtype) is not None
+    return Entry(Way(slot, spec.dtype, 1, checked), (value,))

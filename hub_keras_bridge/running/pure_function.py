@@ -1,0 +1,76 @@
+"""A function of TensorFlow on values alone, as another framework calls it."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import tensorflow as tf
+
+from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.errors.words import show_shape
+
+
+@dataclass(frozen=True, eq=False)
+class PureFunction:
+    """What a call computes, of all that it depends on.
+
+    Attributes:
+        run: from tensors to tensors, with no effect. Their number does not change, nor
+            do their dtypes; shapes may.
+        beyond_xla: what of it XLA cannot compile, as :func:`xla.lacking` tells it.
+        subject: the call, for messages.
+        made: what backends keep of what they made of it.
+    """
+
+    run: Callable[..., list[tf.Tensor]]
+    beyond_xla: Mapping[str, str]
+    subject: Subject
+    made: dict[Any, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def traced(self) -> Callable[..., list[tf.Tensor]]:
+        """The same as a ``tf.function``, for calls with arguments of many shapes."""
+        return tf.function(self.run, autograph=False, reduce_retracing=True)
+
+    def result_specs(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
+        """What it returns for arguments of these shapes, all dimensions known.
+
+        What the graph does not tell is seen by running it, once for all arguments of the
+        same shapes, on zeros.
+
+        Args:
+            arguments: specs; or tensors, where their values are settled.
+
+        Raises:
+            BackendError: it does not run on zeros.
+        """
+        shapes = tuple((tuple(each.shape), each.dtype) for each in arguments)
+        key = ("result specs", shapes, tuple(id(a) for a in arguments if isinstance(a, tf.Tensor)))
+        if key not in self.made:
+            self.made[key] = self._result_specs(arguments)
+        specs: list[tf.TensorSpec] = self.made[key]
+        return specs
+
+    def _result_specs(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
+        with tf.init_scope():
+            traced = self.traced.get_concrete_function(*arguments)  # type: ignore[attr-defined]
+            if not all(spec.shape.is_fully_defined() for spec in traced.outputs):
+                return self._tried(arguments)
+            return [tf.TensorSpec(result.shape, result.dtype) for result in traced.outputs]
+
+    def _tried(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
+        given = [a if isinstance(a, tf.Tensor) else tf.zeros(a.shape, a.dtype) for a in arguments]
+        try:
+            return [tf.TensorSpec(result.shape, result.dtype) for result in self.run(*given)]
+        except tf.errors.OpError as error:
+            shapes = ", ".join(show_shape(each.shape) for each in given)
+            raise BackendError(
+                f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
+                self.subject,
+                expected="a graph that tells them, or that runs on inputs of zeros",
+                found=f"neither, for arguments of the shapes {shapes}: {error.message}",
+                advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
+            ) from error
