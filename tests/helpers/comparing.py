@@ -4,6 +4,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from hub_keras_bridge import text_to_bytes
+
 
 def assert_same(found, expected):
     found = np.asarray(found)
@@ -20,9 +22,9 @@ def tune(layer, golden):
     inputs, targets = next(golden.batches())
 
     def symbolic(array, name=None):
-        dtype = "string" if array.dtype.kind in "OSU" else array.dtype.name
-        return keras.Input(array.shape[1:], name=name, dtype=dtype)
+        return keras.Input(array.shape[1:], name=name, dtype=_dtype_name(array))
 
+    inputs = _carried(inputs)
     if isinstance(inputs, dict):
         symbols = {key: symbolic(value, key) for key, value in inputs.items()}
     else:
@@ -31,12 +33,27 @@ def tune(layer, golden):
     model.compile(keras.optimizers.SGD(golden.tune["lr"]), "mse")
     losses, regularization = [], []
     for inputs, targets in golden.batches():
-        regularization.append(float(sum(layer.losses, 0.0)))
+        regularization.append(float(sum(map(float, layer.losses))))
         history = model.fit(
-            tf.nest.map_structure(tf.constant, inputs),
+            _carried(inputs),
             targets,
             batch_size=len(targets),
             verbose=0,
         )
         losses.append(history.history["loss"][0])
     return losses, regularization
+
+
+def _carried(inputs):
+    """What ``fit`` takes: tensors; where Keras has no strings, arrays, of text its bytes."""
+    if keras.backend.backend() == "tensorflow":
+        return tf.nest.map_structure(tf.constant, inputs)
+    return tf.nest.map_structure(lambda a: text_to_bytes(a, 60) if _is_text(a) else a, inputs)
+
+
+def _is_text(array):
+    return array.dtype.kind in "OSU"
+
+
+def _dtype_name(value):
+    return tf.as_dtype(value.dtype).name

@@ -1,0 +1,11 @@
+"""What tests ask of the framework that Keras computes with, whichever it is."""
+
+import keras
+import numpy as np
+
+BACKEND = keras.backend.backend()
+
+
+def numbers(value):
+    """A tensor of any framework as an array."""
+    return np.asarray(value) if BACKEND == "tensorflow" else keras.ops.convert_to_numpy(value)
