@@ -160,8 +160,15 @@ class Runtime(tf.Module):
         with self._kept.lock, tf.init_scope():
             return self._import(program, chosen, None, list(inputs.items()))
 
-    def function_of_values(self, program: Program, chosen: Plan) -> FunctionOfValues:
+    def function_of_values(
+        self, program: Program, chosen: Plan, *, seeded: bool = False
+    ) -> FunctionOfValues:
         """The function of a plan, on values of the variables in place of what they hold.
+
+        Args:
+            program: of the plan's variant.
+            chosen: the plan.
+            seeded: whether random numbers follow a seed; see :func:`of_values`.
 
         Raises:
             BackendError: the plan needs variables, not values alone.
@@ -171,11 +178,11 @@ class Runtime(tf.Module):
         def build(_: int | None) -> FunctionOfValues:
             for node in chosen.variables:
                 self._variable(node, chosen)
-            on_values = of_values(chosen, program.variant)
+            on_values = of_values(chosen, program.variant, seeded=seeded)
             given = arguments(on_values, program.variant)
             return FunctionOfValues(on_values, self._import(program, on_values, None, given))
 
-        return self._once(("values", program, chosen), build)
+        return self._once(("values", program, chosen, seeded), build)
 
     def _once(self, use: tuple[Any, ...], build: Callable[[int | None], _Made]) -> _Made:
         # The function that a replica calls is bound to its copies of the variables.
