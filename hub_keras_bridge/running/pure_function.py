@@ -9,7 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.errors import BackendError, Subject, TrainingError
 from hub_keras_bridge.errors.words import show_shape
 
 
@@ -20,7 +20,8 @@ class PureFunction:
     Attributes:
         run: from tensors to tensors, with no effect. Their number does not change, nor
             do their dtypes; shapes may.
-        beyond_xla: what of it XLA cannot compile, as :func:`xla.lacking` tells it.
+        beyond_xla: what of it XLA cannot compile whatever the shapes, as
+            :func:`xla.lacking` tells it.
         subject: the call, for messages.
         made: what backends keep of what they made of it.
     """
@@ -30,43 +31,93 @@ class PureFunction:
     subject: Subject
     made: dict[Any, Any] = field(default_factory=dict)
 
-    @functools.cached_property
-    def traced(self) -> Callable[..., list[tf.Tensor]]:
-        """The same as a ``tf.function``, for calls with arguments of many shapes."""
-        return tf.function(self.run, autograph=False, reduce_retracing=True)
+    def traced_for(self, arguments: Sequence[tf.TensorSpec]) -> Any:
+        """The same as a ``tf.function`` traced once, for arguments of these shapes."""
+        return tf.function(self.run, autograph=False).get_concrete_function(*arguments)
 
-    def result_specs(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
-        """What it returns for arguments of these shapes, all dimensions known.
-
-        What the graph does not tell is seen by running it, once for all arguments of the
-        same shapes, on zeros.
+    def fixing(self, fixed: Mapping[int, tf.Tensor]) -> PureFunction:
+        """The function of the other arguments, for values of some.
 
         Args:
-            arguments: specs; or tensors, where their values are settled.
+            fixed: these, by their place among all arguments.
+        """
+
+        def run(*others: tf.Tensor) -> list[tf.Tensor]:
+            remaining = iter(others)
+            count = len(fixed) + len(others)
+            return self.run(*(fixed[i] if i in fixed else next(remaining) for i in range(count)))
+
+        # Values of TensorFlow's are not the program's, which would have them as constants.
+        return PureFunction(run, {**self.beyond_xla, "Const": "an argument"}, self.subject)
+
+    def gradient(self, wanted: Sequence[bool], given: Sequence[bool]) -> PureFunction:
+        """The function from arguments and gradients of results to gradients of arguments.
+
+        Args:
+            wanted: of each argument whether its gradient is returned; of numbers that are
+                no floats there is none.
+            given: of each result whether its gradient is an argument, behind all
+                arguments; that of the others is zero.
+
+        Returns:
+            A function that can be differentiated again; running it raises TrainingError
+            where the graph has no gradient.
+        """
+        key = ("gradient", tuple(wanted), tuple(given))
+        if key not in self.made:
+            self.made[key] = PureFunction(
+                functools.partial(self._gradients, tuple(wanted), tuple(given)),
+                self.beyond_xla,
+                self.subject,
+            )
+        found: PureFunction = self.made[key]
+        return found
+
+    def _gradients(
+        self, wanted: Sequence[bool], given: Sequence[bool], *arguments: tf.Tensor
+    ) -> list[tf.Tensor]:
+        own, gradients = arguments[: len(wanted)], arguments[len(wanted) :]
+        watched = [a for a, want in zip(own, wanted, strict=True) if want]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(watched)
+            results = self.run(*own)
+        sources = [r for r, has in zip(results, given, strict=True) if has]
+        try:
+            found = tape.gradient(
+                sources,
+                watched,
+                list(gradients),
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+        except LookupError as error:
+            raise TrainingError(
+                f"Cannot differentiate a {self.subject.kind}.",
+                self.subject,
+                expected="ops that TensorFlow has gradients of",
+                found=str(error),
+                advice="use the layer with trainable=False, on inputs that need no gradient",
+            ) from error
+        # A gradient by rows becomes a dense one.
+        return [tf.convert_to_tensor(gradient) for gradient in found]
+
+    def result_specs(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+        """What it returns for arguments of these shapes, all dimensions known.
+
+        What the graph does not tell is seen by running it on zeros.
 
         Raises:
             BackendError: it does not run on zeros.
         """
-        shapes = tuple((tuple(each.shape), each.dtype) for each in arguments)
-        key = ("result specs", shapes, tuple(id(a) for a in arguments if isinstance(a, tf.Tensor)))
-        if key not in self.made:
-            self.made[key] = self._result_specs(arguments)
-        specs: list[tf.TensorSpec] = self.made[key]
-        return specs
-
-    def _result_specs(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
-        with tf.init_scope():
-            traced = self.traced.get_concrete_function(*arguments)  # type: ignore[attr-defined]
-            if not all(spec.shape.is_fully_defined() for spec in traced.outputs):
-                return self._tried(arguments)
+        traced = self.traced_for(arguments)
+        if all(result.shape.is_fully_defined() for result in traced.outputs):
             return [tf.TensorSpec(result.shape, result.dtype) for result in traced.outputs]
+        return self._tried(arguments)
 
-    def _tried(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
-        given = [a if isinstance(a, tf.Tensor) else tf.zeros(a.shape, a.dtype) for a in arguments]
+    def _tried(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
         try:
-            return [tf.TensorSpec(result.shape, result.dtype) for result in self.run(*given)]
+            results = self.run(*(tf.zeros(each.shape, each.dtype) for each in arguments))
         except tf.errors.OpError as error:
-            shapes = ", ".join(show_shape(each.shape) for each in given)
+            shapes = ", ".join(show_shape(each.shape) for each in arguments)
             raise BackendError(
                 f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
                 self.subject,
@@ -74,3 +125,4 @@ class PureFunction:
                 found=f"neither, for arguments of the shapes {shapes}: {error.message}",
                 advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
             ) from error
+        return [tf.TensorSpec(result.shape, result.dtype) for result in results]

@@ -47,13 +47,13 @@ class Torch(Backend):
         """Two numbers, as they are."""
         return seed.to(torch.int32)
 
-    def route(self, function: PureFunction) -> str:  # noqa: ARG002
+    def route(self, function: PureFunction, specs: Sequence[tf.TensorSpec]) -> str:  # noqa: ARG002
         """TensorFlow runs it."""
         return "TensorFlow, through torch.autograd.Function"
 
     def call(self, function: PureFunction, arguments: Sequence[Any]) -> list[Any]:
         """As the base class has it."""
-        return list(_Call.apply(function, *arguments))  # type: ignore[no-untyped-call]
+        return list(_Call.apply(function, *arguments))
 
 
 class _Call(torch.autograd.Function):
