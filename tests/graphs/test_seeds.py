@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from helpers.plans import stateful_ops
 from helpers.tf1_reference import v1, v1_control_flow
-from hub_keras_bridge.graphs.ops import definitions as op_facts
 from hub_keras_bridge.graphs.seeds.rewrite import NoSeed, take_seed
 from hub_keras_bridge.graphs.seeds.twins import TWINS, is_random
 from hub_keras_bridge.plans.of_values import SEED, of_values
@@ -54,13 +54,6 @@ def published_under_tf1(module_fn):
         return hub.create_module_spec(module_fn)
 
 
-def stateful(plan):
-    library = plan.graph_def.library.function
-    signatures = {function.signature.name: function.signature for function in library}
-    bodies = [plan.graph_def.node, *(function.node_def for function in library)]
-    return [n.op for nodes in bodies for n in nodes if op_facts.is_stateful(n, signatures)]
-
-
 def in_all_places(x):
     """Random numbers at the top, in a loop in a branch, and in a function called twice."""
 
@@ -88,7 +81,7 @@ def in_all_places(x):
 @pytest.mark.parametrize("published", [hub.create_module_spec, published_under_tf1])
 def test_each_op_call_and_turn_has_numbers_of_its_own(published):
     drawing = Drawing(in_all_places, published)
-    assert stateful(drawing.plan) == []
+    assert stateful_ops(drawing.plan) == []
     assert lacking(ops_of(drawing.plan.graph_def)) == {}
     x = tf.ones([50, 3])
     first, again = drawing([1, 2], x), drawing([1, 2], x)
@@ -176,7 +169,7 @@ def test_as_the_op_with_a_state(op):
         expected = session.run(KINDS[op](None))
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     assert (found != other).any()
-    assert stateful(drawing.plan) == []
+    assert stateful_ops(drawing.plan) == []
     if op == "SampleDistortedBoundingBoxV2":
         assert 0 <= found.min() < found.max() <= 1
         return
