@@ -24,12 +24,15 @@ class PureFunction:
             :func:`xla.lacking` tells it.
         subject: the call, for messages.
         made: what backends keep of what they made of it.
+        told: from the specs of its arguments to those of its results, where they are
+            known without a look at the graph.
     """
 
     run: Callable[..., list[tf.Tensor]]
     beyond_xla: Mapping[str, str]
     subject: Subject
     made: dict[Any, Any] = field(default_factory=dict)
+    told: Callable[[Sequence[tf.TensorSpec]], list[tf.TensorSpec]] | None = None
 
     def traced_for(self, arguments: Sequence[tf.TensorSpec]) -> Any:
         """The same as a ``tf.function`` traced once, for arguments of these shapes."""
@@ -69,6 +72,7 @@ class PureFunction:
                 functools.partial(self._gradients, tuple(wanted), tuple(given)),
                 self.beyond_xla,
                 self.subject,
+                told=lambda specs: [s for s, want in zip(specs, wanted, strict=False) if want],
             )
         found: PureFunction = self.made[key]
         return found
@@ -89,32 +93,44 @@ class PureFunction:
             for argument, gradient in zip(watched, found, strict=True)
         ]
 
-    def result_specs(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+    def result_specs(self, arguments: Sequence[tf.TensorSpec], traced: Any) -> list[tf.TensorSpec]:
         """What it returns for arguments of these shapes, all dimensions known.
 
         What the graph does not tell is seen by running it on zeros.
 
+        Args:
+            arguments: specs.
+            traced: what :meth:`traced_for` made for them.
+
         Raises:
             BackendError: it does not run on zeros.
         """
-        traced = self.traced_for(arguments)
+        if self.told is not None:
+            return self.told(arguments)
         if all(result.shape.is_fully_defined() for result in traced.outputs):
             return [tf.TensorSpec(result.shape, result.dtype) for result in traced.outputs]
         return self._tried(arguments)
 
     def _tried(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+        zeros = [tf.zeros(each.shape, each.dtype) for each in arguments]
         try:
-            results = self.run(*(tf.zeros(each.shape, each.dtype) for each in arguments))
+            results = self.run(*zeros)
         except tf.errors.OpError as error:
-            shapes = ", ".join(show_shape(each.shape) for each in arguments)
-            raise BackendError(
-                f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
-                self.subject,
-                expected="a graph that tells them, or that runs on inputs of zeros",
-                found=f"neither, for arguments of the shapes {shapes}: {error.message}",
-                advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
-            ) from error
+            raise self._untold(arguments, error.message) from error
+        # Frameworks leave out what computes nothing, and would not see that there is more.
+        if _are_empty(results) and not _are_empty(zeros):
+            raise self._untold(arguments, "a result without any number")
         return [tf.TensorSpec(result.shape, result.dtype) for result in results]
+
+    def _untold(self, arguments: Sequence[tf.TensorSpec], found: str) -> BackendError:
+        shapes = ", ".join(show_shape(each.shape) for each in arguments)
+        return BackendError(
+            f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
+            self.subject,
+            expected=f"a graph that tells them, or shows them on zeros of the shapes {shapes}",
+            found=found,
+            advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
+        )
 
 
 def gradients(
@@ -147,3 +163,8 @@ def gradients(
             advice="use the layer with trainable=False, on inputs that need no gradient",
         ) from error
     return found
+
+
+def _are_empty(tensors: Sequence[tf.Tensor]) -> bool:
+    """Whether some have no elements."""
+    return any(0 in tensor.shape for tensor in tensors)
