@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
@@ -105,7 +104,7 @@ class Tf1Module:
                 name=self._weight_name(facts.node),
                 shape=facts.shape,
                 dtype=facts.dtype.name,
-                initializer=_initializer(value if self._backend is None else np.asarray(value)),
+                initializer=_initializer(self._backend.array(value) if self._backend else value),
                 trainable=facts.node in trained,
             )
             self.variables[facts.node] = variable
@@ -124,7 +123,8 @@ class Tf1Module:
     def _add_seeds(self, layer: keras.layers.Layer) -> None:
         """Gives the layer a source of seeds, where calls take one; Keras keeps its state."""
         if self._backend is not None and self._seeds is None:
-            self._seeds = layer.seed_generator = keras.random.SeedGenerator()
+            # By its own name, Keras would count all that a process ever makes.
+            self._seeds = layer.seed_generator = keras.random.SeedGenerator(name="seeds")
 
     def next_seed(self) -> Any:
         """A new seed for a call, if it takes one."""

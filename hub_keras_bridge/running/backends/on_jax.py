@@ -45,9 +45,9 @@ class Jax(Backend):
             return None
         return 'call jax.config.update("jax_enable_x64", True) before anything of JAX\'s runs'
 
-    def array(self, tensor: tf.Tensor) -> jax.Array:
+    def array(self, values: tf.Tensor | np.ndarray) -> jax.Array:
         """A copy."""
-        return jnp.asarray(tensor.numpy())
+        return jnp.array(np.asarray(values))
 
     def seed(self, seed: jax.Array) -> jax.Array:
         """The same bits."""
