@@ -29,10 +29,10 @@ class ContentLayer(keras.layers.Layer):
     _own: Content
     _derived: _Derived
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Not of the class, where it would be found before what a torch.nn.Module holds.
         self.weights_of = None
-        super().__init__(**kwargs)
+        super().__init__(*args, **kwargs)
 
     def _take(self, content: Content) -> None:
         self._own = content

@@ -117,7 +117,7 @@ class Tf1CallsElsewhere:
             remaining = iter(arguments)
             flat = [tensor for way in ways for tensor in way.enter(remaining)]
             inputs = dict(zip(names, flat, strict=True))
-            values = [tf.cast(next(remaining), dtype) for dtype in dtypes]
+            values = [_cast(next(remaining), dtype) for dtype in dtypes]
             outputs, written = of_values(inputs, dict(zip(nodes, values, strict=True)).__getitem__)
             return [_carried(tensor, backend) for tensor in (*outputs, *written.values())]
 
@@ -167,4 +167,9 @@ class Tf1CallsElsewhere:
 def _carried(tensor: tf.Tensor, backend: Backend) -> tf.Tensor:
     dtype = backend.carried(tensor.dtype)
     assert dtype is not None
-    return tf.cast(tensor, dtype)
+    return _cast(tensor, dtype)
+
+
+def _cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    # TensorFlow takes its time to see that there is nothing to do.
+    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)

@@ -95,7 +95,6 @@ class Torch(Backend):
         return tf.TensorSpec(argument.shape, argument.dtype)
 
 
-@torch.compiler.disable(reason="TensorFlow runs what a ModuleLayer computes")
 def _call(function: PureFunction, arguments: Sequence[Any]) -> list[torch.Tensor]:
     arrays = list(_arrays(arguments))
     for array in arrays:
