@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,16 +83,18 @@ class PureFunction:
     ) -> list[tf.Tensor]:
         own, above = arguments[: len(wanted)], arguments[len(wanted) :]
         watched = [a for a, want in zip(own, wanted, strict=True) if want]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(watched)
-            results = self.run(*own)
-        sources = [r for r, has in zip(results, given, strict=True) if has]
-        found = gradients(tape, sources, watched, above, self.subject)
-        return [
-            # A gradient by rows becomes a dense one.
-            tf.zeros_like(argument) if gradient is None else tf.convert_to_tensor(gradient)
-            for argument, gradient in zip(watched, found, strict=True)
-        ]
+        with differentiating(self.subject):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(watched)
+                results = self.run(*own)
+            found = tape.gradient(
+                [r for r, has in zip(results, given, strict=True) if has],
+                watched,
+                list(above),
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+        # A gradient by rows becomes a dense one.
+        return [tf.convert_to_tensor(gradient) for gradient in found]
 
     def result_specs(self, arguments: Sequence[tf.TensorSpec], traced: Any) -> list[tf.TensorSpec]:
         """What it returns for arguments of these shapes, all dimensions known.
@@ -133,28 +136,21 @@ class PureFunction:
         )
 
 
-def gradients(
-    tape: tf.GradientTape,
-    results: Sequence[tf.Tensor],
-    arguments: Sequence[tf.Tensor],
-    above: Iterable[tf.Tensor],
-    subject: Subject,
-) -> list[Any]:
-    """Gradients of arguments, of those of results; None of one that no result depends on.
+@contextlib.contextmanager
+def differentiating(subject: Subject) -> Iterator[None]:
+    """Says of what TensorFlow has no gradient, where it differentiates or prepares for it.
 
     Args:
-        tape: that saw the call.
-        results: what the call returned.
-        arguments: what it was of.
-        above: gradients of the results.
-        subject: the call, for messages.
+        subject: the call.
 
     Raises:
-        TrainingError: the graph has no gradient.
+        TrainingError: of an op.
     """
     try:
-        found: list[Any] = tape.gradient(results, arguments, list(above))
+        yield
     except LookupError as error:
+        if type(error) is not LookupError:
+            raise
         raise TrainingError(
             f"Cannot differentiate a {subject.kind}.",
             subject,
@@ -162,7 +158,6 @@ def gradients(
             found=str(error),
             advice="use the layer with trainable=False, on inputs that need no gradient",
         ) from error
-    return found
 
 
 def _are_empty(tensors: Sequence[tf.Tensor]) -> bool:

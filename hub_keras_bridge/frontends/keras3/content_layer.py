@@ -24,10 +24,15 @@ class ContentLayer(keras.layers.Layer):
         weights_name: what configs call the weights; None if no other layer shares them.
     """
 
-    weights_of: ContentLayer | None = None
+    weights_of: ContentLayer | None
     weights_name: str | None = None
     _own: Content
     _derived: _Derived
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Not of the class, where it would be found before what a torch.nn.Module holds.
+        self.weights_of = None
+        super().__init__(*args, **kwargs)
 
     def _take(self, content: Content) -> None:
         self._own = content

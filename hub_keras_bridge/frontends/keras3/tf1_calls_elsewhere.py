@@ -151,7 +151,7 @@ class Tf1CallsElsewhere:
             remaining = iter(arguments)
             flat = [tensor for way in ways for tensor in way.enter(remaining)]
             inputs = dict(zip(names, flat, strict=True))
-            values = [tf.cast(next(remaining), dtype) for dtype in dtypes]
+            values = [_cast(next(remaining), dtype) for dtype in dtypes]
             outputs, written = of_values(inputs, dict(zip(nodes, values, strict=True)).__getitem__)
             return [
                 *(narrowed(tensor, "an output", backend, subject) for tensor in outputs),
@@ -211,3 +211,8 @@ class Tf1CallsElsewhere:
             need_digits(f"output {key!r}", info.dtype, backend, subject)
         for name, info in endpoint.facts.inputs.items():
             need_digits(f"input {name!r}", info.dtype, backend, subject)
+
+
+def _cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    # TensorFlow takes its time to see that there is nothing to do.
+    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
