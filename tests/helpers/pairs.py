@@ -88,7 +88,20 @@ def save(folder):
 
 def load(folder, saved_by):
     """Loads what :func:`save` saved; what becomes of it if it goes on."""
-    return _go_on(keras.models.load_model(_file(folder, saved_by)))
+    model = keras.models.load_model(_file(folder, saved_by))
+    if saved_by == "torch":
+        _take_optimizer(model)
+    return _go_on(model)
+
+
+def _take_optimizer(model):
+    """Compiles anew: on PyTorch, Keras saves the name of a class that only PyTorch runs."""
+    saved = model.optimizer
+    optimizer = keras.optimizers.SGD.from_config(saved.get_config())
+    optimizer.build(model.trainable_variables)
+    for variable, value in zip(optimizer.variables, saved.variables, strict=True):
+        variable.assign(keras.ops.convert_to_numpy(value))
+    model.compile(optimizer, "mse")
 
 
 def _file(folder, backend):
