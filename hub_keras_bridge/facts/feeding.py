@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from hub_keras_bridge.facts import input_advice
 from hub_keras_bridge.facts.converting import converted
 from hub_keras_bridge.facts.lossless import Fit, fit, fitted_to, overflows
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.text_bytes import bytes_to_text, holds_text
+from hub_keras_bridge.facts.text_bytes import TEXT_BYTES, bytes_to_text, holds_text
 
 
 @dataclass(frozen=True)
@@ -81,10 +82,11 @@ class Slot:
         Raises:
             InputError: they can never.
         """
-        shape = self.fed_shape(shape, dtype)
-        to = self.info.dtype
+        shape, to = tf.TensorShape(shape), self.info.dtype
+        if self.takes_as_text(shape, dtype):
+            return None
         whole = to.is_integer or to.is_bool
-        fits = Fit.NEVER if dtype.is_floating and whole else _fit(dtype, to)
+        fits = Fit.NEVER if dtype.is_floating and whole else fit(dtype, to)
         if fits is not Fit.NEVER and self.info.get_shape().is_compatible_with(shape):
             settled = fits is Fit.ALWAYS
             return None if settled else f"{self.name} ({dtype.name} for {to.name})"
@@ -93,11 +95,27 @@ class Slot:
         advice = input_advice.to_begin_a_model(shape, dtype, self.info.type_spec)
         raise self.misfit(f"{kind} {show_shape(shape)}", advice)
 
+    def spec_of_array(self, carried: Callable[[tf.DType], tf.DType | None]) -> tf.TensorSpec:
+        """Of a dense array that feeds the input: of text, that of its bytes.
+
+        Args:
+            carried: the dtype in which arrays hold numbers of one.
+        """
+        shape = tf.TensorShape(self.info.get_shape())
+        if self.info.dtype == tf.string:
+            return tf.TensorSpec(shape.concatenate([None]), TEXT_BYTES)
+        return tf.TensorSpec(shape, carried(self.info.dtype))
+
     def fed_shape(self, shape: Any, dtype: tf.DType) -> tf.TensorShape:
         """The shape in which a dense value feeds the input: of bytes of text, that of the text."""
         shape = tf.TensorShape(shape)
-        is_text = self.info.dtype == tf.string and holds_text(dtype) and shape.rank
-        return shape[:-1] if is_text else shape
+        return shape[:-1] if self.takes_as_text(shape, dtype) else shape
+
+    def takes_as_text(self, shape: tf.TensorShape, dtype: tf.DType) -> bool:
+        """Whether a dense value is bytes of text, as :func:`text_to_bytes` makes them."""
+        if self.info.dtype != tf.string or not holds_text(dtype) or not self.converts:
+            return False
+        return shape.rank != 0 and self.info.get_shape().is_compatible_with(shape[:-1])
 
     def misfit(self, found: str, advice: str) -> InputError:
         """The error for a value that does not fit."""
@@ -170,13 +188,9 @@ def _to_sparse(value: Any, slot: Slot) -> tf.SparseTensor:
     return value.with_values(_in_dtype(value.values, slot))
 
 
-def _fit(dtype: tf.DType, to: tf.DType) -> Fit:
-    return Fit.ALWAYS if to == tf.string and holds_text(dtype) else fit(dtype, to)
-
-
 def _in_dtype(value: tf.Tensor, slot: Slot) -> tf.Tensor:
     dtype = slot.info.dtype
-    if dtype == tf.string and holds_text(value.dtype) and slot.converts and value.shape.rank != 0:
+    if slot.takes_as_text(value.shape, value.dtype):
         return bytes_to_text(value)
     if value.dtype != dtype and not slot.converts:
         raise slot.misfit(f"dtype {value.dtype.name}", input_advice.to_convert(value, dtype))

@@ -169,7 +169,7 @@ class Runtime(tf.Module):
         Args:
             program: of the plan's variant.
             chosen: the plan.
-            seeded: as of :func:`of_values`.
+            seeded: whether random numbers follow a seed; see :func:`of_values`.
 
         Raises:
             BackendError: the plan needs variables, not values alone.
