@@ -8,7 +8,8 @@ In a GraphDef an op's input is written ``node`` or ``node:index`` for a tensor,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
 from tensorflow.core.framework import graph_pb2, node_def_pb2
 
@@ -42,6 +43,30 @@ def is_control(reference: str) -> bool:
 def nodes_by_name(graph_def: graph_pb2.GraphDef) -> dict[str, node_def_pb2.NodeDef]:
     """The nodes themselves, not copies."""
     return {node.name: node for node in graph_def.node}
+
+
+def rewrite_node(
+    nodes: dict[str, node_def_pb2.NodeDef],
+    node: node_def_pb2.NodeDef,
+    rewrite: Callable[[node_def_pb2.NodeDef], Iterable[node_def_pb2.NodeDef]],
+) -> None:
+    """Changes a node, and adds the nodes that it then needs under names that are free.
+
+    Args:
+        nodes: the graph by name, to which they are added.
+        node: one of them.
+        rewrite: changes a node, and returns what it needs, named after it.
+    """
+    for number in itertools.count():
+        made = node_def_pb2.NodeDef()
+        made.CopyFrom(node)
+        made.name = f"{node.name}_{number}" if number else node.name
+        besides = {each.name: each for each in rewrite(made)}
+        if nodes.keys().isdisjoint(besides):
+            made.name = node.name
+            node.CopyFrom(made)
+            nodes |= besides
+            return
 
 
 class Cut(frozenset[str]):

@@ -8,26 +8,35 @@ import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge.errors import BackendError
+from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.variant import Variant
+from hub_keras_bridge.graphs.effects import forget_effects
 from hub_keras_bridge.graphs.from_values.needed import HandleNeeded
 from hub_keras_bridge.graphs.from_values.rewrite import from_values
 from hub_keras_bridge.graphs.prune import Placeholder
+from hub_keras_bridge.graphs.seeds.rewrite import NoSeed, take_seed
+from hub_keras_bridge.graphs.seeds.twins import TWINS
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.rewriting import finish
 
-# What the values of a plan have the seed under: no node has such a name.
-SEED = " seed"
+SEED = "<seed>"
+"""Stands among the variables' nodes for the seed of random ops; no node can be named so."""
+
+SEED_SPEC = tf.TensorSpec([2], tf.int32)
+"""What the seed is: a key and a counter."""
 
 
-def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:  # noqa: ARG001
+def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:
     """The same plan on values; what it writes is fetched behind all else.
 
     Args:
         chosen: a plan on handles.
         variant: whose.
+        seeded: whether random numbers follow a seed, which is one more value then,
+            ``SEED``, of a plan that has some. Without, TensorFlow's state gives them.
 
     Raises:
-        BackendError: it writes variables where only a handle tells when.
+        BackendError: it needs its variables, or random numbers of which a seed cannot tell.
     """
     graph_def = graph_pb2.GraphDef()
     graph_def.CopyFrom(chosen.graph_def)
@@ -40,21 +49,36 @@ def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan: 
     }
     try:
         new = from_values(graph_def, values)
+        seed = take_seed(graph_def) if seeded else None
     except HandleNeeded as error:
-        raise BackendError(
-            "Cannot call a TF1 Hub module in stateless form: it needs variables, not values alone.",
-            chosen.subject,
-            expected="writes to variables outside of branches, loops and functions",
+        raise _refused(
+            chosen,
+            "it needs variables, not values alone",
+            expected="ops that read variables or assign to them, in plain order",
             found=str(error),
             advice="assign the values to layer.weights, then call the layer as usual",
         ) from error
+    except NoSeed as error:
+        raise _refused(
+            chosen,
+            "it has random numbers that follow no seed",
+            expected=f"random ops among {choices(TWINS)}",
+            found=str(error),
+            advice="use the layer on Keras's TensorFlow backend, or call it with training=False",
+        ) from error
+    forget_effects(graph_def)
     finish(graph_def)
     written = {node: new[p] for node, p in chosen.variables.items() if p in new}
     return dataclasses.replace(
         chosen,
         graph_def=graph_def,
         variables={},
-        values=chosen.variables,
+        values={**chosen.variables, **({SEED: seed} if seed else {})},
         fetches=(*chosen.fetches, *written.values()),
         written=tuple(written),
     )
+
+
+def _refused(chosen: Plan, why: str, **details: str) -> BackendError:
+    problem = f"Cannot call a TF1 Hub module in stateless form: {why}."
+    return BackendError(problem, chosen.subject, **details)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import tensorflow as tf
 
 from hub_keras_bridge.facts.variant import Variant
+from hub_keras_bridge.plans.of_values import SEED, SEED_SPEC
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.running.lookup_tables import Function
 
@@ -34,7 +35,7 @@ class FunctionOfValues:
 
         Args:
             inputs: tensors of the signature, by name; more than the plan needs.
-            value_of: the value of a variable, by node.
+            value_of: the value of a variable, by node; under ``SEED`` the seed.
         """
         chosen = self.plan
         given = [inputs[tensor] for tensor in chosen.inputs]
@@ -44,8 +45,8 @@ class FunctionOfValues:
 
 
 def arguments(chosen: Plan, variant: Variant) -> list[tuple[str, tf.TensorSpec]]:
-    """What a function of a plan on values takes: inputs, then values of variables."""
-    facts = {facts.node: facts for facts in variant.variables}
-    return [(tensor, variant.input_specs[tensor]) for tensor in chosen.inputs] + [
-        (node, tf.TensorSpec(facts[node].shape, facts[node].dtype)) for node in chosen.values
-    ]
+    """What a function of a plan on values takes: inputs, then values of variables, and the seed."""
+    specs = {each.node: tf.TensorSpec(each.shape, each.dtype) for each in variant.variables}
+    specs[SEED] = SEED_SPEC
+    given = [(tensor, variant.input_specs[tensor]) for tensor in chosen.inputs]
+    return given + [(node, specs[node]) for node in chosen.values]

@@ -168,7 +168,7 @@ class Runtime(tf.Module):
         Args:
             program: of the plan's variant.
             chosen: the plan.
-            seeded: as of :func:`of_values`.
+            seeded: whether random numbers follow a seed; see :func:`of_values`.
 
         Raises:
             BackendError: the plan needs variables, not values alone.
@@ -180,8 +180,7 @@ class Runtime(tf.Module):
                 self._variable(node, chosen)
             on_values = of_values(chosen, program.variant, seeded=seeded)
             given = arguments(on_values, program.variant)
-            run = self._import(program, on_values, None, given)
-            return FunctionOfValues(on_values, given, run)
+            return FunctionOfValues(on_values, self._import(program, on_values, None, given))
 
         return self._once(("values", program, chosen, seeded), build)
 

@@ -47,6 +47,25 @@ def output(node: node_def_pb2.NodeDef, index: int, functions: Signatures) -> tup
     raise FormatError(f"Node {node.name!r} of type {node.op} has no output {index}.")
 
 
+def position(node: node_def_pb2.NodeDef, argument: str, functions: Signatures) -> int:
+    """The position of an output's first tensor among all that a node returns.
+
+    Args:
+        node: of a function.
+        argument: the op's name for the output.
+        functions: signatures of those that it may call.
+
+    Raises:
+        FormatError: there is no such output.
+    """
+    op, first = definition(node, functions), 0
+    for declared in op.output_arg:
+        if declared.name == argument:
+            return first
+        first += max(_given_by(node, op, declared)[0], 0)
+    raise FormatError(f"Node {node.name!r} of type {node.op} has no output {argument!r}.")
+
+
 def output_dtypes(node: node_def_pb2.NodeDef, functions: Signatures) -> list[int]:
     """The dtypes' enums of all outputs, in order.
 
