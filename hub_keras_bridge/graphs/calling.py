@@ -106,6 +106,7 @@ class Call:
 
     def add(self, argument: str, dtype: int, shape: tensor_shape_pb2.TensorShapeProto) -> None:
         """Gives it one more argument, behind the others."""
+        self.node.attr.pop("_output_shapes", None)
         count = sum(not is_control(reference) for reference in self.node.input)
         self.node.input.insert(count, argument)
         self.take(count - self.before, dtype, shape)

@@ -14,6 +14,7 @@ from hub_keras_bridge.graphs.effects import forget_effects
 from hub_keras_bridge.graphs.from_values.needed import HandleNeeded
 from hub_keras_bridge.graphs.from_values.rewrite import from_values
 from hub_keras_bridge.graphs.prune import Placeholder
+from hub_keras_bridge.graphs.refusing import refusing
 from hub_keras_bridge.graphs.seeds.rewrite import NoSeed, take_seed
 from hub_keras_bridge.graphs.seeds.twins import TWINS
 from hub_keras_bridge.plans.plan import Plan
@@ -48,8 +49,11 @@ def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:
         for node, placeholder in chosen.variables.items()
     }
     try:
-        new = from_values(graph_def, values)
-        seed = take_seed(graph_def) if seeded else None
+        with refusing(chosen.subject):
+            new = from_values(graph_def, values)
+            seed = take_seed(graph_def) if seeded else None
+            forget_effects(graph_def)
+            finish(graph_def)
     except HandleNeeded as error:
         raise _refused(
             chosen,
@@ -66,15 +70,15 @@ def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:
             found=str(error),
             advice="use the layer on Keras's TensorFlow backend, or call it with training=False",
         ) from error
-    forget_effects(graph_def)
-    finish(graph_def)
     written = {node: new[p] for node, p in chosen.variables.items() if p in new}
+    told = [*chosen.shapes, *[tf.TensorShape(None)] * len(chosen.fetches)][: len(chosen.fetches)]
     return dataclasses.replace(
         chosen,
         graph_def=graph_def,
         variables={},
         values={**chosen.variables, **({SEED: seed} if seed else {})},
         fetches=(*chosen.fetches, *written.values()),
+        shapes=(*told, *(tf.TensorShape(facts[node].shape) for node in written)),
         written=tuple(written),
     )
 

@@ -161,14 +161,20 @@ def test_reads_see_the_writes_that_they_wait_for():
         outputs, (new,) = layer.stateless_call([], [given], 2.0)
         total = tf.reduce_sum(outputs[2])
     assert layer.get_weights()[0].tolist() == [1.0, 2.0, 3.0]
-    np.testing.assert_array_equal(outputs, layer(2.0))
+    with tf.GradientTape() as tf1_tape:
+        tf1_tape.watch(layer.weights[0].value)
+        expected = layer(2.0)
+        expected_total = tf.reduce_sum(expected[2])
+    np.testing.assert_array_equal(outputs, expected)
     assert outputs.numpy().tolist() == [
         [1.0, 2.0, 3.0],
         [2.5, 4.25, 6.125],
         [1.5, -1.0, 114.125],
     ]
     assert new.numpy().tolist() == outputs[2].numpy().tolist() == layer.get_weights()[0].tolist()
-    assert tape.gradient(total, given).numpy().tolist() == [2.0, 0.0, 2.0]
+    # A read's gradient is one to the variable, whatever was written before.
+    gradient = tf1_tape.gradient(expected_total, layer.weights[0].value)
+    assert tape.gradient(total, given).numpy().tolist() == gradient.numpy().tolist() == [1.0] * 3
 
 
 def in_functions_fn():
@@ -203,21 +209,47 @@ def test_functions_that_read_variables():
         layer.set_weights(before)
 
 
-def test_writes_in_branches_are_refused():
+def counted(handle):
+    return tf.raw_ops.ResourceCountUpTo(resource=handle, limit=9, T=tf.int32)
+
+
+def one_or_the_other(handle):
+    chosen = tf.cond(tf.raw_ops.VarIsInitializedOp(resource=handle), lambda: handle, lambda: handle)
+    return tf.raw_ops.ReadVariableOp(
+        resource=tf.raw_ops.IdentityN(input=[chosen])[0], dtype="int32"
+    )
+
+
+def loop_that_writes_to_know_its_end(handle):
+    def condition(_):
+        with tf.control_dependencies([tf.raw_ops.AssignAddVariableOp(resource=handle, value=1)]):
+            return tf.raw_ops.ReadVariableOp(resource=handle, dtype="int32") < 3
+
+    return tf.while_loop(condition, lambda i: [i + 1], [0])[0]
+
+
+@pytest.mark.parametrize(
+    ("use", "found"),
+    [
+        (counted, "'ResourceCountUpTo' (ResourceCountUpTo) takes a variable's handle"),
+        (one_or_the_other, "(IdentityN) takes a variable's handle"),
+        (loop_that_writes_to_know_its_end, "the condition of 'while' (While) writes to a variable"),
+    ],
+    ids=lambda use: getattr(use, "__name__", ""),
+)
+def test_what_needs_a_variable_is_refused_by_name(use, found):
     def module_fn():
-        x = v1.placeholder(tf.float32, [])
-        count = v1.get_variable("count", initializer=0.0, trainable=False, use_resource=True)
-        added = tf.cond(x > 0, lambda: count.assign_add(x) + 0.0, lambda: x)
-        hub.add_signature(inputs=x, outputs=added)
+        count = v1.get_variable("count", initializer=0, trainable=False, use_resource=True)
+        hub.add_signature(outputs=use(count.handle))
 
     layer = hub.ModuleLayer(hub.create_module_spec(module_fn))
-    assert layer(3.0).numpy() == 3.0
+    layer.build()
     with pytest.raises(hub.BackendError) as caught:
-        layer.stateless_call([], [7.0], 1.0)
+        layer.stateless_call([], [7], {})
     assert "in stateless form: it needs variables, not values alone" in str(caught.value)
-    assert "(AssignAddVariableOp) takes a variable's handle" in str(caught.value)
+    assert found in str(caught.value)
     assert "assign the values to layer.weights" in str(caught.value)
-    assert layer.get_weights() == [3.0]
+    assert layer.get_weights() == [0]
 
 
 @pytest.mark.parametrize(("mode", "traced"), [("full", False), ("larger_than", True)])

@@ -6,7 +6,7 @@ Each is compared with a session in what the variables are afterwards, too.
 import pytest
 import tensorflow as tf
 
-from helpers.tf1_reference import Cases, X, check, positive, v1, weights
+from helpers.tf1_reference import HOW, ON_VALUES, Cases, X, check, positive, v1, weights
 
 case = Cases()
 
@@ -186,10 +186,11 @@ def assignment_by_cond_in_a_loop(x):
     return loop[1]
 
 
+@pytest.mark.parametrize("how", [HOW[0], ON_VALUES])
 @pytest.mark.parametrize("use_resource", [True, False], ids=["resource", "reference"])
 @pytest.mark.parametrize("build", case, ids=lambda build: build.__name__)
-def test_as_in_tf1(build, use_resource):
-    check(build, X, -X, use_resource=use_resource)
+def test_as_in_tf1(build, use_resource, how):
+    check(build, X, -X, use_resource=use_resource, how=how)
 
 
 # A gradient of TF1 reads a reference variable when it gets to it, which may be
@@ -244,6 +245,7 @@ def read_after_assignment_in_a_loop(x):
     return loop[1] * w
 
 
+@pytest.mark.parametrize("how", [HOW[0], ON_VALUES])
 @pytest.mark.parametrize(
     "build",
     [
@@ -255,5 +257,5 @@ def read_after_assignment_in_a_loop(x):
     ],
     ids=lambda build: build.__name__,
 )
-def test_as_in_tf1_with_resource_variables(build):
-    check(build)
+def test_as_in_tf1_with_resource_variables(build, how):
+    check(build, how=how)

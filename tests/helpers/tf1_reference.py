@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -25,6 +26,8 @@ Inputs = Mapping[str, np.ndarray]
 
 # Each has TensorFlow build the gradient in another way.
 HOW = ("eager tape", "tape around a function", "tape in a function")
+# In Keras's stateless form, under a tape.
+ON_VALUES = "on values"
 
 X = np.array([[1.0, 2.0], [3.0, -4.0]], np.float32)
 WEIGHTS = [[0.5, 0.1], [0.2, 0.3]]
@@ -168,6 +171,33 @@ def in_layer(spec: hub.ModuleSpec, *calls: Inputs, how: str = HOW[0]) -> list[Ru
     return runs
 
 
+def on_values(spec: hub.ModuleSpec, *calls: Inputs) -> list[Run]:
+    """The same through ModuleLayer, in stateless form; its variables are not touched."""
+    layer = hub.ModuleLayer(spec, trainable=True)
+    layer.build()
+    trained = [facts.node for facts in spec.variant(()).variables if facts.trainable]
+    before = {name: variable.numpy() for name, variable in layer.variable_map.items()}
+    runs = []
+    for inputs in calls:
+        values = {name: tf.constant(value) for name, value in before.items()}
+        fed = {name: tf.constant(value) for name, value in inputs.items()}
+        given = [(variable, values[name]) for name, variable in layer.variable_map.items()]
+        sources = {name: tensor for name, tensor in fed.items() if tensor.dtype.is_floating}
+        sources |= {name: values[name] for name in trained}
+        with tf.GradientTape() as tape, keras.StatelessScope(given) as scope:
+            tape.watch(list(sources.values()))
+            output = layer(next(iter(fed.values())) if len(fed) == 1 else fed, training=True)
+            loss = tf.reduce_sum(output**2) if output.dtype.is_floating else None
+        slopes = (
+            tape.gradient(loss, sources, unconnected_gradients="zero") if loss is not None else {}
+        )
+        gradients = {name: tf.convert_to_tensor(slope).numpy() for name, slope in slopes.items()}
+        after = {name: scope.get_current_value(v) for name, v in layer.variable_map.items()}
+        runs.append(Run(output.numpy(), gradients, {n: np.array(v) for n, v in after.items()}))
+    np.testing.assert_equal({n: v.numpy() for n, v in layer.variable_map.items()}, before)
+    return runs
+
+
 def check(
     build: Build,
     *values: np.ndarray,
@@ -183,7 +213,8 @@ def check(
     chosen = Program(spec.variant(())).call("default", ["default"], training=True)
     assert not control_flow.has_control_flow(chosen.graph_def)
     calls = [{"x": value} for value in values or (X,)]
-    runs = zip(in_layer(spec, *calls, how=how), in_session(spec, *calls), strict=True)
+    ours = on_values(spec, *calls) if how == ON_VALUES else in_layer(spec, *calls, how=how)
+    runs = zip(ours, in_session(spec, *calls), strict=True)
     for ours, theirs in runs:
         assert_same(ours, theirs)
 
