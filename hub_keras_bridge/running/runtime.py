@@ -180,7 +180,8 @@ class Runtime(tf.Module):
                 self._variable(node, chosen)
             on_values = of_values(chosen, program.variant, seeded=seeded)
             given = arguments(on_values, program.variant)
-            return FunctionOfValues(on_values, self._import(program, on_values, None, given))
+            run = self._import(program, on_values, None, given)
+            return FunctionOfValues(on_values, given, run)
 
         return self._once(("values", program, chosen, seeded), build)
 
