@@ -137,6 +137,22 @@ def outside_stateless_scope() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def device_with_values() -> Iterator[None]:
+    """On PyTorch, lets tensors be made with values while Keras traces a model's shapes.
+
+    For that Keras changes to the device "meta", and no public name tells the device
+    that it would use otherwise.
+    """
+    from keras.src.backend.torch import core
+
+    if str(core.get_device()) != "meta":
+        yield
+        return
+    with keras.device(core.DEFAULT_DEVICE):
+        yield
+
+
+@contextlib.contextmanager
 def beside_layer_being_built() -> Iterator[None]:
     """Lets a layer be built in the scope around the one that is being built.
 

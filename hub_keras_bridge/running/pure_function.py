@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
-from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.errors import BackendError, Subject, TrainingError
 from hub_keras_bridge.errors.words import show_shape
 
 
@@ -34,6 +34,45 @@ class PureFunction:
     def traced(self) -> Callable[..., list[tf.Tensor]]:
         """The same as a ``tf.function``, for calls with arguments of many shapes."""
         return tf.function(self.run, autograph=False, reduce_retracing=True)
+
+    def gradient(self, wanted: Sequence[bool], given: Sequence[bool]) -> PureFunction:
+        """The function from arguments and gradients of results to gradients of arguments.
+
+        Args:
+            wanted: of each argument whether its gradient is returned; of numbers that are
+                no floats there is none.
+            given: of each result whether its gradient is an argument, behind all
+                arguments; that of the others is zero.
+
+        Returns:
+            A function that can be differentiated again; running it raises TrainingError
+            where the graph has no gradient.
+        """
+        key = ("gradient", tuple(wanted), tuple(given))
+        if key not in self.made:
+            self.made[key] = PureFunction(
+                functools.partial(self._gradients, tuple(wanted), tuple(given)),
+                self.beyond_xla,
+                self.subject,
+            )
+        found: PureFunction = self.made[key]
+        return found
+
+    def _gradients(
+        self, wanted: Sequence[bool], given: Sequence[bool], *arguments: tf.Tensor
+    ) -> list[tf.Tensor]:
+        own, above = arguments[: len(wanted)], arguments[len(wanted) :]
+        watched = [a for a, want in zip(own, wanted, strict=True) if want]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(watched)
+            results = self.run(*own)
+        sources = [r for r, has in zip(results, given, strict=True) if has]
+        found = gradients(tape, sources, watched, above, self.subject)
+        return [
+            # A gradient by rows becomes a dense one.
+            tf.zeros_like(argument) if gradient is None else tf.convert_to_tensor(gradient)
+            for argument, gradient in zip(watched, found, strict=True)
+        ]
 
     def result_specs(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
         """What it returns for arguments of these shapes, all dimensions known.
@@ -74,3 +113,35 @@ class PureFunction:
                 found=f"neither, for arguments of the shapes {shapes}: {error.message}",
                 advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
             ) from error
+
+
+def gradients(
+    tape: tf.GradientTape,
+    results: Sequence[tf.Tensor],
+    arguments: Sequence[tf.Tensor],
+    above: Iterable[tf.Tensor],
+    subject: Subject,
+) -> list[Any]:
+    """Gradients of arguments, of those of results; None of one that no result depends on.
+
+    Args:
+        tape: that saw the call.
+        results: what the call returned.
+        arguments: what it was of.
+        above: gradients of the results.
+        subject: the call, for messages.
+
+    Raises:
+        TrainingError: the graph has no gradient.
+    """
+    try:
+        found: list[Any] = tape.gradient(results, arguments, list(above))
+    except LookupError as error:
+        raise TrainingError(
+            f"Cannot differentiate a {subject.kind}.",
+            subject,
+            expected="ops that TensorFlow has gradients of",
+            found=str(error),
+            advice="use the layer with trainable=False, on inputs that need no gradient",
+        ) from error
+    return found

@@ -80,9 +80,7 @@ class Tf1CallsElsewhere:
         function = self._function(endpoint, of_values, entries)
         variables = self._module.variables
         values = [
-            self._backend.seed(seed)
-            if node == SEED
-            else private_keras.current_value(variables[node])
+            self._backend.seed(seed) if node == SEED else self._value(node, of_values)
             for node in of_values.plan.values
         ]
         arguments = [value for entry in entries for value in entry.values]
@@ -91,6 +89,11 @@ class Tf1CallsElsewhere:
         for node, value in zip(of_values.plan.written, results[count:], strict=True):
             variables[node].assign(value)
         return results[:count]
+
+    def _value(self, node: str, of_values: FunctionOfValues) -> Any:
+        value = private_keras.current_value(self._module.variables[node])
+        # What is assigned after the call is not to change what its gradient is of.
+        return self._backend.kept(value) if node in of_values.plan.written else value
 
     def _function(
         self, endpoint: Endpoint, of_values: FunctionOfValues, entries: Sequence[Entry]

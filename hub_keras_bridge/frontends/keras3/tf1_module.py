@@ -102,8 +102,7 @@ class Tf1Module:
         trained = selection.trained(self.spec)
         for facts, value in first_values(self.spec, selection.tags, needed, self._trust):
             variable = layer.add_weight(
-                # Keras takes no slash in the name of a weight.
-                name=facts.node.replace("/", "."),
+                name=self._weight_name(facts.node),
                 shape=facts.shape,
                 dtype=facts.dtype.name,
                 initializer=_initializer(value if self._backend is None else np.asarray(value)),
@@ -117,6 +116,10 @@ class Tf1Module:
             private_tf.track_child(
                 layer, private_keras.raw_variable(variable), f"_weight:{facts.node}"
             )
+
+    def _weight_name(self, node: str) -> str:
+        # Keras takes no slash in the name of a weight.
+        return self._backend.weight_name(node) if self._backend else node.replace("/", ".")
 
     def _add_seeds(self, layer: keras.layers.Layer) -> None:
         """Gives the layer a source of seeds, where calls take one; Keras keeps its state."""

@@ -43,6 +43,14 @@ class Backend(abc.ABC):
     def array(self, tensor: tf.Tensor) -> Any:
         """A tensor with values as an array, in the dtype in which arrays carry it."""
 
+    def weight_name(self, node: str) -> str:
+        """A variable's name as Keras takes it for a weight, without slashes."""
+        return node.replace("/", ".")
+
+    def kept(self, array: Any) -> Any:
+        """An array with the values of now, whatever its variable is assigned later."""
+        return array
+
     @abc.abstractmethod
     def seed(self, seed: Any) -> Any:
         """What Keras's ``SeedGenerator`` gave, as an array of two int32."""

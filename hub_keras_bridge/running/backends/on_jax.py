@@ -145,4 +145,4 @@ def _by_callback(
 
 
 def _awaited(shape: Sequence[int], dtype: Any) -> Any:
-    return jax.ShapeDtypeStruct(shape, dtype)  # type: ignore[no-untyped-call]
+    return jax.ShapeDtypeStruct(shape, dtype)
