@@ -6,7 +6,7 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from benchmarks import against, apply, compare, memory, steps
+from benchmarks import against, apply, backends, compare, memory, steps
 from benchmarks.commands import Command, main
 
 _DEFAULT = "compare"
@@ -22,6 +22,9 @@ COMMANDS = {
     ),
     "apply": Command(
         "a file of images through a module, by each engine", apply.run, apply.add_arguments
+    ),
+    "backends": Command(
+        "a step of fine-tuning and of prediction on TensorFlow, JAX and PyTorch", backends.run
     ),
     "memory": Command(
         "what a load adds to memory, and what comes back", lambda given: memory.run(given.quick)

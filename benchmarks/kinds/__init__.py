@@ -8,12 +8,15 @@ import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from benchmarks.kinds import cnn, embedding, lstm, transformer
+from benchmarks.kinds import cnn, embedding, lstm, mlp, transformer
 from benchmarks.kinds.kind import Kind, Module
 
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (cnn.KIND, transformer.KIND, lstm.KIND, embedding.KIND)
 }
+
+# With those that one comparison alone is about.
+EVERY_KIND: dict[str, Kind] = {**KINDS, mlp.KIND.name: mlp.KIND}
 
 # What a quick run keeps where every kind would take long: XLA compiles the
 # native twins of the others for minutes.
@@ -33,7 +36,7 @@ def published(name: str, megabytes: float | None = None) -> Module:
         name: of the kind.
         megabytes: size of its weights; None for the kind's own.
     """
-    return KINDS[name].publish(_folder(), megabytes)
+    return EVERY_KIND[name].publish(_folder(), megabytes)
 
 
 @functools.cache

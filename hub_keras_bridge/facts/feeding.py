@@ -81,10 +81,11 @@ class Slot:
         Raises:
             InputError: they can never.
         """
-        shape = self.fed_shape(shape, dtype)
-        to = self.info.dtype
+        shape, to = tf.TensorShape(shape), self.info.dtype
+        if self.takes_as_text(shape, dtype):
+            return None
         whole = to.is_integer or to.is_bool
-        fits = Fit.NEVER if dtype.is_floating and whole else _fit(dtype, to)
+        fits = Fit.NEVER if dtype.is_floating and whole else fit(dtype, to)
         if fits is not Fit.NEVER and self.info.get_shape().is_compatible_with(shape):
             settled = fits is Fit.ALWAYS
             return None if settled else f"{self.name} ({dtype.name} for {to.name})"
@@ -96,8 +97,13 @@ class Slot:
     def fed_shape(self, shape: Any, dtype: tf.DType) -> tf.TensorShape:
         """The shape in which a dense value feeds the input: of bytes of text, that of the text."""
         shape = tf.TensorShape(shape)
-        is_text = self.info.dtype == tf.string and holds_text(dtype) and shape.rank
-        return shape[:-1] if is_text else shape
+        return shape[:-1] if self.takes_as_text(shape, dtype) else shape
+
+    def takes_as_text(self, shape: tf.TensorShape, dtype: tf.DType) -> bool:
+        """Whether a dense value is bytes of text, as :func:`text_to_bytes` makes them."""
+        if self.info.dtype != tf.string or not holds_text(dtype) or not self.converts:
+            return False
+        return shape.rank != 0 and self.info.get_shape().is_compatible_with(shape[:-1])
 
     def misfit(self, found: str, advice: str) -> InputError:
         """The error for a value that does not fit."""
@@ -170,13 +176,9 @@ def _to_sparse(value: Any, slot: Slot) -> tf.SparseTensor:
     return value.with_values(_in_dtype(value.values, slot))
 
 
-def _fit(dtype: tf.DType, to: tf.DType) -> Fit:
-    return Fit.ALWAYS if to == tf.string and holds_text(dtype) else fit(dtype, to)
-
-
 def _in_dtype(value: tf.Tensor, slot: Slot) -> tf.Tensor:
     dtype = slot.info.dtype
-    if dtype == tf.string and holds_text(value.dtype) and slot.converts and value.shape.rank != 0:
+    if slot.takes_as_text(value.shape, value.dtype):
         return bytes_to_text(value)
     if value.dtype != dtype and not slot.converts:
         raise slot.misfit(f"dtype {value.dtype.name}", input_advice.to_convert(value, dtype))

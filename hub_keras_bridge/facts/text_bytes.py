@@ -48,12 +48,13 @@ def text_to_bytes(text: Any, length: int | None = None) -> Any:
     """
     if tf.is_tensor(text):
         return _of_tensor(text, length)
-    array = np.asarray(text)
-    if array.dtype.kind not in "SUO" or not all(isinstance(e, str | bytes) for e in array.flat):
+    # NumPy's own text ends before zeros, and takes numbers for text.
+    array = text if isinstance(text, np.ndarray) else np.array(text, object)
+    if not all(isinstance(each, str | bytes) for each in array.flat):
         raise InputError(
             "Cannot turn values into the bytes of a text.",
             expected="strings or bytes",
-            found=f"{type(text).__name__} of {array.dtype}",
+            found=f"{type(text).__name__} of {', '.join(sorted(_kinds(array)))}",
             advice="pass a list of strings, or an array or a tensor of them",
         )
     rows = [(e.encode() if isinstance(e, str) else bytes(e)) + _END for e in array.flat]
@@ -68,6 +69,10 @@ def text_to_bytes(text: Any, length: int | None = None) -> Any:
     width = longest if length is None else length
     joined = b"".join(row.ljust(width, b"\0") for row in rows)
     return np.frombuffer(joined, np.uint8).reshape(*array.shape, width).copy()
+
+
+def _kinds(array: np.ndarray) -> set[str]:
+    return {type(each).__name__ for each in array.flat}
 
 
 def _of_tensor(text: tf.Tensor, length: int | None) -> tf.Tensor:

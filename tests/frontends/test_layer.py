@@ -608,11 +608,12 @@ class TestVariableMap:
 
 class TestBackend:
     def test_other_backend(self, monkeypatch, scale_spec):
-        monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+        monkeypatch.setattr(keras.backend, "backend", lambda: "openvino")
         with pytest.raises(hub.BackendError) as caught:
             hub.ModuleLayer(scale_spec)
-        assert "Found: Keras on jax" in str(caught.value)
-        assert "KERAS_BACKEND=tensorflow" in str(caught.value)
+        assert "Expected: Keras on TensorFlow, JAX or PyTorch" in str(caught.value)
+        assert "Found: Keras on openvino" in str(caught.value)
+        assert "KERAS_BACKEND to tensorflow, jax or torch" in str(caught.value)
 
 
 class TestUnknownOps:

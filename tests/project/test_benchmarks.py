@@ -20,7 +20,7 @@ from benchmarks.comparisons import (
     predict,
 )
 from benchmarks.figures import Case, Result
-from benchmarks.kinds import KINDS
+from benchmarks.kinds import EVERY_KIND, KINDS
 from benchmarks.sides import (
     BEST,
     COMPILED,
@@ -281,9 +281,9 @@ def test_plots_tell_what_they_show():
 # --- the sides: each of these fails where one computes other numbers ---
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize("name", EVERY_KIND)
 def test_twins_compute_what_modules_do(name, tmp_path):
-    kind = KINDS[name]
+    kind = EVERY_KIND[name]
     module = kind.publish(tmp_path, min(1, kind.megabytes))
     module.publish_twin()
     batch = kind.sample(3, 0)

@@ -59,9 +59,7 @@ class PureCalls:
         if key not in self._made:
             self._made[key] = self._make(function, inputs, entries, subject)
         values = [
-            self._backend.seed(seed)
-            if node == SEED
-            else private_keras.current_value(self._variables[node])
+            self._backend.seed(seed) if node == SEED else self._value(node, function)
             for node in function.plan.values
         ]
         arguments = [value for entry in entries for value in entry.values]
@@ -70,6 +68,11 @@ class PureCalls:
         for node, value in zip(function.plan.written, results[count:], strict=True):
             self._variables[node].assign(value)
         return results[:count]
+
+    def _value(self, node: str, function: FunctionOfValues) -> Any:
+        value = private_keras.current_value(self._variables[node])
+        # What is assigned after the call is not to change what its gradient is of.
+        return self._backend.kept(value) if node in function.plan.written else value
 
     def _make(
         self,

@@ -132,7 +132,6 @@ def _box(node: _Node, seed: str) -> list[_Node]:
 
 _DTYPE_AND_T = {"dtype": "dtype", "T": "T"}
 _poisson = _by("StatelessRandomPoisson", 1, {"Rtype": "R", "dtype": "dtype", "T": "S"})
-_old_poisson = _by("StatelessRandomPoisson", 1, {"Rtype": "dtype", "dtype": "dtype", "T": "S"})
 TWINS: dict[str, _Twin] = {
     "RandomUniform": _by("StatelessRandomUniform", 1, _DTYPE_AND_T),
     "RandomUniformInt": _by("StatelessRandomUniformInt", 1, {"dtype": "Tout", "T": "T"}),
@@ -140,7 +139,6 @@ TWINS: dict[str, _Twin] = {
     "TruncatedNormal": _by("StatelessTruncatedNormal", 1, _DTYPE_AND_T),
     "Multinomial": _by("StatelessMultinomial", 2, {"T": "T", "output_dtype": "output_dtype"}),
     "RandomGamma": _for_each("T", _by("StatelessRandomGammaV2", 1, {"dtype": "T", "T": "S"})),
-    "RandomPoisson": _for_each("dtype", _old_poisson),
     "RandomPoissonV2": _for_each("R", _poisson),
     "RandomShuffle": _shuffle,
     "SampleDistortedBoundingBoxV2": _box,

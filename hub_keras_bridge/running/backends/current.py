@@ -10,14 +10,17 @@ from hub_keras_bridge.errors import BackendError
 from hub_keras_bridge.running.backends.backend import Backend
 
 
-@functools.cache
 def current() -> Backend | None:
     """The backend; None where that is TensorFlow. The framework is imported when it is asked for.
 
     Raises:
         BackendError: Keras computes with something else again.
     """
-    name = keras.backend.backend()
+    return _named(keras.backend.backend())
+
+
+@functools.cache
+def _named(name: str) -> Backend | None:
     if name == "tensorflow":
         return None
     if name == "jax":
