@@ -246,5 +246,6 @@ def write_checkpoint(
             prefix=prefix,
             tensor_names=[facts.name for facts, _ in pairs],
             shape_and_slices=[facts.slice_spec for facts, _ in pairs],
-            tensors=[tf.convert_to_tensor(value) for _, value in pairs],
+            # What holds them may hold narrower numbers, whose values are the same.
+            tensors=[tf.cast(value, facts.dtype) for facts, value in pairs],
         )

@@ -15,12 +15,12 @@ import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.compat import tensorflow as private_tf
-from hub_keras_bridge.errors import InputError
+from hub_keras_bridge.errors import HubError
 from hub_keras_bridge.facts import input_advice
 from hub_keras_bridge.facts.lossless import Fit, fit, misfits, real_parts
 
 # From what was found and what to do to the error for it.
-Misfit: TypeAlias = Callable[[str, str], InputError]
+Misfit: TypeAlias = Callable[[str, str], HubError]
 
 # Where the value stands in the text: no name and no advice has this character.
 _VALUE = "\0"
@@ -54,7 +54,9 @@ def converted(tensor: tf.Tensor, dtype: tf.DType, misfit: Misfit) -> tf.Tensor:
     if private_tf.inside_xla():
         found = f"dtype {tensor.dtype.name}, in a function that XLA compiles without checks"
         raise misfit(found, input_advice.for_xla(dtype))
-    with tf.control_dependencies([_check(tensor, dtype, misfit)]):
+    with tf.name_scope("check_of_values"):
+        check = _check(tensor, dtype, misfit)
+    with tf.control_dependencies([check]):
         return tf.cast(tensor, dtype)
 
 
@@ -84,6 +86,6 @@ def _check(tensor: tf.Tensor, dtype: tf.DType, misfit: Misfit) -> tf.Operation:
     return tf.raw_ops.Assert(condition=fine, data=[tf.strings.join([before, value, after])])
 
 
-def _lost(found: tf.DType, value: str, dtype: tf.DType, misfit: Misfit) -> InputError:
+def _lost(found: tf.DType, value: str, dtype: tf.DType, misfit: Misfit) -> HubError:
     text = f"{found.name} with the value {value}, which {dtype.name} does not hold"
     return misfit(text, input_advice.to_fit(found, dtype))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ from hub_keras_bridge.facts import input_advice
 from hub_keras_bridge.facts.converting import converted
 from hub_keras_bridge.facts.lossless import Fit, fit, fitted_to, overflows
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
-from hub_keras_bridge.facts.text_bytes import bytes_to_text, holds_text
+from hub_keras_bridge.facts.text_bytes import TEXT_BYTES, bytes_to_text, holds_text
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,17 @@ class Slot:
         kind = dtype.name if fits is Fit.NEVER else "shape"
         advice = input_advice.to_begin_a_model(shape, dtype, self.info.type_spec)
         raise self.misfit(f"{kind} {show_shape(shape)}", advice)
+
+    def spec_of_array(self, carried: Callable[[tf.DType], tf.DType | None]) -> tf.TensorSpec:
+        """Of a dense array that feeds the input: of text, that of its bytes.
+
+        Args:
+            carried: the dtype in which arrays hold numbers of one.
+        """
+        shape = tf.TensorShape(self.info.get_shape())
+        if self.info.dtype == tf.string:
+            return tf.TensorSpec(shape.concatenate([None]), TEXT_BYTES)
+        return tf.TensorSpec(shape, carried(self.info.dtype))
 
     def fed_shape(self, shape: Any, dtype: tf.DType) -> tf.TensorShape:
         """The shape in which a dense value feeds the input: of bytes of text, that of the text."""

@@ -20,7 +20,8 @@ class PureFunction:
     Attributes:
         run: from tensors to tensors, with no effect. Their number does not change, nor
             do their dtypes; shapes may.
-        beyond_xla: what of it XLA cannot compile, as :func:`xla.lacking` tells it.
+        beyond_xla: what of it XLA cannot compile whatever the shapes, as
+            :func:`xla.lacking` tells it.
         subject: the call, for messages.
         made: what backends keep of what they made of it.
     """
@@ -30,10 +31,24 @@ class PureFunction:
     subject: Subject
     made: dict[Any, Any] = field(default_factory=dict)
 
-    @functools.cached_property
-    def traced(self) -> Callable[..., list[tf.Tensor]]:
-        """The same as a ``tf.function``, for calls with arguments of many shapes."""
-        return tf.function(self.run, autograph=False, reduce_retracing=True)
+    def traced_for(self, arguments: Sequence[tf.TensorSpec]) -> Any:
+        """The same as a ``tf.function`` traced once, for arguments of these shapes."""
+        return tf.function(self.run, autograph=False).get_concrete_function(*arguments)
+
+    def fixing(self, fixed: Mapping[int, tf.Tensor]) -> PureFunction:
+        """The function of the other arguments, for values of some.
+
+        Args:
+            fixed: these, by their place among all arguments.
+        """
+
+        def run(*others: tf.Tensor) -> list[tf.Tensor]:
+            remaining = iter(others)
+            count = len(fixed) + len(others)
+            return self.run(*(fixed[i] if i in fixed else next(remaining) for i in range(count)))
+
+        # Values of TensorFlow's are not the program's, which would have them as constants.
+        return PureFunction(run, {**self.beyond_xla, "Const": "an argument"}, self.subject)
 
     def gradient(self, wanted: Sequence[bool], given: Sequence[bool]) -> PureFunction:
         """The function from arguments and gradients of results to gradients of arguments.
@@ -74,38 +89,24 @@ class PureFunction:
             for argument, gradient in zip(watched, found, strict=True)
         ]
 
-    def result_specs(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
+    def result_specs(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
         """What it returns for arguments of these shapes, all dimensions known.
 
-        What the graph does not tell is seen by running it, once for all arguments of the
-        same shapes, on zeros.
-
-        Args:
-            arguments: specs; or tensors, where their values are settled.
+        What the graph does not tell is seen by running it on zeros.
 
         Raises:
             BackendError: it does not run on zeros.
         """
-        shapes = tuple((tuple(each.shape), each.dtype) for each in arguments)
-        key = ("result specs", shapes, tuple(id(a) for a in arguments if isinstance(a, tf.Tensor)))
-        if key not in self.made:
-            self.made[key] = self._result_specs(arguments)
-        specs: list[tf.TensorSpec] = self.made[key]
-        return specs
-
-    def _result_specs(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
-        with tf.init_scope():
-            traced = self.traced.get_concrete_function(*arguments)  # type: ignore[attr-defined]
-            if not all(spec.shape.is_fully_defined() for spec in traced.outputs):
-                return self._tried(arguments)
+        traced = self.traced_for(arguments)
+        if all(result.shape.is_fully_defined() for result in traced.outputs):
             return [tf.TensorSpec(result.shape, result.dtype) for result in traced.outputs]
+        return self._tried(arguments)
 
-    def _tried(self, arguments: Sequence[tf.TensorSpec | tf.Tensor]) -> list[tf.TensorSpec]:
-        given = [a if isinstance(a, tf.Tensor) else tf.zeros(a.shape, a.dtype) for a in arguments]
+    def _tried(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
         try:
-            return [tf.TensorSpec(result.shape, result.dtype) for result in self.run(*given)]
+            results = self.run(*(tf.zeros(each.shape, each.dtype) for each in arguments))
         except tf.errors.OpError as error:
-            shapes = ", ".join(show_shape(each.shape) for each in given)
+            shapes = ", ".join(show_shape(each.shape) for each in arguments)
             raise BackendError(
                 f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
                 self.subject,
@@ -113,6 +114,7 @@ class PureFunction:
                 found=f"neither, for arguments of the shapes {shapes}: {error.message}",
                 advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
             ) from error
+        return [tf.TensorSpec(result.shape, result.dtype) for result in results]
 
 
 def gradients(

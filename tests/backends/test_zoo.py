@@ -1,12 +1,24 @@
 """What the original library computed, a layer computes on whatever Keras computes with."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 import hub_keras_bridge as hub
-from helpers.backends import BACKEND, numbers
+from helpers.backends import BACKEND, numbers, wide_numbers
 from helpers.comparing import tune
 from helpers.golden import Golden, golden_names
+
+# They have variables or outputs in float64.
+WIDE = {"hyperparams", "multi_io"}
+
+
+@pytest.fixture(autouse=True)
+def _as_wide_as_needed(request):
+    is_wide = request.node.callspec.params["name"] in WIDE
+    with wide_numbers() if is_wide else contextlib.nullcontext():
+        yield
 
 
 @pytest.mark.parametrize("name", golden_names("apply"))

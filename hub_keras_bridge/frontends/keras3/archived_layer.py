@@ -85,3 +85,4 @@ class ArchivedLayer(ContentLayer):
         """
         if self.weights_of is None:
             self._take(self._content.load(inner_path, self.trainable))
+            self._content.add_seeds(self)

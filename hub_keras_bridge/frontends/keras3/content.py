@@ -189,6 +189,14 @@ class Content(abc.ABC):
             InputError: the inputs do not fit.
         """
 
+    def route(self) -> str:
+        """By what way ordinary calls reach TensorFlow, in words."""
+        return "TensorFlow, with which Keras computes"
+
+    def add_seeds(self, layer: keras.layers.Layer) -> None:
+        """Gives a layer whose graphs have arrived what calls take seeds from."""
+        del layer  # TensorFlow has its own.
+
     @abc.abstractmethod
     def standing_losses(self) -> list[tf.Tensor]:
         """The regularization losses that current weights alone decide."""

@@ -11,6 +11,7 @@ from absl import logging
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.backends.current import current
 
 
 class JitByOps(keras.layers.Layer):
@@ -47,7 +48,11 @@ class JitByOps(keras.layers.Layer):
         Keras asks when a model is compiled, with ``jit_compile=True`` on any
         machine, with the default only where there is an accelerator. Setting it
         to False keeps XLA away.
+
+        A program of another framework calls TensorFlow back for what XLA lacks.
         """
+        if current() is not None:
+            return self._jit.allowed
         if not self._jit.allowed or xla.accelerator_is_hidden() or self._is_beyond_xla():
             return False
         return not self._looks_at_values()

@@ -95,6 +95,10 @@ class Tf1Calls:
         module = self._module
         return run_stateless(module.runtime, program, chosen, given, module.variables)
 
+    def route(self) -> str | None:
+        """None: there is none to choose."""
+        return None
+
     def symbol_dtype(self, dtype: tf.DType) -> tf.DType:
         """The dtype of what Keras makes an input for: the input's own."""
         return dtype

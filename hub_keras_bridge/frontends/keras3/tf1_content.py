@@ -170,6 +170,14 @@ class Tf1Content(Content):
         """Runs the signature, of the variant for training in a training call."""
         return self._calls.run(inputs, training=training, trainable=trainable)
 
+    def route(self) -> str:
+        """As the plan of the call decides it, and the shapes that were met."""
+        return self._calls.route() or super().route()
+
+    def add_seeds(self, layer: keras.layers.Layer) -> None:
+        """As :meth:`Tf1Module.add_seeds`."""
+        self._module.add_seeds(layer, self._selection)
+
     def standing_losses(self) -> list[Any]:
         """REGULARIZATION_LOSSES that need no input."""
         if not self._module.has_weights or not self.is_here:

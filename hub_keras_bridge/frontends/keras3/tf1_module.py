@@ -16,10 +16,12 @@ from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.plans.program import Programs
+from hub_keras_bridge.plans.randomness import draws
 from hub_keras_bridge.plans.selection import Selection
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import replicas
 from hub_keras_bridge.running.backends.current import current
+from hub_keras_bridge.running.backends.widths import first_value
 from hub_keras_bridge.running.first_values import first_values
 from hub_keras_bridge.running.runtime import Runtime
 
@@ -89,7 +91,7 @@ class Tf1Module:
                     tf.variable_creator_scope(replicas.create_as_distributable),
                 ):
                     self._add_weights(layer, selection, needed)
-                    self._add_seeds(layer)
+                    self.add_seeds(layer, selection)
             except Exception:
                 self.variables.clear()
                 private_keras.forget_weights(layer)
@@ -101,11 +103,13 @@ class Tf1Module:
     ) -> None:
         trained = selection.trained(self.spec)
         for facts, value in first_values(self.spec, selection.tags, needed, self._trust):
+            if self._backend is not None:
+                value = first_value(np.asarray(value), facts, self._backend, self.spec.subject)
             variable = layer.add_weight(
                 name=self._weight_name(facts.node),
                 shape=facts.shape,
-                dtype=facts.dtype.name,
-                initializer=_initializer(value if self._backend is None else np.asarray(value)),
+                dtype=value.dtype.name,
+                initializer=_initializer(value),
                 trainable=facts.node in trained,
             )
             self.variables[facts.node] = variable
@@ -121,14 +125,18 @@ class Tf1Module:
         # Keras takes no slash in the name of a weight.
         return self._backend.weight_name(node) if self._backend else node.replace("/", ".")
 
-    def _add_seeds(self, layer: keras.layers.Layer) -> None:
+    def add_seeds(self, layer: keras.layers.Layer, selection: Selection) -> None:
         """Gives the layer a source of seeds, where calls take one; Keras keeps its state."""
-        if self._backend is not None and self._seeds is None:
+        if self._backend is None or self._seeds is not None:
+            return
+        tags = {selection.tags, selection.training_tags}
+        if any(draws(self.spec.variant(each)) for each in tags):
             self._seeds = layer.seed_generator = keras.random.SeedGenerator()
 
     def next_seed(self) -> Any:
-        """A new seed for a call, if it takes one."""
-        return None if self._seeds is None else self._seeds.next()
+        """A new seed for a call that takes one."""
+        assert self._seeds is not None
+        return self._seeds.next()
 
 
 def _without_name_scope(create: Callable[..., tf.Variable], **kwargs: Any) -> tf.Variable:

@@ -27,6 +27,14 @@ class Backend(abc.ABC):
     def is_array(self, value: Any) -> bool:
         """Whether a value is one of the framework's arrays, with or without values yet."""
 
+    def has_value(self, array: Any) -> bool:  # noqa: ARG002
+        """Whether an array is none that stands for values to come."""
+        return True
+
+    def is_tracing(self) -> bool:
+        """Whether what is computed now are values to come."""
+        return False
+
     @abc.abstractmethod
     def spec(self, array: Any) -> tf.TensorSpec:
         """Shape and dtype of an array."""
@@ -68,8 +76,13 @@ class Backend(abc.ABC):
         """
 
     @abc.abstractmethod
-    def route(self, function: PureFunction) -> str:
-        """By what way calls of a function go, in words."""
+    def route(self, function: PureFunction, specs: Sequence[tf.TensorSpec]) -> str:
+        """By what way calls of a function go, in words.
+
+        Args:
+            function: what is called.
+            specs: of its arguments, as far as they are known.
+        """
 
     def at_once(self) -> contextlib.AbstractContextManager[Any]:
         """In it, arrays that are made have values, whatever is being traced around it."""

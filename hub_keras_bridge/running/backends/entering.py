@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,13 +20,11 @@ class Way:
         slot: the input.
         dtype: of the array that comes in; None where the tensors of the input come in.
         count: of the arguments.
-        checked: whether each call looks at values, which XLA does not.
     """
 
     slot: Slot
     dtype: tf.DType | None
     count: int
-    checked: bool = False
 
     def enter(self, arguments: Iterator[tf.Tensor]) -> list[tf.Tensor]:
         """The tensors of the input.
@@ -36,17 +34,6 @@ class Way:
         """
         taken = [next(arguments) for _ in range(self.count)]
         return taken if self.dtype is None else self.slot.tensors(taken[0])
-
-    @property
-    def beyond_xla(self) -> Mapping[str, str]:
-        """What of it XLA cannot compile, as :func:`xla.lacking` tells it."""
-        if self.checked:
-            return {"Assert": self.slot.name}
-        if self.dtype is not None and not isinstance(self.slot.info.type_spec, tf.TensorSpec):
-            return {"Where": self.slot.name}
-        if self.slot.info.dtype == tf.string:
-            return {"StringJoin": self.slot.name}
-        return {}
 
 
 @dataclass(frozen=True)
@@ -80,5 +67,6 @@ def entry_of(value: Any, slot: Slot, backend: Backend) -> Entry:
             return Entry(Way(slot, None, len(tensors)), tuple(tensors))
         value = backend.array(tensors[0])
     spec = backend.spec(value)
-    checked = slot.check_symbol(spec.shape, spec.dtype) is not None
-    return Entry(Way(slot, spec.dtype, 1, checked), (value,))
+    # Where values decide whether they fit, the graph looks at them.
+    slot.check_symbol(spec.shape, spec.dtype)
+    return Entry(Way(slot, spec.dtype, 1), (value,))

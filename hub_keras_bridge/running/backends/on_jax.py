@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import tensorflow as tf
-from jax.experimental import jax2tf
+from jax.custom_derivatives import SymbolicZero
 
+from hub_keras_bridge.running.backends import staged_by_jax
 from hub_keras_bridge.running.backends.backend import Backend
+from hub_keras_bridge.running.backends.between_jax import from_tensorflow, to_tensorflow
 from hub_keras_bridge.running.pure_function import PureFunction
-
-_IN_THE_PROGRAM = "jax2tf.call_tf"
-_BY_CALLBACK = "jax.pure_callback"
 
 
 class Jax(Backend):
@@ -28,6 +27,14 @@ class Jax(Backend):
     def is_array(self, value: Any) -> bool:
         """Whether it is a ``jax.Array``, a traced one included."""
         return isinstance(value, jax.Array)
+
+    def has_value(self, array: jax.Array) -> bool:
+        """Whether it is none that JAX traces."""
+        return not isinstance(array, jax.core.Tracer)
+
+    def is_tracing(self) -> bool:
+        """Whether it is in ``jax.jit`` or alike."""
+        return isinstance(jnp.zeros(()), jax.core.Tracer)
 
     def spec(self, array: jax.Array) -> tf.TensorSpec:
         """Shape and dtype."""
@@ -46,8 +53,8 @@ class Jax(Backend):
         return 'call jax.config.update("jax_enable_x64", True) before anything of JAX\'s runs'
 
     def array(self, tensor: tf.Tensor) -> jax.Array:
-        """A copy."""
-        return jnp.asarray(tensor.numpy())
+        """The same memory, which JAX leaves as it is."""
+        return from_tensorflow(tensor)
 
     def seed(self, seed: jax.Array) -> jax.Array:
         """The same bits."""
@@ -57,92 +64,63 @@ class Jax(Backend):
         """Evaluates what JAX would trace."""
         return jax.ensure_compile_time_eval()
 
-    def route(self, function: PureFunction) -> str:
-        """By what XLA can compile."""
-        return _BY_CALLBACK if function.beyond_xla else _IN_THE_PROGRAM
+    def route(self, function: PureFunction, specs: Sequence[tf.TensorSpec]) -> str:
+        """By what XLA can compile, as far as that is known yet."""
+        return staged_by_jax.route(function, specs)
 
     def call(self, function: PureFunction, arguments: Sequence[Any]) -> list[Any]:
         """As the base class has it."""
         fixed = {i: a for i, a in enumerate(arguments) if isinstance(a, tf.Tensor)}
         arrays = [a for a in arguments if not isinstance(a, tf.Tensor)]
-        if fixed or function.beyond_xla:
-            return list(_by_callback(function, fixed)(*arrays))
-        if _IN_THE_PROGRAM not in function.made:
-            function.made[_IN_THE_PROGRAM] = jax2tf.call_tf(function.run, has_side_effects=False)
-        return list(function.made[_IN_THE_PROGRAM](*arrays))
+        return _call(function.fixing(fixed) if fixed else function, arrays)
 
 
-def _by_callback(
-    function: PureFunction, fixed: dict[int, tf.Tensor]
-) -> Callable[..., Sequence[jax.Array]]:
-    """The function of the arrays alone, which TensorFlow runs."""
+def _call(function: PureFunction, arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    if any(isinstance(array, jax.core.Tracer) for array in arrays):
+        return list(_differentiable(function)(*arrays))
+    return _at_once(function, arrays)
 
-    def filled(arrays: Sequence[Any]) -> list[Any]:
-        remaining = iter(arrays)
-        count = len(fixed) + len(arrays)
-        return [fixed[i] if i in fixed else next(remaining) for i in range(count)]
 
-    def forward(*arrays: Any) -> list[np.ndarray]:
-        given = [
-            tf.convert_to_tensor(np.asarray(a)) if not isinstance(a, tf.Tensor) else a
-            for a in filled(arrays)
-        ]
-        return [result.numpy() for result in function.traced(*given)]
+def _at_once(function: PureFunction, arrays: Sequence[jax.Array]) -> list[jax.Array]:
+    # Whatever is being traced around it.
+    with jax.ensure_compile_time_eval():
+        return [from_tensorflow(result) for result in function.run(*map(to_tensorflow, arrays))]
 
-    def backward(arrays: Sequence[Any], cotangents: Sequence[Any]) -> list[np.ndarray]:
-        given = [
-            tf.convert_to_tensor(np.asarray(a)) if not isinstance(a, tf.Tensor) else a
-            for a in filled(arrays)
-        ]
-        own = [g for i, g in enumerate(given) if i not in fixed and g.dtype.is_floating]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(own)
-            results = function.traced(*given)
-        floats = [
-            (r, tf.convert_to_tensor(np.asarray(c)))
-            for r, c in zip(results, cotangents, strict=True)
-            if r.dtype.is_floating
-        ]
-        found = tape.gradient(
-            [r for r, _ in floats],
-            own,
-            [c for _, c in floats],
-            unconnected_gradients=tf.UnconnectedGradients.ZERO,
-        )
-        return [tf.convert_to_tensor(gradient).numpy() for gradient in found]
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """Of which arguments JAX wants a gradient."""
+
+    flags: tuple[bool, ...]
+
+
+def _differentiable(function: PureFunction) -> Callable[..., Any]:
+    """The function as JAX differentiates it, as often as it likes, from back to front."""
+    if "jax" in function.made:
+        made: Callable[..., Any] = function.made["jax"]
+        return made
 
     @jax.custom_vjp
-    def call(*arrays: Any) -> Any:
-        if not any(isinstance(a, jax.core.Tracer) for a in arrays):
-            return [jnp.asarray(result) for result in forward(*arrays)]
-        specs = [
-            a if isinstance(a, tf.Tensor) else tf.TensorSpec(a.shape, a.dtype)
-            for a in filled(arrays)
-        ]
-        results = [
-            _awaited(tuple(s.shape), s.dtype.as_numpy_dtype) for s in function.result_specs(specs)
-        ]
-        return jax.pure_callback(forward, results, *arrays, vmap_method="sequential")
+    def call(*arrays: Any) -> list[Any]:
+        if any(isinstance(array, jax.core.Tracer) for array in arrays):
+            return list(staged_by_jax.staged(function, arrays)(*arrays))
+        return _at_once(function, arrays)
 
-    def call_forward(*arrays: Any) -> Any:
-        return call(*arrays), arrays
+    def forward(*primals: Any) -> tuple[list[Any], Any]:
+        arrays = tuple(primal.value for primal in primals)
+        wanted = (p.perturbed and jnp.issubdtype(p.value.dtype, jnp.inexact) for p in primals)
+        return call(*arrays), (_Wanted(tuple(wanted)), arrays)
 
-    def call_backward(arrays: Any, cotangents: Any) -> Any:
-        own = [a for a in arrays if jnp.issubdtype(a.dtype, jnp.floating)]
-        found = iter(
-            jax.pure_callback(
-                lambda a, c: backward(a, c),
-                [_awaited(a.shape, a.dtype) for a in own],
-                arrays,
-                cotangents,
-                vmap_method="sequential",
-            )
-        )
-        return tuple(next(found) if jnp.issubdtype(a.dtype, jnp.floating) else None for a in arrays)
+    def backward(kept: Any, cotangents: Sequence[Any]) -> tuple[Any, ...]:
+        wanted, arrays = kept
+        given = [not isinstance(cotangent, SymbolicZero) for cotangent in cotangents]
+        gradient = function.gradient(wanted.flags, given)
+        # Of complex numbers JAX's gradient is the conjugate of TensorFlow's.
+        gradients = [jnp.conj(c) for c, has in zip(cotangents, given, strict=True) if has]
+        found = iter(_call(gradient, [*arrays, *gradients]))
+        return tuple(jnp.conj(next(found)) if want else None for want in wanted.flags)
 
-    call.defvjp(call_forward, call_backward)
+    call.defvjp(forward, backward, symbolic_zeros=True)
+    function.made["jax"] = call
     return call
-
-
-def _awaited(shape: Sequence[int], dtype: Any) -> Any:
-    return jax.ShapeDtypeStruct(shape, dtype)

@@ -72,7 +72,7 @@ class Torch(Backend):
         with private_keras.device_with_values(), torch.inference_mode(False):
             yield
 
-    def route(self, function: PureFunction) -> str:  # noqa: ARG002
+    def route(self, function: PureFunction, specs: Sequence[tf.TensorSpec]) -> str:  # noqa: ARG002
         """TensorFlow runs it."""
         return "TensorFlow, through torch.autograd.Function"
 
