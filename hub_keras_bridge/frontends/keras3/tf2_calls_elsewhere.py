@@ -17,7 +17,6 @@ from hub_keras_bridge.frontends.tf2.inputs import named
 from hub_keras_bridge.frontends.tf2.on_values import function_of_values
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.frontends.tf2.traced_plan import traced_plan
-from hub_keras_bridge.plans.of_values import SEED
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.backends.backend import Backend
 from hub_keras_bridge.running.backends.entering import Entry, entry_of
@@ -66,7 +65,7 @@ class Tf2CallsElsewhere:
         self._trust = trust
         self._subject = subject
         self._backend = backend
-        self._pure = PureCalls(backend, weights.by_node)
+        self._pure = PureCalls(backend, weights.by_node, weights.next_seed)
         self._made: dict[Any, _Call] = {}
 
     def run(self, inputs: Any, training: bool | tf.Tensor) -> Any:
@@ -105,10 +104,16 @@ class Tf2CallsElsewhere:
             )
         return self._made[training]
 
+    def route(self) -> str:
+        """By what way ordinary calls on arrays go, in words."""
+        call = self._call(training=False)
+        slots = tf.nest.flatten(self._model.mapped(self._model.input_specs, lambda slot, _: slot))
+        return self._pure.route(call.function, call.inputs, slots, self._subject)
+
     def _of_values(self, function: Any, outputs: Any) -> _Call:
         specs = tf.nest.map_structure(tf.type_spec_from_value, outputs)
-        for key, info in named(specs, DEFAULT_KEY).items():
-            self._pure.need_array(key, info, self._subject)
+        inputs = named(self._model.input_specs, "inputs")
+        self._pure.need_arrays(inputs, named(specs, DEFAULT_KEY), self._subject)
         traced = traced_plan(
             function,
             tf.nest.flatten(outputs),
@@ -120,6 +125,5 @@ class Tf2CallsElsewhere:
         return _Call(made, tuple(traced.input_specs), specs)
 
     def _run(self, call: _Call, entries: list[Entry]) -> Any:
-        seed = self._weights.next_seed() if SEED in call.function.plan.values else None
-        arrays = self._pure.call(call.function, call.inputs, entries, seed, self._subject)
+        (arrays,) = self._pure.call([call.function], call.inputs, entries, self._subject)
         return tf.nest.pack_sequence_as(call.outputs, arrays)

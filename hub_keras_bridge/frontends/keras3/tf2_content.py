@@ -110,7 +110,7 @@ class Tf2Content(Content):
         check_patterns(choice.patterns, facts.variables, subject)
         need_dtypes_of_keras(facts.variables, subject)
         trained = trained_nodes(choice.patterns, facts.variables)
-        weights = Tf2Weights(facts.variables, trained, restored, current())
+        weights = Tf2Weights(facts.variables, trained, restored, current(), subject)
         return cls(source, choice, facts, restored, weights)
 
     def choosing(self, choice: Choice, trainable: bool, described: Any = None) -> Tf2Content:  # noqa: ARG002
@@ -198,6 +198,12 @@ class Tf2Content(Content):
 
     def _chosen(self, outputs: Any) -> Any:
         return chosen_outputs(outputs, self.choice, self.subject)
+
+    def route(self) -> str:
+        """As the plan of the call decides it, and the shapes that were met."""
+        return (
+            self._calls.route() if isinstance(self._calls, Tf2CallsElsewhere) else super().route()
+        )
 
     def standing_losses(self) -> list[tf.Tensor]:
         """The regularization losses that it lists."""

@@ -14,9 +14,11 @@ import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.compat import keras as private_keras
+from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.running.backends.backend import Backend
+from hub_keras_bridge.running.backends.widths import first_value
 
 
 class Tf2Weights:
@@ -27,6 +29,10 @@ class Tf2Weights:
         trained: the nodes of those that are trained.
         restored: what TensorFlow made of the SavedModel; None where it is not here.
         backend: what Keras computes with; None for TensorFlow.
+        subject: the SavedModel, for messages.
+
+    Raises:
+        BackendError: a value is none that the framework can hold.
 
     Attributes:
         variables: the weights.
@@ -39,9 +45,10 @@ class Tf2Weights:
         trained: Collection[str],
         restored: RestoredModel | None,
         backend: Backend | None,
+        subject: Subject,
     ) -> None:
         self._facts = facts
-        self.variables: list[keras.Variable]
+        self.variables: list[keras.Variable] = []
         self.seeds: keras.random.SeedGenerator | None = None
         there = [None] * len(facts) if restored is None else restored.variables
         named = list(zip(facts, there, strict=True))
@@ -57,15 +64,15 @@ class Tf2Weights:
             ]
             return
         with backend.at_once(), private_keras.outside_stateless_scope():
-            self.variables = [
-                keras.Variable(
-                    _value(each, held),
-                    dtype=each.dtype.name,
+            for each, held in named:
+                value = first_value(_value(each, held), each, backend, subject)
+                variable = keras.Variable(
+                    value,
+                    dtype=value.dtype.name,
                     name=backend.weight_name(each.node),
                     trainable=each.node in trained,
                 )
-                for each, held in named
-            ]
+                self.variables.append(variable)
             self.seeds = keras.random.SeedGenerator()
 
     @property

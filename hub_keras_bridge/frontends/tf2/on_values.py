@@ -16,6 +16,8 @@ from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.function_of_values import FunctionOfValues, arguments
 from hub_keras_bridge.running.importing import import_plan
 
+_ADVICE = "use the layer with Keras on TensorFlow, or call it with training=False"
+
 
 def function_of_values(traced: TracedPlan, trust: Trust) -> FunctionOfValues:
     """The function of a plan, on values of the variables that the SavedModel lists.
@@ -30,15 +32,25 @@ def function_of_values(traced: TracedPlan, trust: Trust) -> FunctionOfValues:
         BackendError: the plan needs variables, not values alone.
         UnsafeModuleError: something else may reach outside.
     """
-    whole = of_values(traced.plan, traced, seeded=True)
+    try:
+        whole = of_values(traced.plan, traced, seeded=True)
+    except BackendError as error:
+        raise BackendError(
+            f"Cannot call a {traced.plan.subject.kind} as a function of its weights: it needs more "
+            "than their values.",
+            traced.plan.subject,
+            expected=error.expected,
+            found=error.found,
+            advice=_ADVICE,
+        ) from error
     if written := traced.others.keys() & set(whole.written):
         raise BackendError(
             f"Cannot call a {whole.subject.kind} as a function of its weights: a call writes "
             "variables that it does not list.",
             whole.subject,
             expected="writes to variables that the SavedModel lists, if to any",
-            found=choices(traced.others[node].name for node in sorted(written)),
-            advice="use the layer with Keras on TensorFlow, or with training=False",
+            found=choices(node.rpartition(":")[0] for node in sorted(written)),
+            advice=_ADVICE,
         )
     listed = {node: p for node, p in whole.values.items() if node not in traced.others}
     chosen = dataclasses.replace(whole, values=listed)

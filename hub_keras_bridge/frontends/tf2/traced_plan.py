@@ -11,6 +11,7 @@ from tensorflow.core.framework import graph_pb2, op_def_pb2
 
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.graphs import library
 from hub_keras_bridge.plans.plan import Plan
 
 # What calls have for the name of their gradient: that of the functions as they were traced.
@@ -84,7 +85,6 @@ def traced_plan(
         updates=tuple(op.name for op in function.graph.control_outputs),
         differentiable=True,
         subject=subject,
-        made_here=True,
     )
     return TracedPlan(
         plan,
@@ -110,4 +110,5 @@ def _graph(function: Any) -> graph_pb2.GraphDef:
     for each in graph_def.library.function:
         # Among them the names of its gradient, of the same function on handles.
         each.attr.clear()
-    return graph_def
+    # TensorFlow knows what it restored of gradients by the functions, not by these names.
+    return library.with_own_gradients(graph_def)
