@@ -35,6 +35,10 @@ class Tf2Calls:
         self._choose = choose
         self._subject = subject
 
+    def unmixed(self, inputs: Any) -> Any:
+        """As :meth:`RestoredModel.unmixed`."""
+        return self._model.unmixed(inputs)
+
     def run(self, inputs: Any, training: bool | tf.Tensor) -> Any:
         """What a call returns."""
         need_own_values(self._weights.variables, self._subject)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from hub_keras_bridge.errors import BackendError, Subject
@@ -19,7 +20,7 @@ from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.frontends.tf2.traced_plan import traced_plan
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running.backends.backend import Backend
-from hub_keras_bridge.running.backends.entering import Entry, entry_of
+from hub_keras_bridge.running.backends.entering import Entry, array_of, entry_of
 from hub_keras_bridge.running.function_of_values import FunctionOfValues
 
 
@@ -67,6 +68,13 @@ class Tf2CallsElsewhere:
         self._backend = backend
         self._pure = PureCalls(backend, weights.by_node, weights.next_seed)
         self._made: dict[Any, _Call] = {}
+
+    def unmixed(self, inputs: Any) -> Any:
+        """The inputs; of a nest with some arrays, the other values made arrays too."""
+        flat = tf.nest.flatten(inputs)
+        if not any(self._backend.is_array(v) or isinstance(v, keras.KerasTensor) for v in flat):
+            return inputs
+        return self._model.mapped(inputs, lambda slot, v: array_of(v, slot, self._backend))
 
     def run(self, inputs: Any, training: bool | tf.Tensor) -> Any:
         """What a call returns."""

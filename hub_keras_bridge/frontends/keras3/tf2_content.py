@@ -182,8 +182,8 @@ class Tf2Content(Content):
     # --- calls ---
 
     def unmixed(self, inputs: Any) -> Any:
-        """As :meth:`RestoredModel.unmixed`."""
-        return inputs if self._restored is None else self._restored.unmixed(inputs)
+        """As :meth:`RestoredModel.unmixed`, or the same of arrays."""
+        return inputs if self._calls is None else self._calls.unmixed(inputs)
 
     def run(
         self,

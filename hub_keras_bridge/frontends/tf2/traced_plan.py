@@ -11,7 +11,6 @@ from tensorflow.core.framework import graph_pb2, op_def_pb2
 
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.variables import VariableFacts
-from hub_keras_bridge.graphs import library
 from hub_keras_bridge.plans.plan import Plan
 
 # What calls have for the name of their gradient: that of the functions as they were traced.
@@ -85,6 +84,8 @@ def traced_plan(
         updates=tuple(op.name for op in function.graph.control_outputs),
         differentiable=True,
         subject=subject,
+        # Names of gradients are those of this process.
+        made_here=True,
     )
     return TracedPlan(
         plan,
@@ -110,5 +111,4 @@ def _graph(function: Any) -> graph_pb2.GraphDef:
     for each in graph_def.library.function:
         # Among them the names of its gradient, of the same function on handles.
         each.attr.clear()
-    # TensorFlow knows what it restored of gradients by the functions, not by these names.
-    return library.with_own_gradients(graph_def)
+    return graph_def
