@@ -39,7 +39,8 @@ class Plan:
         inputs: tensor of the signature -> its placeholder; without those that
             nothing reads and nobody fetches.
         variables: node of a variable -> placeholder for its handle.
-        values: node of a variable -> placeholder for its value, in place of a handle.
+        values: node of a variable -> placeholder for its value, in place of a handle; what
+            else a plan on values takes is under a name of its own, see ``of_values``.
         written: of these the ones whose new values are fetched, behind all else.
         resources: node of a table -> placeholder for its handle.
         made_here: whether this program made the module's graphs.

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework import function
 
 import hub_keras_bridge as hub
+from helpers.plans import stateful_ops
 from helpers.tf1_reference import (
     Cases,
     X,
@@ -23,6 +24,8 @@ from helpers.tf1_reference import (
     v1,
     weights,
 )
+from hub_keras_bridge.plans.of_values import of_values
+from hub_keras_bridge.plans.program import Program
 
 case = Cases()
 
@@ -276,6 +279,9 @@ def test_as_in_tf1_with_control_flow_of_tf1(build):
 
 
 def compare(spec, oracle):
+    variant = spec.variant(())
+    chosen = Program(variant).call("default", ["default"], training=True)
+    assert stateful_ops(of_values(chosen, variant)) == []
     calls = [{"x": X}, {"x": -X}]
     for ours, theirs in zip(on_values(spec, *calls), oracle(spec, *calls), strict=True):
         assert_same(ours, theirs)

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from helpers.plans import stateful_ops
 from helpers.tf1_reference import v1, v1_control_flow
-from hub_keras_bridge.graphs.ops import definitions as op_facts
 from hub_keras_bridge.graphs.seeds.rewrite import NoSeed, take_seed
 from hub_keras_bridge.graphs.seeds.twins import TWINS, is_random
 from hub_keras_bridge.plans.of_values import SEED, of_values
@@ -21,9 +21,11 @@ class Drawing:
 
     Args:
         build: makes its output, or some by name, of an input of shape [n, 3].
+        published: makes a module of it.
+        outputs: which of them; all if not given.
     """
 
-    def __init__(self, build, published=hub.create_module_spec):
+    def __init__(self, build, published=hub.create_module_spec, outputs=()):
         def module_fn():
             x = v1.placeholder(tf.float32, [None, 3])
             hub.add_signature(inputs=x, outputs=build(x))
@@ -31,7 +33,7 @@ class Drawing:
         spec = published(module_fn)
         program = Program(spec.variant(()))
         (self._input,) = program.variant.input_specs
-        self.outputs = list(spec.get_output_info_dict())
+        self.outputs = list(outputs or spec.get_output_info_dict())
         chosen = program.call("default", self.outputs, training=True)
         self.plan = of_values(chosen, program.variant, seeded=True)
         runtime = Runtime({}, {}, Trust())
@@ -50,13 +52,6 @@ class Drawing:
 def published_under_tf1(module_fn):
     with v1_control_flow():
         return hub.create_module_spec(module_fn)
-
-
-def stateful(plan):
-    library = plan.graph_def.library.function
-    signatures = {function.signature.name: function.signature for function in library}
-    bodies = [plan.graph_def.node, *(function.node_def for function in library)]
-    return [n.op for nodes in bodies for n in nodes if op_facts.is_stateful(n, signatures)]
 
 
 def in_all_places(x):
@@ -86,7 +81,7 @@ def in_all_places(x):
 @pytest.mark.parametrize("published", [hub.create_module_spec, published_under_tf1])
 def test_each_op_call_and_turn_has_numbers_of_its_own(published):
     drawing = Drawing(in_all_places, published)
-    assert stateful(drawing.plan) == []
+    assert stateful_ops(drawing.plan) == []
     assert lacking(ops_of(drawing.plan.graph_def)) == {}
     x = tf.ones([50, 3])
     first, again = drawing([1, 2], x), drawing([1, 2], x)
@@ -174,7 +169,7 @@ def test_as_the_op_with_a_state(op):
         expected = session.run(KINDS[op](None))
     assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
     assert (found != other).any()
-    assert stateful(drawing.plan) == []
+    assert stateful_ops(drawing.plan) == []
     if op == "SampleDistortedBoundingBoxV2":
         assert 0 <= found.min() < found.max() <= 1
         return
@@ -212,15 +207,50 @@ def test_a_graph_without_random_ops_takes_no_seed():
 
 def test_an_op_draws_the_same_in_each_plan():
     """A loss of what dropout left speaks of the outputs that were returned."""
-    parts = {}
 
     def build(x):
-        parts["kept"] = tf.nn.dropout(x, rate=0.5)
-        return {"kept": parts["kept"], "sum": tf.reduce_sum(parts["kept"]), "x": x}
+        kept = tf.nn.dropout(x, rate=0.5)
+        looped = tf.while_loop(
+            lambda i, _: i < 2, lambda i, y: (i + 1, y * tf.random.uniform([3])), [0, x]
+        )[1]
+        return {"kept": kept, "looped": looped, "loss": tf.reduce_sum(kept) + tf.reduce_sum(looped)}
 
-    drawing = Drawing(build)
-    kept, total, _ = drawing([1, 2])
-    np.testing.assert_allclose(kept.sum(), total)
+    *parts, _ = Drawing(build)([1, 2])
+    (loss,) = Drawing(build, outputs=["loss"])([1, 2])
+    np.testing.assert_allclose(sum(part.sum() for part in parts), loss, rtol=1e-6)
+
+
+def test_what_is_drawn_and_written_in_turns():
+    """The variable gets what each turn of a loop, in a branch and a function, drew."""
+
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None, 3])
+        total = v1.get_variable("total", [3], use_resource=True, trainable=False)
+
+        @tf.function
+        def draw(x):
+            drawn = tf.cond(x[0, 0] > 0, lambda: tf.random.uniform([1, 3]), lambda: x[:1])
+            total.assign_add(drawn[0])
+            return drawn
+
+        def turn(i, rows):
+            return i + 1, tf.concat([rows, draw(x)], 0)
+
+        shapes = [tf.TensorShape([]), tf.TensorShape([None, 3])]
+        hub.add_signature(
+            inputs=x, outputs=tf.while_loop(lambda i, _: i < 4, turn, [0, x[:0]], shapes)[1]
+        )
+
+    program = Program(hub.create_module_spec(module_fn).variant(()))
+    chosen = program.call("default", ["default"], training=True)
+    variables = {"total": tf.Variable(tf.zeros([3]))}
+    run = Runtime(variables, {}, Trust()).function_of_values(program, chosen, seeded=True)
+    (name,) = program.variant.input_specs
+    given = {"total": tf.constant([1.0, 2.0, 3.0]), SEED: tf.constant([1, 2])}
+    (rows,), new = run({name: tf.ones([2, 3])}, given.get)
+    assert len(np.unique(rows)) == 12
+    np.testing.assert_allclose(new["total"], given["total"] + tf.reduce_sum(rows, 0), rtol=1e-6)
+    assert not variables["total"].numpy().any()
 
 
 @pytest.mark.parametrize(

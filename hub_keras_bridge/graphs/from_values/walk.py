@@ -71,10 +71,7 @@ def walk(
         handles: placeholder of a handle -> the first one of the same variable.
         values: of these first ones, what stands for the value.
         writers: nodes that write, or call what does.
-        take_values: makes calls take values.
-
-    Raises:
-        HandleNeeded: something takes a handle that would not take a value.
+        take_values: makes calls take values, or tells what would not.
     """
     for placeholder, handle in handles.items():
         stand_in = nodes[graph.node_name(placeholder)]
