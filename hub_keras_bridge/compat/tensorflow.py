@@ -35,6 +35,8 @@ from tensorflow.python.ops import control_flow_util, handle_data_util, resource_
 from tensorflow.python.saved_model import nested_structure_coder
 from tensorflow.python.util import pywrap_xla_ops
 
+from hub_keras_bridge.compat.restored_gradients import know_gradients
+
 
 def op_def(name: str) -> op_def_pb2.OpDef | None:
     """The registered op of this name, ops of loaded libraries included.
@@ -192,6 +194,7 @@ def function_of(definition: function_pb2.FunctionDef, callees: Collection[Any]) 
     for callee in callees:
         callee.add_to_graph(graph)
     know_calls(graph.get_operations(), callees)
+    know_gradients(graph.get_operations())
     kind = function_type_utils.derive_from_graph(graph)
     # Its attributes speak of other functions of the program that published it.
     return concrete_function.ConcreteFunction.from_func_graph(graph, kind, attrs={})

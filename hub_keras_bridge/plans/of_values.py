@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import tensorflow as tf
 from tensorflow.core.framework import graph_pb2
 
 from hub_keras_bridge.errors import BackendError
 from hub_keras_bridge.errors.words import choices
-from hub_keras_bridge.facts.variant import Variant
+from hub_keras_bridge.facts.variables import VariableFacts
 from hub_keras_bridge.graphs.effects import forget_effects
 from hub_keras_bridge.graphs.from_values.needed import HandleNeeded
 from hub_keras_bridge.graphs.from_values.rewrite import from_values
@@ -27,12 +29,24 @@ SEED_SPEC = tf.TensorSpec([2], tf.int32)
 """What the seed is: a key and a counter."""
 
 
-def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:
+class Interface(Protocol):
+    """What a graph, such as a variant, takes from outside."""
+
+    @property
+    def variables(self) -> Sequence[VariableFacts]:
+        """Its variables."""
+
+    @property
+    def input_specs(self) -> Mapping[str, tf.TensorSpec]:
+        """Dtypes and shapes of tensors that may be fed."""
+
+
+def of_values(chosen: Plan, interface: Interface, *, seeded: bool = False) -> Plan:
     """The same plan on values; what it writes is fetched behind all else.
 
     Args:
         chosen: a plan on handles.
-        variant: whose.
+        interface: of the graph that it is a plan of.
         seeded: whether random numbers follow a seed, which is one more value then,
             ``SEED``, of a plan that has some. Without, TensorFlow's state gives them.
 
@@ -41,7 +55,7 @@ def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:
     """
     graph_def = graph_pb2.GraphDef()
     graph_def.CopyFrom(chosen.graph_def)
-    facts = {facts.node: facts for facts in variant.variables}
+    facts = {facts.node: facts for facts in interface.variables}
     values = {
         placeholder: Placeholder(
             facts[node].dtype.as_datatype_enum, tf.TensorShape(facts[node].shape).as_proto()
@@ -84,5 +98,5 @@ def of_values(chosen: Plan, variant: Variant, *, seeded: bool = False) -> Plan:
 
 
 def _refused(chosen: Plan, why: str, **details: str) -> BackendError:
-    problem = f"Cannot call a TF1 Hub module in stateless form: {why}."
+    problem = f"Cannot call a {chosen.subject.kind} in stateless form: {why}."
     return BackendError(problem, chosen.subject, **details)

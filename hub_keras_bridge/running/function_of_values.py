@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import tensorflow as tf
 
-from hub_keras_bridge.facts.variant import Variant
-from hub_keras_bridge.plans.of_values import SEED, SEED_SPEC
+from hub_keras_bridge.plans.of_values import SEED, SEED_SPEC, Interface
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.running.lookup_tables import Function
 
@@ -44,9 +43,9 @@ class FunctionOfValues:
         return results[:count], dict(zip(chosen.written, results[count:], strict=True))
 
 
-def arguments(chosen: Plan, variant: Variant) -> list[tuple[str, tf.TensorSpec]]:
+def arguments(chosen: Plan, interface: Interface) -> list[tuple[str, tf.TensorSpec]]:
     """What a function of a plan on values takes: inputs, then values of variables, and the seed."""
-    specs = {each.node: tf.TensorSpec(each.shape, each.dtype) for each in variant.variables}
+    specs = {each.node: tf.TensorSpec(each.shape, each.dtype) for each in interface.variables}
     specs[SEED] = SEED_SPEC
-    given = [(tensor, variant.input_specs[tensor]) for tensor in chosen.inputs]
+    given = [(tensor, interface.input_specs[tensor]) for tensor in chosen.inputs]
     return given + [(node, specs[node]) for node in chosen.values]

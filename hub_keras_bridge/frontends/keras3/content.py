@@ -132,8 +132,8 @@ class Content(abc.ABC):
 
     @property
     @abc.abstractmethod
-    def tracked(self) -> dict[str, tf.Module | None]:
-        """Attribute of the layer -> what TensorFlow is to find there."""
+    def tracked(self) -> dict[str, Any]:
+        """Attribute of the layer -> what TensorFlow or Keras is to find there."""
 
     @property
     def held(self) -> Sequence[keras.Variable]:

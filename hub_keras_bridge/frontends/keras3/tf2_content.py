@@ -9,16 +9,12 @@ from typing import Any, NoReturn
 import keras
 import tensorflow as tf
 
-from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import (
     CheckpointError,
     ExportError,
     FormatError,
     HubError,
-    SignatureError,
 )
-from hub_keras_bridge.errors.words import choices
-from hub_keras_bridge.facts.inner_tensors import is_tensor_name
 from hub_keras_bridge.facts.shown.signature_table import facts_table
 from hub_keras_bridge.facts.signatures import DEFAULT_KEY
 from hub_keras_bridge.facts.spec import ModuleSpec
@@ -27,16 +23,22 @@ from hub_keras_bridge.frontends.keras3 import tf2_saving
 from hub_keras_bridge.frontends.keras3.call_checks import need_own_values
 from hub_keras_bridge.frontends.keras3.choice import Choice
 from hub_keras_bridge.frontends.keras3.content import IN_A_GRAPH, Content, need_dtypes_of_keras
+from hub_keras_bridge.frontends.keras3.pure_calls import symbol_dtype
 from hub_keras_bridge.frontends.keras3.symbolic import spec_of
+from hub_keras_bridge.frontends.keras3.tf2_calls import Tf2Calls
+from hub_keras_bridge.frontends.keras3.tf2_calls_elsewhere import Tf2CallsElsewhere
 from hub_keras_bridge.frontends.keras3.tf2_facts import Facts, facts_of
 from hub_keras_bridge.frontends.keras3.tf2_frozen import frozen_call
+from hub_keras_bridge.frontends.keras3.tf2_outputs import chosen_outputs
 from hub_keras_bridge.frontends.keras3.tf2_saving import SavedModelSource
+from hub_keras_bridge.frontends.keras3.tf2_weights import Tf2Weights
 from hub_keras_bridge.frontends.tf2.restored_graph import compiled_nodes
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.frontends.tf2.restoring import no_variants, restore
 from hub_keras_bridge.frontends.tf2.saved_model_file import KIND, SavedModelFile, subject_of
 from hub_keras_bridge.plans.selection import check_patterns, trained_nodes
 from hub_keras_bridge.running import xla
+from hub_keras_bridge.running.backends.current import current
 from hub_keras_bridge.running.frozen_call import FrozenCall
 from hub_keras_bridge.running.place import need_eager_execution
 
@@ -49,7 +51,7 @@ class Tf2Content(Content):
         choice: what of it the layer uses.
         facts: what the layer is to know of it.
         restored: what TensorFlow made of it; None where it is not here.
-        held: its variables as weights.
+        weights: its variables.
     """
 
     kind = KIND
@@ -62,13 +64,21 @@ class Tf2Content(Content):
         choice: Choice,
         facts: Facts,
         restored: RestoredModel | None,
-        held: Sequence[private_keras.HeldVariable],
+        weights: Tf2Weights,
     ) -> None:
         super().__init__(choice)
         self._source = source
         self._facts = facts
         self._restored = restored
-        self._held = list(held)
+        self._weights = weights
+        self._calls = None if restored is None else self._calls_of(restored)
+
+    def _calls_of(self, restored: RestoredModel) -> Tf2Calls | Tf2CallsElsewhere:
+        backend, weights, subject = current(), self._weights, self.subject
+        if backend is None:
+            return Tf2Calls(restored, weights, self._chosen, subject)
+        trust = self.choice.trust
+        return Tf2CallsElsewhere(restored, weights, self._chosen, trust, subject, backend)
 
     @classmethod
     def of(
@@ -99,17 +109,19 @@ class Tf2Content(Content):
             facts = facts_of(restored, subject)
         check_patterns(choice.patterns, facts.variables, subject)
         need_dtypes_of_keras(facts.variables, subject)
-        return cls(source, choice, facts, restored, _hold(facts, restored, choice))
+        trained = trained_nodes(choice.patterns, facts.variables)
+        weights = Tf2Weights(facts.variables, trained, restored, current(), subject)
+        return cls(source, choice, facts, restored, weights)
 
     def choosing(self, choice: Choice, trainable: bool, described: Any = None) -> Tf2Content:  # noqa: ARG002
         """Another signature of what TensorFlow restored."""
         if self._restored is None:
             facts = self._facts.taking(described)
-            return Tf2Content(self._source, choice, facts, None, self._held)
+            return Tf2Content(self._source, choice, facts, None, self._weights)
         restored = self._restored.running(choice.signature)
         restored.need_call()
         facts = facts_of(restored, self.subject)
-        return Tf2Content(self._source, choice, facts, restored, self._held)
+        return Tf2Content(self._source, choice, facts, restored, self._weights)
 
     # --- what it is ---
 
@@ -130,9 +142,11 @@ class Tf2Content(Content):
 
     @property
     def input_dtype(self) -> str | None:
-        """The dtype of the only input."""
+        """The dtype of the only input; of text that of its bytes, if need be."""
         dtypes = self._facts.input_dtypes
-        return dtypes if isinstance(dtypes, str) else None
+        if not isinstance(dtypes, str):
+            return None
+        return dtypes if current() is None else symbol_dtype(tf.as_dtype(dtypes)).name
 
     @property
     def input_names(self) -> Collection[str]:
@@ -152,23 +166,24 @@ class Tf2Content(Content):
     @property
     def weights(self) -> list[tuple[VariableFacts, keras.Variable]]:
         """All variables; a name that came up before has its number behind it."""
-        return list(zip(self._facts.variables, self._held, strict=True))
+        return list(zip(self._facts.variables, self._weights.variables, strict=True))
 
     @property
-    def tracked(self) -> dict[str, tf.Module | None]:
-        """What TensorFlow restored."""
-        return {"_restored": self._restored}
+    def tracked(self) -> dict[str, Any]:
+        """What TensorFlow restored; what gives seeds, if that is Keras."""
+        seeds = self._weights.seeds
+        return {"_restored": self._restored, **({"seed_generator": seeds} if seeds else {})}
 
     @property
     def held(self) -> Sequence[keras.Variable]:
         """All variables: they came with the SavedModel."""
-        return self._held
+        return self._weights.variables
 
     # --- calls ---
 
     def unmixed(self, inputs: Any) -> Any:
-        """As :meth:`RestoredModel.unmixed`."""
-        return inputs if self._restored is None else self._restored.unmixed(inputs)
+        """As :meth:`RestoredModel.unmixed`, or the same of arrays."""
+        return inputs if self._calls is None else self._calls.unmixed(inputs)
 
     def run(
         self,
@@ -178,34 +193,21 @@ class Tf2Content(Content):
         trainable: bool,  # noqa: ARG002
     ) -> tuple[Any, Sequence[tf.Tensor]]:
         """Runs what TensorFlow restored; there are no losses that depend on inputs."""
-        need_own_values(self._held, self.subject)
-        return self._chosen(self._model.run_restored(_given(inputs), training)), ()
+        assert self._calls is not None
+        return self._calls.run(_given(inputs), training), ()
 
     def _chosen(self, outputs: Any) -> Any:
-        by_name = outputs if isinstance(outputs, Mapping) else {DEFAULT_KEY: outputs}
-        if self.choice.as_dict and self.choice.returns_one:
-            return dict(by_name)
-        keys = self.choice.keys
-        if not keys:
-            return outputs
-        for key in keys:
-            if key not in by_name:
-                inner = "; inner tensors go by name in a TF1 Hub module alone"
-                raise SignatureError(
-                    f"A TF2 SavedModel has no output {key!r}.",
-                    self.subject,
-                    expected=f"one of {choices(by_name)}",
-                    found=repr(key),
-                    advice="pass output_key=... with a name of this list, or none"
-                    + (inner if is_tensor_name(key) else ""),
-                )
-        if self.choice.returns_one:
-            return by_name[keys[0]]
-        return {key: by_name[key] for key in keys}
+        return chosen_outputs(outputs, self.choice, self.subject)
+
+    def route(self) -> str:
+        """As the plan of the call decides it, and the shapes that were met."""
+        return (
+            self._calls.route() if isinstance(self._calls, Tf2CallsElsewhere) else super().route()
+        )
 
     def standing_losses(self) -> list[tf.Tensor]:
         """The regularization losses that it lists."""
-        return [] if self._restored is None else [f() for f in self._restored.regularization_losses]
+        return [] if self._calls is None else self._calls.standing_losses()
 
     def missing_ops(self, *, training: bool, inputs: Any = None) -> dict[str, str]:
         """By the function for such inputs; where none are told, for those it was saved for."""
@@ -218,7 +220,8 @@ class Tf2Content(Content):
     def frozen(self) -> FrozenCall:
         """The call that is not for training."""
         self.need_here("compile")
-        need_own_values(self._held, self.subject)
+        need_own_values(self._weights.variables, self.subject)
+        self._weights.tell(self._model)
         return frozen_call(self._model, self._chosen, self.choice.trust, self.subject)
 
     # --- symbols ---
@@ -262,7 +265,7 @@ class Tf2Content(Content):
         Its checkpoint has them as they were. What else that may have, no other file
         of the archive has: then all of it is written.
         """
-        has_more = tf2_saving.count_of_values(self._source) > len(self._held)
+        has_more = tf2_saving.count_of_values(self._source) > len(self._weights.variables)
         tf2_saving.copy_source(self._source, folder, with_values=has_more)
 
     def load(self, folder: str, trainable: bool) -> Tf2Content:  # noqa: ARG002
@@ -291,13 +294,12 @@ class Tf2Content(Content):
                 found="none",
                 advice="save the model again; the archive is damaged",
             )
-        for held, variable in zip(self._held, restored.variables, strict=True):
-            held.move_to(variable)
+        self._weights.move_to(restored)
         if not is_whole:
             # A clone of this layer takes its weights from there.
             tf2_saving.write_values(source, restored)
         tf2_saving.share(source)
-        return Tf2Content(source, self.choice, self._facts, restored, self._held)
+        return Tf2Content(source, self.choice, self._facts, restored, self._weights)
 
     # --- what only a TF1 Hub module can ---
 
@@ -363,27 +365,6 @@ def _restore(file: SavedModelFile, choice: Choice, *, with_values: bool = True) 
         )
     restored.need_call()
     return restored
-
-
-def _hold(
-    facts: Facts, restored: RestoredModel | None, choice: Choice
-) -> list[private_keras.HeldVariable]:
-    """A Keras variable for each of the SavedModel's."""
-    trained = trained_nodes(choice.patterns, facts.variables)
-    if restored is not None:
-        there = list(restored.variables)
-    else:
-        # To be moved over when the SavedModel comes out of an archive.
-        there = [
-            tf.Variable(tf.zeros(f.shape, f.dtype), trainable=f.trainable) for f in facts.variables
-        ]
-    return [
-        # Keras takes no slash in the name of a weight.
-        private_keras.HeldVariable(
-            variable, name=f.node.replace("/", "."), trainable=f.node in trained
-        )
-        for f, variable in zip(facts.variables, there, strict=True)
-    ]
 
 
 def _given(inputs: Any) -> Any:

@@ -34,7 +34,7 @@ def converted(specs: Any, inputs: Any, subject: Subject) -> Any:
     Raises:
         InputError: they do not fit.
     """
-    return _mapped(specs, inputs, "inputs", subject, _filled)
+    return mapped(specs, inputs, subject, _filled)
 
 
 def unmixed(specs: Any, inputs: Any, subject: Subject) -> Any:
@@ -67,7 +67,7 @@ def undecided(specs: Any, inputs: Any, subject: Subject) -> list[str]:
         if _is_dense_symbol(value) and not slot.info.is_composite:
             found.append(slot.check_symbol(value.shape, tf.as_dtype(value.dtype)))
 
-    _mapped(specs, inputs, "inputs", subject, look)
+    mapped(specs, inputs, subject, look)
     return list(filter(None, found))
 
 
@@ -98,17 +98,32 @@ def _is_dense_symbol(value: Any) -> bool:
     return not (getattr(value, "sparse", False) or getattr(value, "ragged", False))
 
 
-def _mapped(
-    spec: Any, value: Any, name: str, subject: Subject, make: Callable[[Slot, Any], Any]
+def mapped(
+    spec: Any,
+    value: Any,
+    subject: Subject,
+    make: Callable[[Slot, Any], Any],
+    name: str = "inputs",
 ) -> Any:
-    """What is made of each value, in the nest that the specs are in."""
+    """What is made of each value, in the nest that the specs are in.
+
+    Args:
+        spec: as of :func:`converted`.
+        value: one value, or a nest of them.
+        subject: for messages.
+        make: makes it, of the input and its value.
+        name: of the only input, or of the nest, for messages.
+
+    Raises:
+        InputError: names or numbers of values do not fit.
+    """
     if isinstance(spec, Mapping):
         _need_keys(spec, value, subject)
-        return {key: _mapped(each, value[key], key, subject, make) for key, each in spec.items()}
+        return {key: mapped(each, value[key], subject, make, key) for key, each in spec.items()}
     if type(spec) in (list, tuple):
         _need_length(spec, value, subject)
         pairs = enumerate(zip(spec, value, strict=True))
-        return type(spec)(_mapped(one, v, f"{name}[{i}]", subject, make) for i, (one, v) in pairs)
+        return type(spec)(mapped(one, v, subject, make, f"{name}[{i}]") for i, (one, v) in pairs)
     if not isinstance(spec, tf.TypeSpec):
         return value  # A nest of another kind is TensorFlow's to check.
     return make(Slot(name, ParsedTensorInfo.from_type_spec(spec), subject), value)

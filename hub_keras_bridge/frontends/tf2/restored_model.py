@@ -8,7 +8,7 @@ those that TensorFlow restored.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +17,11 @@ import tensorflow as tf
 from hub_keras_bridge.errors import CheckpointError, SignatureError, Subject
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.facts.checkpoint import DAMAGED, Checkpoint
+from hub_keras_bridge.facts.feeding import Slot
 from hub_keras_bridge.facts.signatures import SignatureFacts
 from hub_keras_bridge.files.layout import VARIABLES_PREFIX
 from hub_keras_bridge.frontends.tf2.calls import OWN, Call, choose_call, own_call, traced_again
-from hub_keras_bridge.frontends.tf2.inputs import converted, named, undecided, unmixed
+from hub_keras_bridge.frontends.tf2.inputs import converted, mapped, named, undecided, unmixed
 from hub_keras_bridge.frontends.tf2.objects import check_captures, check_lists
 from hub_keras_bridge.frontends.untracked import USE_A_LAYER, warn_of_untracked
 from hub_keras_bridge.running import devices
@@ -198,8 +199,24 @@ class RestoredModel(tf.Module):
             losses = [loss() for loss in self.regularization_losses] if training else []
             return self.run_restored(given, training), losses
 
-        with tf.init_scope():
-            return tf.function(run, autograph=False).get_concrete_function(inputs)
+        return _traced(run, inputs)
+
+    def trace_call(self, inputs: Any, *, training: bool) -> Any:
+        """As :meth:`trace`, of what the call returns alone."""
+        return _traced(lambda given: self.run_restored(given, training), inputs)
+
+    def trace_losses(self) -> Any:
+        """The function of the regularization losses: a list of them."""
+        return _traced(lambda: [loss() for loss in self.regularization_losses])
+
+    def mapped(self, inputs: Any, make: Callable[[Slot, Any], Any]) -> Any:
+        """What is made of each input, in the nest that they are in; see :func:`inputs.mapped`."""
+        return mapped(self.need_call().inputs, inputs, self._subject, make)
+
+    @property
+    def asset_paths(self) -> list[tf.Tensor]:
+        """Where the SavedModel's own files are, as functions capture it."""
+        return [each.asset_path for each in _assets(self.restored)]
 
     def unmixed(self, inputs: Any) -> Any:
         """The inputs as Keras takes them; see :func:`inputs.unmixed`."""
@@ -216,6 +233,11 @@ class RestoredModel(tf.Module):
     def undecided(self, inputs: Any) -> list[str]:
         """Which symbolic inputs fit or not by their values; see :func:`inputs.undecided`."""
         return undecided(self.need_call().inputs, inputs, self._subject)
+
+
+def _traced(run: Callable[..., Any], *inputs: Any) -> Any:
+    with tf.init_scope():
+        return tf.function(run, autograph=False).get_concrete_function(*inputs)
 
 
 def load_restored(
@@ -244,6 +266,11 @@ def _tracked(restored: Any) -> list[tf.Variable]:
     """All variables that a restored object holds, at any depth."""
     found = tf.train.TrackableView(restored).descendants()
     return [each for each in found if isinstance(each, tf.Variable)]
+
+
+def _assets(restored: Any) -> list[tf.saved_model.Asset]:
+    found = tf.train.TrackableView(restored).descendants()
+    return [each for each in found if isinstance(each, tf.saved_model.Asset)]
 
 
 def _trainable(restored: Any, variables: Sequence[tf.Variable]) -> list[tf.Variable]:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from hub_keras_bridge.facts.feeding import Slot
+from hub_keras_bridge.facts.text_bytes import text_to_bytes
 from hub_keras_bridge.running.backends.backend import Backend
 
 
@@ -47,6 +49,29 @@ class Entry:
 
     way: Way
     values: tuple[Any, ...] = field(compare=False)
+
+
+def array_of(value: Any, slot: Slot, backend: Backend) -> Any:
+    """A value as an array, so that it may be beside others in a nest.
+
+    Args:
+        value: what :func:`entry_of` takes.
+        slot: the input.
+        backend: the framework.
+
+    Returns:
+        The array, of text that of its bytes; the value where no array holds it.
+
+    Raises:
+        InputError: it does not fit.
+    """
+    if backend.is_array(value) or isinstance(value, keras.KerasTensor):
+        return value
+    tensors = slot.tensors(value)
+    if len(tensors) > 1:
+        return value
+    tensor = text_to_bytes(tensors[0]) if tensors[0].dtype == tf.string else tensors[0]
+    return value if backend.carried(tensor.dtype) is None else backend.array(tensor)
 
 
 def entry_of(value: Any, slot: Slot, backend: Backend) -> Entry:
