@@ -83,6 +83,7 @@ class ContentLayer(keras.layers.Layer):
         >>> hub.ModuleLayer(hub.create_module_spec(module_fn)).backend_route
         'TensorFlow, with which Keras computes'
         """
+        self._content.need_here("run")
         self._ensure_built()
         return self._content.route()
 
