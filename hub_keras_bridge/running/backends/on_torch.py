@@ -35,8 +35,10 @@ class Torch(Backend):
         return tf.TensorSpec(tuple(array.shape), str(array.dtype).removeprefix("torch."))
 
     def carried(self, dtype: tf.DType) -> tf.DType | None:
-        """The dtype itself, if PyTorch has it."""
-        return dtype if isinstance(getattr(torch, dtype.name, None), torch.dtype) else None
+        """The dtype itself, if PyTorch has it; quantized numbers are others there."""
+        is_number = dtype.is_floating or dtype.is_integer or dtype.is_bool or dtype.is_complex
+        has_it = isinstance(getattr(torch, dtype.name, None), torch.dtype)
+        return dtype if is_number and has_it else None
 
     def loses(self, dtype: tf.DType) -> str | None:  # noqa: ARG002
         """Nothing."""

@@ -42,7 +42,7 @@ class _Call(torch.autograd.Function):
         # By this PyTorch notices a change of what TensorFlow reads.
         ctx.save_for_backward(*arrays(arguments))
         ctx.set_materialize_grads(False)
-        returned = tuple(array_of(result, _device(arguments)) for result in ctx.results)
+        returned = tuple(array_of(result, device_of(arguments)) for result in ctx.results)
         ctx.mark_non_differentiable(*(r for r in returned if not _is_differentiable(r)))
         return returned
 
@@ -103,7 +103,7 @@ def _is_differentiable(array: torch.Tensor) -> bool:
     return bool(array.is_floating_point() or array.is_complex())
 
 
-def _device(arguments: Sequence[Any]) -> torch.device:
+def device_of(arguments: Sequence[Any]) -> torch.device:
     """Where results belong: with the weights, if there are any, else with the inputs."""
     weights = (array for array in arrays(arguments) if isinstance(array, torch.nn.Parameter))
     first = next(weights, next(arrays(arguments), None))
