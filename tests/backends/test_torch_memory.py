@@ -7,6 +7,10 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.torch_twins import assert_close, inputs, module, torch, v1, weights
 
+# PyTorch is needed for them.
+between_torch = pytest.importorskip("hub_keras_bridge.running.backends.between_torch")
+taped_for_torch = pytest.importorskip("hub_keras_bridge.running.backends.taped_for_torch")
+
 X = inputs()
 
 DTYPES = (
@@ -105,6 +109,28 @@ def test_dtypes(dtype):
         given = x.clone().requires_grad_()
         layer(given).sum().abs().backward()
         assert given.grad.dtype == x.dtype
+
+
+def test_quantized_numbers_are_others_in_pytorch():
+    def module_fn():
+        x = v1.placeholder(tf.float32, [None])
+        quantized = tf.quantization.quantize(x, 0.0, 1.0, tf.quint8)[0]
+        hub.add_signature(inputs=x, outputs=quantized)
+
+    layer = hub.ModuleLayer(hub.create_module_spec(module_fn))
+    with pytest.raises(hub.BackendError, match="Cannot return output 'default'") as caught:
+        layer([0.0, 1.0])
+    assert "quint8" in str(caught.value)
+
+
+def test_a_result_lies_where_the_weights_do():
+    """By way of the host: no device's memory is TensorFlow's, whose own may be another."""
+    result = between_torch.array_of(tf.ones([2], tf.bfloat16), torch.device("meta"))
+    assert (result.device.type, result.dtype) == ("meta", torch.bfloat16)
+    weight = torch.nn.Parameter(torch.empty(2, device="meta"))
+    assert taped_for_torch.device_of([X, torch.ones(1), weight]) == weight.device
+    assert taped_for_torch.device_of([tf.constant(1), X]) == X.device
+    assert taped_for_torch.device_of([]).type == "cpu"
 
 
 def test_weights_of_few_bits():

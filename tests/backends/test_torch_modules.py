@@ -203,8 +203,9 @@ def test_compiled_around():
         lambda layer: torch.jit.trace(layer, X),
         lambda layer: torch.export.export(layer, (X,)),
         lambda layer: torch.func.vmap(layer)(X[None]),
+        lambda layer: torch.autograd.functional.jacobian(layer, X, vectorize=True),
     ],
-    ids=["jit", "export", "vmap"],
+    ids=["jit", "export", "vmap", "vectorize"],
 )
 def test_what_pytorch_traces_is_refused(call):
     with pytest.raises(hub.BackendError) as caught:
@@ -214,6 +215,15 @@ def test_what_pytorch_traces_is_refused(call):
         first == "Cannot call a TF1 Hub module on a tensor of PyTorch that TensorFlow cannot read."
     )
     assert "call the layer outside of torch.jit, torch.export and torch.func" in last
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_gradients_from_front_to_back_are_refused(trainable):
+    layer, forward = module(trainable=trainable), torch.autograd.forward_ad
+    with torch.no_grad(), forward.dual_level():
+        x = forward.make_dual(X, torch.ones_like(X))
+        with pytest.raises(hub.BackendError, match="a TF1 Hub module in forward mode"):
+            layer(x)
 
 
 def test_a_sparse_tensor_is_refused():
