@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from tensorflow.core.framework import node_def_pb2
 
-from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.facts.variant import Variant
 from hub_keras_bridge.graphs import library
+from hub_keras_bridge.graphs.seeds.twins import is_random
 
 
 def draws(variant: Variant) -> bool:
@@ -17,7 +17,7 @@ def draws(variant: Variant) -> bool:
     One rule for all signatures of a variant, since layers of several may share what it is
     asked for. What initializes variables does not count: no call runs it.
     """
-    return any(map(_is_random, _nodes(variant)))
+    return any(map(is_random, _nodes(variant)))
 
 
 def _nodes(variant: Variant) -> Iterator[node_def_pb2.NodeDef]:
@@ -33,8 +33,3 @@ def _nodes(variant: Variant) -> Iterator[node_def_pb2.NodeDef]:
     yield from nodes
     for function in library.reachable(variant.meta_graph.graph_def.library, nodes).function:
         yield from function.node_def
-
-
-def _is_random(node: node_def_pb2.NodeDef) -> bool:
-    op = private_tf.op_def(node.op)
-    return op is not None and op.is_stateful and {"seed", "seed2"} <= {a.name for a in op.attr}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,12 +25,15 @@ class PureFunction:
             :func:`xla.lacking` tells it.
         subject: the call, for messages.
         made: what backends keep of what they made of it.
+        told: from the specs of its arguments to those of its results, where they are
+            known without a look at the graph.
     """
 
     run: Callable[..., list[tf.Tensor]]
     beyond_xla: Mapping[str, str]
     subject: Subject
     made: dict[Any, Any] = field(default_factory=dict)
+    told: Callable[[Sequence[tf.TensorSpec]], list[tf.TensorSpec]] | None = None
 
     def traced_for(self, arguments: Sequence[tf.TensorSpec]) -> Any:
         """The same as a ``tf.function`` traced once, for arguments of these shapes."""
@@ -69,6 +73,7 @@ class PureFunction:
                 functools.partial(self._gradients, tuple(wanted), tuple(given)),
                 self.beyond_xla,
                 self.subject,
+                told=lambda specs: [s for s, want in zip(specs, wanted, strict=False) if want],
             )
         found: PureFunction = self.made[key]
         return found
@@ -78,67 +83,74 @@ class PureFunction:
     ) -> list[tf.Tensor]:
         own, above = arguments[: len(wanted)], arguments[len(wanted) :]
         watched = [a for a, want in zip(own, wanted, strict=True) if want]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(watched)
-            results = self.run(*own)
-        sources = [r for r, has in zip(results, given, strict=True) if has]
-        found = gradients(tape, sources, watched, above, self.subject)
-        return [
-            # A gradient by rows becomes a dense one.
-            tf.zeros_like(argument) if gradient is None else tf.convert_to_tensor(gradient)
-            for argument, gradient in zip(watched, found, strict=True)
-        ]
+        with differentiating(self.subject):
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(watched)
+                results = self.run(*own)
+            found = tape.gradient(
+                [r for r, has in zip(results, given, strict=True) if has],
+                watched,
+                list(above),
+                unconnected_gradients=tf.UnconnectedGradients.ZERO,
+            )
+        # A gradient by rows becomes a dense one.
+        return [tf.convert_to_tensor(gradient) for gradient in found]
 
-    def result_specs(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+    def result_specs(self, arguments: Sequence[tf.TensorSpec], traced: Any) -> list[tf.TensorSpec]:
         """What it returns for arguments of these shapes, all dimensions known.
 
         What the graph does not tell is seen by running it on zeros.
 
+        Args:
+            arguments: specs.
+            traced: what :meth:`traced_for` made for them.
+
         Raises:
             BackendError: it does not run on zeros.
         """
-        traced = self.traced_for(arguments)
+        if self.told is not None:
+            return self.told(arguments)
         if all(result.shape.is_fully_defined() for result in traced.outputs):
             return [tf.TensorSpec(result.shape, result.dtype) for result in traced.outputs]
         return self._tried(arguments)
 
     def _tried(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
+        zeros = [tf.zeros(each.shape, each.dtype) for each in arguments]
         try:
-            results = self.run(*(tf.zeros(each.shape, each.dtype) for each in arguments))
+            results = self.run(*zeros)
         except tf.errors.OpError as error:
-            shapes = ", ".join(show_shape(each.shape) for each in arguments)
-            raise BackendError(
-                f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
-                self.subject,
-                expected="a graph that tells them, or that runs on inputs of zeros",
-                found=f"neither, for arguments of the shapes {shapes}: {error.message}",
-                advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
-            ) from error
+            raise self._untold(arguments, error.message) from error
+        # Frameworks leave out what computes nothing, and would not see that there is more.
+        if _are_empty(results) and not _are_empty(zeros):
+            raise self._untold(arguments, "a result without any number")
         return [tf.TensorSpec(result.shape, result.dtype) for result in results]
 
+    def _untold(self, arguments: Sequence[tf.TensorSpec], found: str) -> BackendError:
+        shapes = ", ".join(show_shape(each.shape) for each in arguments)
+        return BackendError(
+            f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
+            self.subject,
+            expected=f"a graph that tells them, or shows them on zeros of the shapes {shapes}",
+            found=found,
+            advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
+        )
 
-def gradients(
-    tape: tf.GradientTape,
-    results: Sequence[tf.Tensor],
-    arguments: Sequence[tf.Tensor],
-    above: Iterable[tf.Tensor],
-    subject: Subject,
-) -> list[Any]:
-    """Gradients of arguments, of those of results; None of one that no result depends on.
+
+@contextlib.contextmanager
+def differentiating(subject: Subject) -> Iterator[None]:
+    """Says of what TensorFlow has no gradient, where it differentiates or prepares for it.
 
     Args:
-        tape: that saw the call.
-        results: what the call returned.
-        arguments: what it was of.
-        above: gradients of the results.
-        subject: the call, for messages.
+        subject: the call.
 
     Raises:
-        TrainingError: the graph has no gradient.
+        TrainingError: of an op.
     """
     try:
-        found: list[Any] = tape.gradient(results, arguments, list(above))
+        yield
     except LookupError as error:
+        if type(error) is not LookupError:
+            raise
         raise TrainingError(
             f"Cannot differentiate a {subject.kind}.",
             subject,
@@ -146,4 +158,8 @@ def gradients(
             found=str(error),
             advice="use the layer with trainable=False, on inputs that need no gradient",
         ) from error
-    return found
+
+
+def _are_empty(tensors: Sequence[tf.Tensor]) -> bool:
+    """Whether some have no elements."""
+    return any(0 in tensor.shape for tensor in tensors)

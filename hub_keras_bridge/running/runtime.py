@@ -26,7 +26,7 @@ from hub_keras_bridge.plans.of_values import of_values
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.plans.program import Program
 from hub_keras_bridge.plans.trust import Trust
-from hub_keras_bridge.running import replicas
+from hub_keras_bridge.running import devices, replicas
 from hub_keras_bridge.running.function_of_values import FunctionOfValues, arguments
 from hub_keras_bridge.running.importing import import_plan
 from hub_keras_bridge.running.lookup_tables import Function, ReadFile, Table
@@ -62,6 +62,7 @@ class Runtime(tf.Module):
     def __init__(
         self, variables: Mapping[str, Variable], assets: Mapping[str, str], trust: Trust
     ) -> None:
+        devices.leave_gpus()
         super().__init__(name="hub_module")
         # Tracked, so that tf.saved_model.save finds what functions capture.
         self.tables: list[Table] = []

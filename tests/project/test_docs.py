@@ -25,8 +25,15 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *(f"docs/{page.name}" for page in PAGES)]
 
 # Documents with whole programs, and how many: the tests that start them are
-# below, in test_distribute.py with mirrored.py, and in test_keras_export.py.
-PROGRAMS = {"README.md": 2, "docs/distribute.md": 2, "docs/errors.md": 1, "docs/export.md": 1}
+# below, in test_distribute.py with mirrored.py, in test_keras_export.py, and in
+# tests/backends/test_documented.py.
+PROGRAMS = {
+    "README.md": 2,
+    "docs/backends.md": 4,
+    "docs/distribute.md": 2,
+    "docs/errors.md": 1,
+    "docs/export.md": 1,
+}
 # Blocks that are shown and not run: settings of a web server, what a program prints.
 NOT_RUN = {"nginx", "text"}
 

@@ -43,7 +43,8 @@ class JitByOps(keras.layers.Layer):
         """Whether XLA can compile what calls run now, on the devices that are used.
 
         It cannot where inputs have another dtype than the signature, so that each call
-        looks whether their values fit.
+        looks whether their values fit. Where Keras computes with another framework, it is
+        whether the compiler of that takes calls of TensorFlow.
 
         Keras asks when a model is compiled, with ``jit_compile=True`` on any
         machine, with the default only where there is an accelerator. Setting it
@@ -51,8 +52,9 @@ class JitByOps(keras.layers.Layer):
 
         A program of another framework calls TensorFlow back for what XLA lacks.
         """
-        if current() is not None:
-            return self._jit.allowed
+        backend = current()
+        if backend is not None:
+            return self._jit.allowed and backend.compiles
         if not self._jit.allowed or xla.accelerator_is_hidden() or self._is_beyond_xla():
             return False
         return not self._looks_at_values()

@@ -31,7 +31,7 @@ from hub_keras_bridge.frontends.keras3.symbolic import (
 )
 from hub_keras_bridge.plans.trust import Trust
 from hub_keras_bridge.running import xla
-from hub_keras_bridge.running.backends.current import current
+from hub_keras_bridge.running.backends.current import current, never_compiled
 from hub_keras_bridge.running.place import need_eager_execution
 
 
@@ -314,6 +314,7 @@ class ModuleLayer(
                 with private_keras.beside_layer_being_built():
                     self.weights_of.build()
 
+    @never_compiled
     @tf.autograph.experimental.do_not_convert
     def __call__(self, inputs: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As Keras does it, of inputs that Keras lets through.

@@ -172,7 +172,7 @@ class PureCalls:
                 f"Cannot call a ModuleLayer in a function of TensorFlow: Keras computes with "
                 f"{backend.title}.",
                 subject,
-                expected=f"a call on arrays of {backend.title} or NumPy, or on tensors with values",
+                expected=f"arrays of {backend.title} or NumPy, or tensors with values",
                 found="a call in tf.function or tf.data.Dataset.map",
                 advice="use hub.load(handle) there, which is TensorFlow's; or map over batches in "
                 "Python",
@@ -211,7 +211,7 @@ def _pure_function(
     def run(*arguments: tf.Tensor) -> list[tf.Tensor]:
         remaining = iter(arguments)
         flat = [tensor for way in ways for tensor in way.enter(remaining)]
-        values = [tf.cast(next(remaining), dtype) for dtype in dtypes]
+        values = [_cast(next(remaining), dtype) for dtype in dtypes]
         value_of = dict(zip(nodes, values, strict=True)).__getitem__
         outputs, written = function(dict(zip(inputs, flat, strict=True)), value_of)
         return [
@@ -223,3 +223,8 @@ def _pure_function(
         ]
 
     return PureFunction(run, xla.lacking(xla.ops_of(function.plan.graph_def)), subject)
+
+
+def _cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    # TensorFlow takes its time to see that there is nothing to do.
+    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)

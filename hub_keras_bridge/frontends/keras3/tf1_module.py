@@ -109,7 +109,7 @@ class Tf1Module:
                 name=self._weight_name(facts.node),
                 shape=facts.shape,
                 dtype=value.dtype.name,
-                initializer=_initializer(value),
+                initializer=_initializer(self._backend.array(value) if self._backend else value),
                 trainable=facts.node in trained,
             )
             self.variables[facts.node] = variable
@@ -131,7 +131,8 @@ class Tf1Module:
             return
         tags = {selection.tags, selection.training_tags}
         if any(draws(self.spec.variant(each)) for each in tags):
-            self._seeds = layer.seed_generator = keras.random.SeedGenerator()
+            # By its own name, Keras would count all that a process ever makes.
+            self._seeds = layer.seed_generator = keras.random.SeedGenerator(name="seeds")
 
     def next_seed(self) -> Any:
         """A new seed for a call that takes one."""

@@ -24,6 +24,7 @@ from hub_keras_bridge.frontends.tf2.calls import OWN, Call, choose_call, own_cal
 from hub_keras_bridge.frontends.tf2.inputs import converted, mapped, named, undecided, unmixed
 from hub_keras_bridge.frontends.tf2.objects import check_captures, check_lists
 from hub_keras_bridge.frontends.untracked import USE_A_LAYER, warn_of_untracked
+from hub_keras_bridge.running import devices
 from hub_keras_bridge.running.place import need_threads
 
 
@@ -247,6 +248,7 @@ def load_restored(
     Raises:
         CheckpointError: a value is not the one that was saved.
     """
+    devices.leave_gpus()
     try:
         return tf.saved_model.load(path, options=options)
     except tf.errors.DataLossError as error:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from hub_keras_bridge.running.pure_function import PureFunction
@@ -18,10 +19,12 @@ class Backend(abc.ABC):
     Attributes:
         name: as Keras has it.
         title: as people write it.
+        compiles: whether Keras may have a model compiled in which there are calls.
     """
 
     name: str
     title: str
+    compiles: bool = True
 
     @abc.abstractmethod
     def is_array(self, value: Any) -> bool:
@@ -48,8 +51,8 @@ class Backend(abc.ABC):
         """What to do so that arrays hold all numbers of a dtype; None if they do."""
 
     @abc.abstractmethod
-    def array(self, tensor: tf.Tensor) -> Any:
-        """A tensor with values as an array, in the dtype in which arrays carry it."""
+    def array(self, values: tf.Tensor | np.ndarray) -> Any:
+        """Values as an array, in the dtype in which arrays carry it, and memory of its own."""
 
     def weight_name(self, node: str) -> str:
         """A variable's name as Keras takes it for a weight, without slashes."""

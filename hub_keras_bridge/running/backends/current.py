@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
+from typing import TypeVar
 
 import keras
 
 from hub_keras_bridge.errors import BackendError
 from hub_keras_bridge.running.backends.backend import Backend
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
 
 
 def current() -> Backend | None:
@@ -38,3 +42,12 @@ def _named(name: str) -> Backend | None:
         advice="set the environment variable KERAS_BACKEND to tensorflow, jax or torch before "
         "importing keras",
     )
+
+
+def never_compiled(function: _Function) -> _Function:
+    """A function that PyTorch's compiler leaves alone; it would look into TensorFlow."""
+    if keras.backend.backend() != "torch":
+        return function
+    import torch
+
+    return torch.compiler.disable(function, reason="TensorFlow runs it")

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import tensorflow as tf
 from jax.custom_derivatives import SymbolicZero
 
@@ -52,9 +53,9 @@ class Jax(Backend):
             return None
         return 'call jax.config.update("jax_enable_x64", True) before anything of JAX\'s runs'
 
-    def array(self, tensor: tf.Tensor) -> jax.Array:
-        """The same memory, which JAX leaves as it is."""
-        return from_tensorflow(tensor)
+    def array(self, values: tf.Tensor | np.ndarray) -> jax.Array:
+        """The same memory of a tensor, which JAX leaves as it is; a copy of an array."""
+        return from_tensorflow(values) if isinstance(values, tf.Tensor) else jnp.array(values)
 
     def seed(self, seed: jax.Array) -> jax.Array:
         """The same bits."""

@@ -8,7 +8,8 @@ may still hold, as a constant or for the gradient, and people change tensors in 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -17,9 +18,9 @@ import tensorflow as tf
 import torch
 
 from hub_keras_bridge.compat import keras as private_keras
-from hub_keras_bridge.errors import BackendError, Subject
+from hub_keras_bridge.errors import BackendError, Subject, TrainingError
 from hub_keras_bridge.running.backends.backend import Backend
-from hub_keras_bridge.running.pure_function import PureFunction, gradients
+from hub_keras_bridge.running.pure_function import PureFunction, differentiating
 
 # TensorFlow ends the process over memory that begins elsewhere.
 _ALIGNMENT = 64
@@ -30,6 +31,7 @@ class Torch(Backend):
 
     name = "torch"
     title = "PyTorch"
+    compiles = False
 
     def is_array(self, value: Any) -> bool:
         """Whether it is a ``torch.Tensor``."""
@@ -54,9 +56,10 @@ class Torch(Backend):
         """
         return node.replace("/", "|").replace(".", ":")
 
-    def array(self, tensor: tf.Tensor) -> torch.Tensor:
-        """A copy, where Keras has its tensors."""
-        return keras.ops.convert_to_tensor(_array(tensor, torch.device("cpu")))
+    def array(self, values: tf.Tensor | np.ndarray) -> torch.Tensor:
+        """A copy, where Keras has its tensors; PyTorch's own memory is aligned."""
+        copied = functools.partial(torch.tensor, device="cpu")
+        return keras.ops.convert_to_tensor(_from_numpy(np.asarray(values), copied))
 
     def kept(self, array: torch.Tensor) -> torch.Tensor:
         """A copy: variables change in place."""
@@ -79,10 +82,10 @@ class Torch(Backend):
     def call(self, function: PureFunction, arguments: Sequence[Any]) -> list[Any]:
         """As the base class has it; on the device "meta", shapes alone."""
         if any(a.is_meta for a in _arrays(arguments)):
-            specs = function.result_specs([self._any_spec(a) for a in arguments])
+            specs = [self._any_spec(a) for a in arguments]
             return [
                 torch.empty(tuple(s.shape), dtype=getattr(torch, s.dtype.name), device="meta")
-                for s in specs
+                for s in function.result_specs(specs, function.traced_for(specs))
             ]
         return _call(function, arguments)
 
@@ -108,9 +111,7 @@ class _Differentiable(torch.autograd.Function):
         ctx.wanted = ctx.needs_input_grad[1:]
         tensors = [_tensor(argument) for argument in arguments]
         ctx.watched = [t for t, want in zip(tensors, ctx.wanted, strict=True) if want]
-        with tf.GradientTape(watch_accessed_variables=False) as ctx.tape:
-            ctx.tape.watch(ctx.watched)
-            ctx.results = function.run(*tensors)
+        ctx.tape, ctx.results = _taped(function, tensors, ctx.watched)
         ctx.function = function
         ctx.others = [None if isinstance(a, torch.Tensor) else a for a in arguments]
         # By this PyTorch notices a change of what TensorFlow reads.
@@ -132,8 +133,8 @@ class _Differentiable(torch.autograd.Function):
             found = iter(_call(ctx.function.gradient(ctx.wanted, given), [*arguments, *present]))
             return (None, *(next(found) if want else None for want in ctx.wanted))
         sources = [r for r, has in zip(ctx.results, given, strict=True) if has]
-        subject = ctx.function.subject
-        targets = iter(gradients(ctx.tape, sources, ctx.watched, map(_tensor, present), subject))
+        with differentiating(ctx.function.subject):
+            targets = iter(ctx.tape.gradient(sources, ctx.watched, list(map(_tensor, present))))
         # What they hold goes now, not with the last tensor that came of the call.
         ctx.tape = ctx.watched = ctx.results = None
         return (
@@ -143,6 +144,22 @@ class _Differentiable(torch.autograd.Function):
                 for argument, want in zip(arguments, ctx.wanted, strict=True)
             ),
         )
+
+
+def _taped(
+    function: PureFunction, tensors: Sequence[tf.Tensor], watched: Sequence[tf.Tensor]
+) -> tuple[tf.GradientTape | None, list[tf.Tensor]]:
+    """The results, and what gives the gradient; None if the function has none."""
+    try:
+        with (
+            tf.GradientTape(watch_accessed_variables=False) as tape,
+            differentiating(function.subject),
+        ):
+            tape.watch(watched)
+            return tape, function.run(*tensors)
+    except TrainingError:
+        # Who asks for it is told, and not who calls a layer that might be trained.
+        return None, function.run(*tensors)
 
 
 def _arrays(arguments: Iterable[Any]) -> Iterator[torch.Tensor]:
@@ -172,10 +189,7 @@ def _need_values(array: torch.Tensor, subject: Subject) -> None:
         found, advice = f"a tensor of layout {array.layout}", "pass x.to_dense()"
     elif torch.jit.is_tracing() or torch.compiler.is_compiling() or not _has_memory(array):
         found = "a tensor of a function that PyTorch traces or transforms"
-        advice = (
-            "call the layer outside of torch.jit, torch.compile, torch.export and torch.func; of "
-            "these, torch.compile leaves out what torch.compiler.disable is put around"
-        )
+        advice = "call the layer outside of torch.jit, torch.export and torch.func"
     if found:
         raise BackendError(
             f"Cannot call a {subject.kind} on a tensor of PyTorch that TensorFlow cannot read.",
@@ -207,10 +221,15 @@ def _tensor(argument: Any) -> tf.Tensor:
 
 def _array(tensor: tf.Tensor, device: torch.device) -> torch.Tensor:
     """A copy of TensorFlow's tensor, on a device."""
-    values = np.asarray(tensor.numpy())
-    if tensor.dtype == tf.bfloat16:  # Which PyTorch knows, but not from NumPy.
-        return torch.from_numpy(values.view(np.int16)).view(torch.bfloat16).to(device)
-    return torch.from_numpy(values).to(device)
+    return _from_numpy(np.asarray(tensor.numpy())).to(device)
+
+
+def _from_numpy(
+    values: np.ndarray, convert: Callable[[np.ndarray], torch.Tensor] = torch.from_numpy
+) -> torch.Tensor:
+    if values.dtype == tf.bfloat16.as_numpy_dtype:  # PyTorch knows it, but not from NumPy.
+        return convert(values.view(np.int16)).view(torch.bfloat16)
+    return convert(values)
 
 
 def _gradient(found: Any, argument: torch.Tensor) -> torch.Tensor | None:

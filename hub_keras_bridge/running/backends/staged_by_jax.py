@@ -55,8 +55,9 @@ def route(function: PureFunction, specs: Sequence[tf.TensorSpec]) -> str:
         specs: of its arguments, as far as they are known; what XLA makes of shapes is known
             of those that were met.
     """
-    missing = function.made.get(_MISSING)
-    return _in_words(_missing_ops(function, specs) if missing is None else missing)
+    if _MISSING not in function.made:
+        return _in_words(_missing_ops(function, function.traced_for(specs)))
+    return _in_words(function.made[_MISSING])
 
 
 def _in_words(missing: Mapping[str, str]) -> str:
@@ -66,30 +67,34 @@ def _in_words(missing: Mapping[str, str]) -> str:
 
 
 def _staged(function: PureFunction, specs: Sequence[tf.TensorSpec]) -> Callable[..., Any]:
+    traced = function.traced_for(specs)
     awaited = [
         jax.ShapeDtypeStruct(tuple(spec.shape), spec.dtype.as_numpy_dtype)
-        for spec in function.result_specs(specs)
+        for spec in function.result_specs(specs, traced)
     ]
-    missing = function.made[_MISSING] = _missing_ops(function, specs) or _refused(function, specs)
+    missing = _missing_ops(function, traced) or _refused(function, traced, specs)
+    function.made[_MISSING] = missing
     subject = function.subject
     logging.info("Calls of a %s (%s) go by %s", subject.kind, subject, _in_words(missing))
-    made = _by_callback(function, awaited) if missing else _in_program(function, awaited)
+    made = _by_callback(function, awaited) if missing else _in_program(traced, awaited)
     # Neither knows what to do with a batch.
     return jax.custom_batching.sequential_vmap(made)
 
 
-def _missing_ops(function: PureFunction, specs: Sequence[tf.TensorSpec]) -> Mapping[str, str]:
+def _missing_ops(function: PureFunction, traced: Any) -> Mapping[str, str]:
     """The ops that XLA cannot compile for a program of JAX's, as :func:`xla.lacking` tells them."""
     if function.beyond_xla:
         return function.beyond_xla
-    nodes = list(xla.ops_of(function.traced_for(specs).graph.as_graph_def()))
+    nodes = list(xla.ops_of(traced.graph.as_graph_def()))
     dynamic = {node.op: node.name for node in nodes if node.op in _SHAPED_BY_VALUES}
     return dynamic | xla.lacking(nodes)
 
 
-def _refused(function: PureFunction, specs: Sequence[tf.TensorSpec]) -> Mapping[str, str]:
+def _refused(
+    function: PureFunction, traced: Any, specs: Sequence[tf.TensorSpec]
+) -> Mapping[str, str]:
     """What XLA has against it, where it is asked to compile it."""
-    compiled = tf.function(function.run, autograph=False, jit_compile=True)
+    compiled = tf.function(traced, autograph=False, jit_compile=True)
     try:
         compiled.experimental_get_compiler_ir(*specs)(stage="hlo_serialized")
     except (tf.errors.OpError, TypeError, ValueError) as error:
@@ -98,13 +103,12 @@ def _refused(function: PureFunction, specs: Sequence[tf.TensorSpec]) -> Mapping[
     return {}
 
 
-def _in_program(function: PureFunction, awaited: Sequence[Any]) -> Callable[..., Any]:
-    called = jax2tf.call_tf(function.run, has_side_effects=False, output_shape_dtype=list(awaited))
-
-    def run(*arrays: Any) -> Any:
-        return called(*arrays)
-
-    return run
+def _in_program(traced: Any, awaited: Sequence[Any]) -> Callable[..., Any]:
+    return jax2tf.call_tf(
+        lambda *tensors: list(traced(*tensors)),
+        has_side_effects=False,
+        output_shape_dtype=list(awaited),
+    )
 
 
 def _by_callback(function: PureFunction, awaited: Sequence[Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from hub_keras_bridge.frontends.compiled.choosing import TENSORFLOW
 from hub_keras_bridge.frontends.compiled.compile import AUTO, compile, engines_named
 from hub_keras_bridge.frontends.compiled.examples import BATCH_SIZES
 from hub_keras_bridge.frontends.keras3.module_layer import ModuleLayer
+from hub_keras_bridge.running.backends.current import current
 from hub_keras_bridge.running.engines.engine import first_line
 from hub_keras_bridge.tools.apply.columns import to_columns
 from hub_keras_bridge.tools.apply.first_compiled import FirstCompiled
@@ -40,7 +41,8 @@ class BatchRunner:
         output_key: name or names of the outputs, or of inner tensors; all outputs if None.
         tags: which variant; the empty set if None.
         fixed: values of inputs that are the same for all examples.
-        engine: what runs it, as :func:`compile` has it; ``"tensorflow"`` is the layer.
+        engine: what runs it, as :func:`compile` has it; ``"tensorflow"`` is the layer,
+            where Keras computes with TensorFlow.
         keep: a folder where :func:`compile` keeps what it made, if it is to.
         safe_mode: whether to refuse a module that reaches outside its graph.
         trusted_ops: names of ops that it may reach outside with even so, as an
@@ -97,7 +99,7 @@ class BatchRunner:
         require_rows_out(self.outputs, self.fixed_size, self.subject)
         engines_named(engine, self.subject)
         self._engine = engine
-        if engine == TENSORFLOW:
+        if engine == TENSORFLOW and current() is None:
             layer.build()
             # Not by way of Keras, which puts words of its own before TensorFlow's.
             self._call: Callable[[Any], Any] | FirstCompiled = layer.call
