@@ -1,5 +1,9 @@
 """What programs of JAX's do with a layer, beyond what any backend does."""
 
+import os
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -272,3 +276,44 @@ def test_what_jax_gets_keeps_its_values():
     np.testing.assert_array_equal(given, X)
     np.testing.assert_array_equal(doubled, 2 * X)
     assert numbers(layer(given)).tolist() == X.tolist()
+
+
+def test_shapes_that_are_unknown():
+    from jax import export
+
+    (size,) = export.symbolic_shape("size")
+    with pytest.raises(hub.BackendError, match="for shapes that are unknown"):
+        export.export(jax.jit(layer_of(tanh_fn)))(jax.ShapeDtypeStruct((size, 4), "float32"))
+
+
+ON_DEVICES = """
+import keras, numpy as np, tensorflow as tf, hub_keras_bridge as hub
+from backends.test_jax import X, counting_fn, layer_of, rows_fn
+
+devices = keras.distribution.list_devices("cpu")
+assert len(devices) == 2
+for module_fn, x in (counting_fn, X), (rows_fn, hub.text_to_bytes(list("01230123"))):
+    results = []
+    for distribution in None, keras.distribution.DataParallel(devices=devices):
+        keras.distribution.set_distribution(distribution)
+        layer = layer_of(module_fn)
+        model = keras.Sequential([layer])
+        model.compile("sgd", "mse")
+        fitted = model.fit(x, X[:, :3], batch_size=4, shuffle=False, epochs=2, verbose=0)
+        arrays = [keras.ops.convert_to_numpy(weight) for weight in layer.weights]
+        results.append([fitted.history["loss"], *arrays, model.predict(x, verbose=0)])
+    for one, two in zip(*results):
+        np.testing.assert_allclose(one, two, atol=1e-6)
+"""
+
+
+@pytest.mark.slow
+def test_data_parallel():
+    """In a process of its own: how many devices there are is settled when JAX starts."""
+    tests = os.path.dirname(os.path.dirname(__file__))
+    path = os.pathsep.join([tests, os.path.dirname(tests)])
+    flags = "--xla_force_host_platform_device_count=2"
+    environment = {**os.environ, "XLA_FLAGS": flags, "PYTHONPATH": path}
+    command = [sys.executable, "-c", ON_DEVICES]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-5_000:]

@@ -70,6 +70,28 @@ class ContentLayer(keras.layers.Layer):
             content = content.choosing(chosen, trainable=False)
         return content.frozen()
 
+    @property
+    def backend_route(self) -> str:
+        """How calls with ``training=False`` reach TensorFlow, which runs the graph.
+
+        Where Keras computes with TensorFlow there is nothing to reach. In a program of
+        JAX's (``fit``, ``predict``, ``jax.jit``) the graph is a part of it if XLA can
+        compile all ops for the shapes at hand, else the program calls TensorFlow back;
+        the answer names the ops then. Shapes are known once there was a call.
+
+        Example:
+
+        >>> import tensorflow as tf, hub_keras_bridge as hub
+        >>> def module_fn():
+        ...     x = tf.compat.v1.placeholder(tf.float32, [None, 2])
+        ...     hub.add_signature(inputs=x, outputs=2 * x)
+        >>> hub.ModuleLayer(hub.create_module_spec(module_fn)).backend_route
+        'TensorFlow, with which Keras computes'
+        """
+        self._content.need_here("run")
+        self._ensure_built()
+        return self._content.route()
+
     def _ensure_built(self) -> None:
         if not self.built:
             self.build()

@@ -38,8 +38,9 @@ class Jax(Backend):
         return isinstance(jnp.zeros(()), jax.core.Tracer)
 
     def spec(self, array: jax.Array) -> tf.TensorSpec:
-        """Shape and dtype."""
-        return tf.TensorSpec(array.shape, tf.as_dtype(array.dtype))
+        """Shape and dtype; a size that ``jax.export`` leaves open is unknown."""
+        shape = [size if isinstance(size, int) else None for size in array.shape]
+        return tf.TensorSpec(shape, tf.as_dtype(array.dtype))
 
     def carried(self, dtype: tf.DType) -> tf.DType | None:
         """The dtype, or the narrower one that JAX has unless it is told of 64 bits."""

@@ -38,13 +38,16 @@ _SHAPED_BY_VALUES = {
 
 def staged(function: PureFunction, arrays: Sequence[Any]) -> Callable[..., Any]:
     """The function for traced arrays of such shapes and dtypes; not differentiable."""
+    if not all(isinstance(size, int) for each in arrays for size in each.shape):
+        raise _unknown_shape(function, arrays)
     specs = tuple(tf.TensorSpec(each.shape, tf.as_dtype(each.dtype)) for each in arrays)
     kept: OrderedDict[Any, Callable[..., Any]] = function.made.setdefault(_STAGED, OrderedDict())
-    if specs not in kept:
-        kept[specs] = _staged(function, specs)
+    found = kept.get(specs)
+    if found is None:
+        found = kept[specs] = _staged(function, specs)
         while len(kept) > _MOST:
             kept.popitem(last=False)
-    return kept[specs]
+    return found
 
 
 def route(function: PureFunction, specs: Sequence[tf.TensorSpec]) -> str:
@@ -124,6 +127,18 @@ def _by_callback(function: PureFunction, awaited: Sequence[Any]) -> Callable[...
         return jax.pure_callback(in_tensorflow, list(awaited), *arrays, vmap_method="sequential")
 
     return run
+
+
+def _unknown_shape(function: PureFunction, arrays: Sequence[Any]) -> BackendError:
+    shapes = ", ".join(str(each.shape) for each in arrays)
+    return BackendError(
+        f"Cannot make a program of JAX's of a {function.subject.kind} for shapes that are unknown.",
+        function.subject,
+        expected="shapes of whole numbers",
+        found=f"arguments of the shapes {shapes}",
+        advice="export it for one shape after the other; export_module keeps sizes open, for "
+        "TensorFlow",
+    )
 
 
 def _other_shape(
