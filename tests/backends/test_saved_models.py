@@ -210,8 +210,8 @@ def test_an_archive_trains_on(keras_2, tmp_path):
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     (loaded,) = again.layers
-    trained = {name for name, weight in loaded.variable_map.items() if weight.trainable}
-    assert trained == {"dense/kernel", "batch_normalization/gamma"}
+    trained = [name for name, weight in loaded.variable_map.items() if weight.trainable]
+    assert [name.partition("/")[2] for name in trained] == ["kernel", "gamma"]
     close(again.predict(X, verbose=0), model.predict(X, verbose=0))
     close(fitted(again, 1).history, fitted(model, 1).history)
     close_weights(loaded, map(tf.constant, map(numbers, layer.weights)))

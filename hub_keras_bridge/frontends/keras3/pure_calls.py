@@ -172,7 +172,7 @@ class PureCalls:
                 f"Cannot call a ModuleLayer in a function of TensorFlow: Keras computes with "
                 f"{backend.title}.",
                 subject,
-                expected=f"a call on arrays of {backend.title} or NumPy, or on tensors with values",
+                expected=f"arrays of {backend.title} or NumPy, or tensors with values",
                 found="a call in tf.function or tf.data.Dataset.map",
                 advice="use hub.load(handle) there, which is TensorFlow's; or map over batches in "
                 "Python",

@@ -67,13 +67,14 @@ class Tf2Weights:
             for each, held in named:
                 value = first_value(_value(each, held), each, backend, subject)
                 variable = keras.Variable(
-                    value,
+                    backend.array(value),
                     dtype=value.dtype.name,
                     name=backend.weight_name(each.node),
                     trainable=each.node in trained,
                 )
                 self.variables.append(variable)
-            self.seeds = keras.random.SeedGenerator()
+            # By its own name, Keras would count all that a process ever makes.
+            self.seeds = keras.random.SeedGenerator(name="seeds")
 
     @property
     def by_node(self) -> dict[str, keras.Variable]:
