@@ -126,8 +126,11 @@ class Tf1Module:
         return self._backend.weight_name(node) if self._backend else node.replace("/", ".")
 
     def add_seeds(self, layer: keras.layers.Layer, selection: Selection) -> None:
-        """Gives the layer a source of seeds, where calls take one; Keras keeps its state."""
-        if self._backend is None or self._seeds is not None:
+        """Gives the layer a source of seeds, where calls take one; Keras keeps its state.
+
+        That is told by graphs: of a module without any yet, to be asked for when they are there.
+        """
+        if self._backend is None or self._seeds is not None or self.spec.files.facts_only:
             return
         tags = {selection.tags, selection.training_tags}
         if any(draws(self.spec.variant(each)) for each in tags):
