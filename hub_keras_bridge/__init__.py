@@ -167,4 +167,4 @@ if not typing.TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_old_names.SUBMODULES])
+    return list(__all__)
