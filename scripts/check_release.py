@@ -22,6 +22,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "hub_keras_bridge"
+# What a build adds to an sdist.
+_ADDED = ("PKG-INFO", "setup.cfg")
 
 # Python imports a module of this name first of all.
 _AS_IF_ALONE = """\
@@ -58,10 +60,11 @@ def main() -> int:
 
 def project_files(folder: Path = ROOT) -> set[str]:
     """All files of the project, by their paths in it, but those that git ignores."""
-    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    rules = (ROOT / ".gitignore").read_text().split()
+    ignored = [".git", *_ADDED, *(rule.strip("/") for rule in rules)]
     found: set[str] = set()
     for path in folder.iterdir():
-        if path.name == ".git" or any(fnmatch.fnmatch(path.name, each) for each in ignored):
+        if any(fnmatch.fnmatch(path.name, rule) for rule in ignored):
             continue
         found |= project_files(path) if path.is_dir() else {path.relative_to(ROOT).as_posix()}
     return found
@@ -85,8 +88,8 @@ def _check_sdist(path: Path) -> None:
     with tarfile.open(path) as archive:
         files = {name.partition("/")[2] for name in archive.getnames() if "/" in name}
         folders = {str(parent) for name in files for parent in Path(name).parents}
-    made = {"PKG-INFO", "setup.cfg", *(name for name in files if ".egg-info" in name)}
-    _same("sdist", files - folders - made, project_files())
+    added = {*_ADDED, *(name for name in files if ".egg-info/" in name)}
+    _same("sdist", files - folders - added, project_files())
 
 
 def _check_wheel(path: Path) -> None:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 import hub_keras_bridge as hub
 from hub_keras_bridge.cli import main
-from hub_keras_bridge.cli.demo import demo, experiment, report
+from hub_keras_bridge.cli.demo import command, experiment, report
 from hub_keras_bridge.cli.demo.digits_module import digits_spec
 from hub_keras_bridge.cli.demo.examples import digits, few_and_rest
 from hub_keras_bridge.cli.demo.folder import MARKER, make_room
@@ -36,7 +36,7 @@ def shown(folder):
     """What one tiny run of the demo shows on a terminal, without its colours."""
     out = io.StringIO()
     console = Console(file=out, width=100, force_terminal=True, highlight=False)
-    demo.demo(TINY, folder, console)
+    command.demo(TINY, folder, console)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
 
 
@@ -197,7 +197,7 @@ class TestDemo:
 
     def test_lines_where_there_is_no_terminal(self):
         out = io.StringIO()
-        with demo._progress(Console(file=out), total=2) as stage:
+        with command._progress(Console(file=out), total=2) as stage:
             stage("one")(1)
             stage("two")(1)
         assert out.getvalue() == "one\ntwo\n"

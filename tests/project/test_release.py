@@ -1,5 +1,6 @@
 """What is around the code says the same as the code: versions, requirements, files."""
 
+import importlib
 import re
 import sys
 
@@ -10,9 +11,10 @@ from packaging.specifiers import SpecifierSet
 
 import hub_keras_bridge as hub
 from helpers.documents import prose
-from helpers.places import ROOT
+from helpers.places import GOLDEN, ROOT
 from hub_keras_bridge.cli import main
-from hub_keras_bridge.cli.demo import command
+from hub_keras_bridge.cli.demo import arguments
+from hub_keras_bridge.running.engines import packages
 from scripts.check_release import brought_by, project_files
 
 if sys.version_info >= (3, 11):
@@ -122,13 +124,13 @@ def test_hooks_are_the_first_checks():
         assert any(Requirement(text).name == tool for text in EXTRAS["dev"])
 
 
-# --- a command without its extra ---
+# --- a command without its extra: told first of all ---
 
 
 def test_the_demo_names_its_extra(monkeypatch, capsys, tmp_path):
     known = {Requirement(text).name for text in EXTRAS["demo"]}
-    assert set(command._PACKAGES.values()) == known
-    monkeypatch.setitem(command._PACKAGES, "no_such_package", "no-such-package")
+    assert set(arguments._PACKAGES.values()) == known
+    monkeypatch.setitem(arguments._PACKAGES, "no_such_package", "no-such-package")
     assert main(["demo", "--output", str(tmp_path / "results")]) == 1
     assert capsys.readouterr().err == (
         "hub-keras-bridge demo: Cannot run the demo: a package is not installed. Expected the "
@@ -136,3 +138,38 @@ def test_the_demo_names_its_extra(monkeypatch, capsys, tmp_path):
         "python -m pip install 'hub_keras_bridge[demo]'.\n"
     )
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("compile", []), ("apply", ["--input", "in.npy", "--output", "out.npy"])],
+)
+def test_an_engine_names_its_extra(name, options, monkeypatch, capsys, tmp_path):
+    def start_tensorflow():
+        raise AssertionError("too early")
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "in.npy").touch()
+    command = importlib.import_module(f"hub_keras_bridge.cli.{name}")
+    monkeypatch.setattr(command, "start_tensorflow", start_tensorflow)
+    absent = packages.Packages(("no_such_package",), "openvino")
+    monkeypatch.setitem(packages.BUILT_IN, "openvino", absent)
+    handle = str(GOLDEN / "zoo" / "mlp_bn" / "module")
+    assert main([name, handle, *options, "--engine", "openvino"]) == 1
+    told = capsys.readouterr().err
+    assert "for the engine 'openvino': it is not installed." in told
+    assert told.endswith(
+        "found no no_such_package. What to do: python -m pip install "
+        "'hub_keras_bridge[openvino]'.\n"
+    )
+
+
+def test_what_built_in_engines_need():
+    needs = {
+        name: packages.Packages(engine.packages, engine.extra)
+        for name, engine in hub.ENGINES.items()
+        if engine.packages
+    }
+    assert needs == packages.BUILT_IN
+    for each in needs.values():
+        assert {Requirement(text).name for text in EXTRAS[each.extra]} == set(each.names)

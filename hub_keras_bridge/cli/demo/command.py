@@ -1,60 +1,81 @@
-"""``hub-keras-bridge demo``: runs the demo's experiment and shows what came of it."""
+"""Runs the demo's experiment and shows what came of it."""
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 
+from hub_keras_bridge.cli.demo.experiment import compare, difference_after_reload, publish
+from hub_keras_bridge.cli.demo.folder import make_room
+from hub_keras_bridge.cli.demo.report import accuracy_table, final, plot_curves, verdict
 from hub_keras_bridge.cli.demo.settings import Settings
-from hub_keras_bridge.cli.options import positive
-from hub_keras_bridge.cli.startup import start_tensorflow
-from hub_keras_bridge.errors import ExtraError
-from hub_keras_bridge.running.engines.packages import missing
-
-# Of the extra "demo": by what name it is imported, and installed.
-_PACKAGES = {"matplotlib": "matplotlib", "sklearn": "scikit-learn"}
+from hub_keras_bridge.errors.words import show_tags
+from hub_keras_bridge.facts.reading import load_module_spec
+from hub_keras_bridge.files.progress import Progress, Stages, staged_bar
+from hub_keras_bridge.files.writing import whole
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Defines the command's arguments."""
-    parser.add_argument(
-        "--seeds",
-        type=positive,
-        default=Settings.seeds,
-        metavar="N",
-        help="how often to repeat the transfer (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("hub_keras_bridge_demo"),
-        metavar="FOLDER",
-        help="where the results go; those of an earlier demo are replaced (default: ./%(default)s)",
-    )
+def demo(settings: Settings, folder: Path, console: Console) -> None:
+    """Publishes, transfers, compares, plots, saves and reloads.
 
-
-def run(args: argparse.Namespace) -> int:
-    """Runs the command.
+    Args:
+        settings: what the experiment depends on.
+        folder: gets the module, the plot and the Keras model.
+        console: where progress and results are shown.
 
     Raises:
-        ExtraError: a package is missing; nothing else has been done then.
+        ExportError: the folder cannot be written, or holds files but is not an
+            earlier demo's.
     """
-    _require_packages()
-    start_tensorflow()
-    # It imports them.
-    from hub_keras_bridge.cli.demo.demo import demo
+    module, plot, saved = (
+        folder / name for name in ("digits_module", "transfer.png", "digits.keras")
+    )
+    make_room(folder, module, plot, saved)
+    with _progress(console, settings.total_epochs) as stage:
+        publish(module, settings, stage)
+        comparison = compare(module, settings, stage)
 
-    demo(Settings(seeds=args.seeds), args.output, Console(highlight=False))
-    return 0
+    frozen, tuned = final(comparison.frozen), final(comparison.tuned)
+    test_examples = len(comparison.tuned[0].test)
+    console.print()
+    console.print(accuracy_table(frozen, tuned, settings.examples, test_examples))
+    console.print(verdict(frozen, tuned))
+    console.print()
+
+    with whole(str(plot)) as file:
+        plot_curves(comparison, settings.examples).savefig(file)
+    difference = difference_after_reload(comparison.tuned[-1], saved)
+    for label, path, note in (
+        ("TF1 Hub module", module, _contents(module)),
+        ("learning curves", plot, ""),
+        ("Keras model", saved, f"reloaded, its logits differ by at most {difference:.2g}"),
+    ):
+        # A path is shown in one piece, and brackets in it are no markup.
+        console.print(f"{label}: {path}", markup=False, soft_wrap=True)
+        if note:
+            console.print(f"  {note}", markup=False)
 
 
-def _require_packages() -> None:
-    if absent := missing(_PACKAGES):
-        raise ExtraError(
-            "Cannot run the demo: a package is not installed.",
-            expected=f"the packages {', '.join(_PACKAGES.values())}",
-            found=f"no {', '.join(_PACKAGES[name] for name in absent)}",
-            advice="python -m pip install 'hub_keras_bridge[demo]'",
-        )
+def _contents(module: Path) -> str:
+    spec = load_module_spec(module)
+    variants = " and ".join(show_tags(tags) for tags in spec.get_tags())
+    signatures = " and ".join(repr(name) for name in spec.get_signature_names())
+    return f"variants {variants}, signatures {signatures}"
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[Stages]:
+    """One live bar for the whole experiment; for files and pipes, a line per stage."""
+    if console.is_terminal:
+        with staged_bar(total, console, stays=True) as stage:
+            yield stage
+        return
+
+    def line(text: str) -> Progress:
+        console.print(text)
+        return lambda _: None
+
+    yield line
