@@ -34,6 +34,7 @@ if not _is_command_line():
         DownloadError,
         EngineError,
         ExportError,
+        ExtraError,
         ForkError,
         FormatError,
         GraphModeError,
@@ -104,6 +105,7 @@ __all__ = [  # noqa: RUF022, in the order of sorted()
     "EngineError",
     "EngineOptions",
     "ExportError",
+    "ExtraError",
     "ForkError",
     "FormatError",
     "GraphModeError",
@@ -165,4 +167,4 @@ if not typing.TYPE_CHECKING:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_old_names.SUBMODULES])
+    return list(__all__)

@@ -12,15 +12,17 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from hub_keras_bridge.errors import TableError
+from hub_keras_bridge.errors import ExtraError, TableError
 from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
 
 try:
     from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 except ImportError as error:
-    raise ImportError(
-        "hub_keras_bridge.beam needs Apache Beam: "
-        f"python -m pip install 'hub_keras_bridge[beam]' ({error})"
+    raise ExtraError(
+        "Cannot import hub_keras_bridge.beam: Apache Beam is not there.",
+        expected="the package apache-beam",
+        found=str(error),
+        advice="python -m pip install 'hub_keras_bridge[beam]'",
     ) from error
 
 

@@ -13,6 +13,7 @@ from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, ad
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.files.fetch.resolve import check_handle
 from hub_keras_bridge.files.progress import file_bar
+from hub_keras_bridge.running.engines.packages import need_built_in
 from hub_keras_bridge.tools.apply.formats import INPUT_FORMATS, OUTPUT_FORMATS, show_ends
 from hub_keras_bridge.tools.apply.preflight import formats_of
 
@@ -110,6 +111,7 @@ def run(args: argparse.Namespace) -> int:
         overwrite=args.overwrite,
     )
     check_handle(args.handle)
+    need_built_in(args.engine, args.handle)
     start_tensorflow()
     from hub_keras_bridge.cli.only_signature import only_signature
     from hub_keras_bridge.facts.reading import load_module_spec

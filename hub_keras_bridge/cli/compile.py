@@ -18,6 +18,7 @@ from hub_keras_bridge.cli.options import (
 )
 from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.files.fetch.resolve import check_handle
+from hub_keras_bridge.running.engines.packages import need_built_in
 
 _IN_A_PROGRAM = """\
 Engines are compared with TensorFlow's numbers first, and timed on inputs that are made
@@ -72,6 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     check_handle(args.handle)
+    need_built_in(args.engine, args.handle)
     start_tensorflow()
     from hub_keras_bridge.cli.only_signature import only_signature
     from hub_keras_bridge.facts.reading import load_module_spec

@@ -40,7 +40,7 @@ class Command:
 COMMANDS = {
     "demo": Command(
         help="train, publish, load back and fine-tune a small module on handwritten digits",
-        module="hub_keras_bridge.cli.demo.command",
+        module="hub_keras_bridge.cli.demo.arguments",
     ),
     "apply": Command(
         help="run a module over a file of examples and write a file of results",

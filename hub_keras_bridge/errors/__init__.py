@@ -193,6 +193,10 @@ class EngineError(HubError, RuntimeError):
     """An inference engine is not there, cannot run a graph, or computes other numbers."""
 
 
+class ExtraError(HubError, ImportError):
+    """An extra of this package is needed, and a package that it brings is not installed."""
+
+
 class BackendError(HubError, RuntimeError):
     """Keras runs, or is used, in a way that only another backend supports."""
 

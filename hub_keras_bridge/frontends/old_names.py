@@ -1,13 +1,15 @@
-"""Names of the original library: paths that lead to what is here, and what took others' place.
+"""Names that the package lacks: the original library's, and misspelt ones.
 
 The original's submodules were in reach, ``hub.image_util.get_expected_image_size``
 or ``from tensorflow_hub.module_v2 import load``, and public code uses them. Here
 such a path is made when it is asked for; ``version`` needs none, since a module of this
-package has this name.
+package has this name. Of what is nowhere, the error tells what took its place or which public
+name is like it.
 """
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
@@ -87,7 +89,7 @@ def find(name: str) -> ModuleType:
 
 
 def refuse(name: str) -> NoReturn:
-    """Says that there is no such attribute, and what to use where it had been one.
+    """Says that there is no such attribute, and what to use instead.
 
     Args:
         name: the attribute, after those that lead to it from the package.
@@ -97,6 +99,11 @@ def refuse(name: str) -> NoReturn:
         ...
     AttributeError: module 'hub_keras_bridge' has no attribute 'KerasLayer'; use
     hub.ModuleLayer(handle), see docs/migration.md
+    >>> refuse("module_layer")
+    Traceback (most recent call last):
+        ...
+    AttributeError: module 'hub_keras_bridge' has no attribute 'module_layer'. Did you mean:
+    'ModuleLayer'?
 
     Raises:
         AttributeError: always.
@@ -122,7 +129,23 @@ def _split(name: str) -> tuple[str, str]:
 def _advice(name: str) -> str:
     if name in SUCCESSORS:
         return f"; use {SUCCESSORS[name]}, see docs/migration.md"
-    return "; see docs/migration.md" if name.partition(".")[0] in SUBMODULES else ""
+    if name.partition(".")[0] in SUBMODULES:
+        return "; see docs/migration.md"
+    meant = _meant(name)
+    return f". Did you mean: {meant!r}?" if meant else ""
+
+
+def _meant(name: str) -> str | None:
+    """The name in reach that one is most like, in letters of whatever case.
+
+    Python finds it, too, but only from release 3.12 on for what is imported, and never
+    where a module has a ``__getattr__``.
+    """
+    if name.startswith("_"):  # Programs look for such, not people.
+        return None
+    known = {each.lower(): each for each in (*SUBMODULES, *sys.modules[PACKAGE].__all__)}
+    nearest = difflib.get_close_matches(name.lower(), known, n=1)
+    return known[nearest[0]] if nearest else None
 
 
 class _OldNames(MetaPathFinder, Loader):

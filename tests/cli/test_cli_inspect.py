@@ -11,7 +11,7 @@ from rich.text import Text
 
 import hub_keras_bridge as hub
 from helpers.hostile_module import write_hostile_module
-from helpers.places import REAL, ZOO
+from helpers.places import DM21, ZOO, needs_dm21
 from hub_keras_bridge.cli import main
 from hub_keras_bridge.tools.inspect.inspection import inspect_module
 from hub_keras_bridge.tools.inspect.text import format_summary
@@ -237,9 +237,9 @@ def test_letters_that_the_output_cannot_show(tmp_path, monkeypatch):
     assert written.getvalue().isascii()
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real modules are not here")
+@needs_dm21
 def test_real_module(capsys):
-    shown = run(capsys, REAL / "dm21")
+    shown = run(capsys, DM21)
     assert "Parameters  401,667, 100 % trainable\nWeights     1.6 MB in 28 variables\n" in shown
     assert "default     in    tensor_dict$grid_coords       float32 [?, 3]" in shown
     assert block(shown, "Attachments")[2:] == ["signature_info   not decoded   809 B"]

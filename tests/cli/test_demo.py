@@ -16,8 +16,9 @@ from hub_keras_bridge.cli.demo import command, experiment, report
 from hub_keras_bridge.cli.demo.digits_module import digits_spec
 from hub_keras_bridge.cli.demo.examples import digits, few_and_rest
 from hub_keras_bridge.cli.demo.folder import MARKER, make_room
+from hub_keras_bridge.cli.demo.settings import Settings
 
-TINY = experiment.Settings(seeds=1, publish_epochs=1, transfer_epochs=2)
+TINY = Settings(seeds=1, publish_epochs=1, transfer_epochs=2)
 
 
 @pytest.fixture

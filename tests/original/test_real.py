@@ -1,4 +1,4 @@
-"""Modules that others published; they are not part of the repository."""
+"""Modules that others published."""
 
 import tarfile
 
@@ -7,22 +7,21 @@ import numpy as np
 import pytest
 
 import hub_keras_bridge as hub
-from helpers.places import REAL
-
-pytestmark = pytest.mark.skipif(not REAL.is_dir(), reason=f"no published modules at {REAL}")
+from helpers.places import DM21, DM21_ORACLE, GOLDEN, needs_dm21
 
 
 def test_half_plus_two(tmp_path):
-    with tarfile.open(REAL / "half_plus_two_v1.tar.gz") as archive:
+    with tarfile.open(GOLDEN / "half_plus_two" / "half_plus_two_v1.tar.gz") as archive:
         archive.extractall(tmp_path, filter="data")
     layer = hub.ModuleLayer(tmp_path)
     np.testing.assert_allclose(layer(np.float32([[1], [4], [-4]])), [[2.5], [4], [0]])
 
 
+@needs_dm21
 class TestDm21:
     @pytest.fixture
     def oracle(self):
-        arrays = np.load(REAL / "dm21_oracle.npz")
+        arrays = np.load(DM21_ORACLE)
         found = {"in": {}, "out": {}}
         for key in arrays.files:
             _, _, direction, name = key.split("|")
@@ -30,13 +29,13 @@ class TestDm21:
         return found
 
     def test_outputs(self, oracle):
-        found = hub.ModuleLayer(REAL / "dm21", as_dict=True)(oracle["in"])
+        found = hub.ModuleLayer(DM21, as_dict=True)(oracle["in"])
         assert found.keys() == oracle["out"].keys()
         for name, expected in oracle["out"].items():
             np.testing.assert_allclose(found[name], expected, atol=1e-5)
 
     def test_fine_tuning(self, oracle, tmp_path):
-        layer = hub.ModuleLayer(REAL / "dm21", trainable=True, output_key="grid_contribution")
+        layer = hub.ModuleLayer(DM21, trainable=True, output_key="grid_contribution")
         symbols = {name: keras.Input(x.shape[1:], name=name) for name, x in oracle["in"].items()}
         model = keras.Model(symbols, layer(symbols))
         model.compile(keras.optimizers.SGD(1e-3), "mse")

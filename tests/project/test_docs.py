@@ -18,6 +18,7 @@ import hub_keras_bridge as hub
 from helpers.documents import PAGES, ROOT, code_blocks, fenced_blocks, programs, prose
 from hub_keras_bridge import errors
 from hub_keras_bridge.cli import main
+from hub_keras_bridge.frontends.old_names import SUBMODULES
 from hub_keras_bridge.graphs.ops import reach
 
 v1 = tf.compat.v1
@@ -240,6 +241,22 @@ OLD_NAMES = {"KerasLayer", "image_util"}
 def test_names_of_the_package_exist(document):
     for name in re.findall(r"\bhub\.([A-Za-z_]\w*)", (ROOT / document).read_text()):
         assert hasattr(hub, name) or name in OLD_NAMES, name
+
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("page", [*DOCUMENTS, *(f"notebooks/{page.name}" for page in NOTEBOOKS)])
+def test_what_is_imported_is_public(page):
+    """Other paths may move. The old library's are there for old code."""
+    text = (ROOT / page).read_text()
+    imported = re.findall(r"from hub_keras_bridge((?:\.\w+)*) import (\w+)", text)
+    imported += [(path, "") for path in re.findall(r"\bimport hub_keras_bridge((?:\.\w+)+)", text)]
+    for path, name in imported:
+        if path:
+            assert path[1:].partition(".")[0] in {"errors", "beam", *SUBMODULES}, (path, name)
+        else:
+            assert name in {*hub.__all__, "errors", "beam"}, name
 
 
 # --- errors ---

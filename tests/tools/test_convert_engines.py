@@ -9,7 +9,7 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.comparing import assert_same
 from helpers.golden import Golden
-from helpers.places import REAL
+from helpers.places import DM21, DM21_ORACLE, needs_dm21
 from hub_keras_bridge.tools.convert.convert import to_onnx, to_openvino
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -89,11 +89,11 @@ class TestNumbers:
         for key, value in golden.outputs(call).items():
             assert_same(found[f"{key}_" if key in inputs else key], value)
 
-    @pytest.mark.skipif(not REAL.exists(), reason=f"no {REAL}")
+    @needs_dm21
     def test_of_a_real_module(self, tmp_path):
-        made = to_onnx(REAL / "dm21", tmp_path / "m.onnx")
+        made = to_onnx(DM21, tmp_path / "m.onnx")
         assert {"tensor_dict$grid_coords", "tensor_dict$grid_weights"} == set(made.unread)
-        with np.load(REAL / "dm21_oracle.npz") as oracle:
+        with np.load(DM21_ORACLE) as oracle:
             arrays = {tuple(key.split("|")[2:]): value for key, value in oracle.items()}
         inputs = {key: arrays["in", key] for key in made.inputs}
         for key, value in run_onnx(tmp_path / "m.onnx", inputs).items():

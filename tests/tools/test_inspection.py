@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.hostile_module import EVIL, EVIL_FILE, write_hostile_module
-from helpers.places import REAL, ZOO
+from helpers.places import DM21, ZOO, needs_dm21
 from hub_keras_bridge.tools.inspect.inspection import inspect_module
 from hub_keras_bridge.tools.inspect.summary import (
     AssetSummary,
@@ -199,9 +199,9 @@ def test_hostile_names_are_facts_like_others(tmp_path):
     assert [asset.name for asset in module.assets] == [EVIL_FILE]
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real modules are not here")
+@needs_dm21
 def test_real_module():
-    module = inspect_module(hub.load_module_spec(REAL / "dm21"))
+    module = inspect_module(hub.load_module_spec(DM21))
     assert (module.parameters, module.bytes, len(module.variables)) == (401_667, 1_606_668, 28)
     (variant,) = module.variants
     assert len(variant.losses) == 12

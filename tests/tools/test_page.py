@@ -9,7 +9,7 @@ import pytest
 import hub_keras_bridge as hub
 from helpers.hostile_module import RAW, write_hostile_module
 from helpers.html_reader import Page
-from helpers.places import REAL, ZOO
+from helpers.places import DM21, ZOO, needs_dm21
 from hub_keras_bridge.tools.inspect import page
 from hub_keras_bridge.tools.inspect.inspection import inspect_module
 from hub_keras_bridge.tools.inspect.page import render_page
@@ -235,9 +235,9 @@ def test_contrast(scheme):
     assert contrast(found["bar-fixed"], found["paper"]) > 3
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real modules are not here")
+@needs_dm21
 def test_real_module():
-    page = Page(render_page(inspect_module(hub.load_module_spec(REAL / "dm21"))))
+    page = Page(render_page(inspect_module(hub.load_module_spec(DM21))))
     found = rows(page, ["Name", "Dtype and shape"])
     assert ["tensor_dict$grid_coords", "float32 [?, 3]"] in found
     assert len(found) == 13

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hub_keras_bridge.errors import EngineError, Subject
 from hub_keras_bridge.plans.numeric import NumericGraph
 from hub_keras_bridge.running.engines.engine import Engine, EngineOptions, FileEngine, first_line
+from hub_keras_bridge.running.engines.packages import Packages, not_installed
 from hub_keras_bridge.running.frozen_call import Arrays, Run
 
 NOTHING_NUMERIC = "All of the call is strings, tables or effects, which are TensorFlow's."
@@ -91,15 +92,8 @@ def need_installed(name: str, engine: Engine, subject: Subject) -> None:
     Raises:
         EngineError: one is not.
     """
-    if missing := engine.missing:
-        what = f"'hub_keras_bridge[{engine.extra}]'" if engine.extra else " ".join(missing)
-        raise EngineError(
-            f"Cannot compile a {subject.kind} for the engine {name!r}: it is not installed.",
-            subject,
-            expected=f"the packages {', '.join(engine.packages)}",
-            found=f"no {', '.join(missing)}",
-            advice=f"python -m pip install {what}",
-        )
+    if absent := engine.missing:
+        raise not_installed(name, Packages(engine.packages, engine.extra), absent, subject)
 
 
 def _prepared(
