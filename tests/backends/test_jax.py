@@ -192,7 +192,7 @@ def test_what_is_kept_of_shapes_is_bounded():
     layer = layer_of(tanh_fn)
     for size in range(1, staged_by_jax._MOST + 4):
         jax.eval_shape(layer, jax.ShapeDtypeStruct((size, 4), "float32"))
-    (function,) = layer._content._calls._made.values()
+    (function,) = layer._content._calls._pure._made.values()
     assert len(function.made[staged_by_jax._STAGED]) == staged_by_jax._MOST
 
 
