@@ -1,6 +1,7 @@
 """The table of docs/backends.md is true on whatever Keras computes with."""
 
 import copy
+import json
 import re
 
 import keras
@@ -11,7 +12,7 @@ import tensorflow as tf
 import hub_keras_bridge as hub
 from helpers.backends import BACKEND, numbers
 from helpers.golden import Golden
-from helpers.places import ROOT
+from helpers.places import GOLDEN, ROOT
 
 v1 = tf.compat.v1
 X = np.float32([[1, 2], [3, 4]])
@@ -191,6 +192,20 @@ def tensorflow_alone(scale, scale_path, tmp_path):
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), SCALED)
 
 
+def saved_models_and_old_files():
+    archives = GOLDEN / "keras_archives"
+    recorded = json.loads((archives / "recorded.json").read_text())
+    for name in ("saved_model", "variants"):
+        model = keras.models.load_model(archives / f"{name}.keras", compile=False)
+        x, y = (np.float32(recorded[name][key]) for key in ("inputs", "outputs"))
+        np.testing.assert_allclose(model.predict(x, verbose=0), y, rtol=1e-6, atol=1e-6)
+        losses = [float(numbers(loss)) for loss in model.losses]
+        np.testing.assert_allclose(losses, recorded[name]["losses"], rtol=1e-6)
+        model.compile(keras.optimizers.SGD(0.1), "mse")
+        model.fit(x, np.zeros_like(y), verbose=0)
+        assert (model.predict(x, verbose=0) != y).any()
+
+
 def tensorflow_checkpoint(scale, tmp_path):
     scale.build()
     tf.train.Checkpoint(layer=scale).save(str(tmp_path / "checkpoint"))
@@ -216,6 +231,7 @@ CHECKS = {
     "`.keras` files, weights files, `clone_model`, `deepcopy`": files_and_copies,
     "`load_checkpoint`, `export_module`, `LatestModuleExporter`": checkpoints_and_exports,
     "`hub.load`, `hub.Module`, `hub.compile`, publishing, `hub.apply_to_file`": tensorflow_alone,
+    "TF2 SavedModels, `.keras` files of version 0.1.0": saved_models_and_old_files,
     "`tf.train.Checkpoint` of a layer": tensorflow_checkpoint,
     "`model.export()`": export_of_a_model,
 }
