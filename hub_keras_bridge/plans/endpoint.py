@@ -68,6 +68,11 @@ class Endpoint:
             flat.extend(self.slot(name, converts=converts).tensors(values[name]))
         return flat
 
+    def fed(self, flat: Sequence[tf.Tensor], name: str) -> tf.Tensor:
+        """Of the signature's flat tensors, the one that feeds a dense input."""
+        (tensor,) = self.facts.inputs[name].tensor_names
+        return flat[self.facts.input_tensors.index(tensor)]
+
     def slot(self, name: str, *, converts: bool = True) -> Slot:
         """The input of this name, for a value to fit."""
         return Slot(name, self.facts.inputs[name], self.subject, converts)

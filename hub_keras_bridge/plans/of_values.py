@@ -74,7 +74,8 @@ def of_values(chosen: Plan, interface: Interface, *, seeded: bool = False) -> Pl
             "it needs variables, not values alone",
             expected="ops that read variables or assign to them, in plain order",
             found=str(error),
-            advice="assign the values to layer.weights, then call the layer as usual",
+            advice="with Keras on TensorFlow, assign the values to layer.weights, then call the "
+            "layer as usual",
         ) from error
     except NoSeed as error:
         raise _refused(

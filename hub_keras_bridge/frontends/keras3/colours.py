@@ -8,9 +8,12 @@ is followed back to them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 from absl import logging
 
+from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.publishing.image_inputs import image_inputs
 
@@ -36,35 +39,44 @@ class ColourCheck:
         self._names = image_inputs(endpoint.signature, inputs, attached)
         self._looks = 0
 
-    def look(self, endpoint: Endpoint, flat: list[tf.Tensor]) -> None:
+    def look(self, subject: Subject, other_colours: Callable[[str], str | None]) -> None:
         """Warns if images have colours that they should not.
 
         Args:
-            endpoint: what is called.
-            flat: the tensors that feed its signature.
+            subject: what is called.
+            other_colours: of an input, what it has in place of colours from 0 to 1, if that is
+                seen.
         """
         if self._looks == _LOOKS:
             return
         self._looks += 1
         for name in self._names:
-            (tensor,) = endpoint.facts.inputs[name].tensor_names
-            if found := _other_colours(flat[endpoint.facts.input_tensors.index(tensor)]):
+            if found := other_colours(name):
                 self._looks = _LOOKS
                 logging.warning(
                     "Input %r takes images with colours from 0 to 1, and is given %s (%s); "
                     "put keras.layers.Rescaling(1 / 255) before the layer",
                     name,
                     found,
-                    endpoint.subject,
+                    subject,
                 )
                 return
 
 
-def _other_colours(images: tf.Tensor) -> str | None:
+def other_colours(images: tf.Tensor) -> str | None:
+    """What a tensor of images has in place of colours from 0 to 1, if that is seen."""
     if not hasattr(images, "numpy"):
-        dtype = _first_dtype(images)
-        return f"{dtype.name} without rescaling" if dtype.is_integer else None
-    largest = float(tf.reduce_max(images))
+        return without_rescaling(_first_dtype(images))
+    return far_above_one(float(tf.reduce_max(images)))
+
+
+def without_rescaling(dtype: tf.DType) -> str | None:
+    """Tells of integers, which are no colours from 0 to 1."""
+    return f"{dtype.name} without rescaling" if dtype.is_integer else None
+
+
+def far_above_one(largest: float) -> str | None:
+    """Tells of colours of which the largest is none from 0 to 1."""
     return f"values up to {largest:g}" if largest > _FAR_ABOVE_ONE else None
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.errors import InputError
-from hub_keras_bridge.frontends.keras3.colours import ColourCheck
+from hub_keras_bridge.frontends.keras3.colours import ColourCheck, other_colours
 from hub_keras_bridge.frontends.keras3.stateless import run_stateless
 from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
 from hub_keras_bridge.plans.endpoint import Endpoint
@@ -32,6 +32,10 @@ class Tf1Calls:
         self._inference, self._training = inference, training
         self._colours = ColourCheck(inference)
 
+    def unmixed(self, inputs: Any) -> Any:
+        """As :meth:`Content.unmixed`."""
+        return self._inference.unmixed(inputs)
+
     def run(
         self, inputs: Any, *, training: bool | tf.Tensor, trainable: bool
     ) -> tuple[Any, Sequence[tf.Tensor]]:
@@ -41,7 +45,7 @@ class Tf1Calls:
             return self._run_either(inputs, training, trainable)
         endpoint = self._training if training else self._inference
         flat = endpoint.bind(inputs)
-        self._colours.look(endpoint, flat)
+        self._colours.look(endpoint.subject, lambda name: other_colours(endpoint.fed(flat, name)))
         if private_keras.is_stateless():
             return self._run_stateless(endpoint, flat, training, trainable)
         runtime = self._module.runtime

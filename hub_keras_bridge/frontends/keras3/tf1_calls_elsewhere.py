@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
+from hub_keras_bridge.frontends.keras3.colours import (
+    ColourCheck,
+    far_above_one,
+    other_colours,
+    without_rescaling,
+)
 from hub_keras_bridge.frontends.keras3.pure_calls import PureCalls, symbol_dtype
 from hub_keras_bridge.frontends.keras3.tf1_module import Tf1Module
 from hub_keras_bridge.plans.endpoint import Endpoint
 from hub_keras_bridge.plans.plan import Plan
 from hub_keras_bridge.running.backends.backend import Backend
-from hub_keras_bridge.running.backends.entering import Entry, entry_of
+from hub_keras_bridge.running.backends.entering import Entry, array_of, entry_of
 from hub_keras_bridge.running.function_of_values import FunctionOfValues
 
 
@@ -32,7 +39,19 @@ class Tf1CallsElsewhere:
         self._module = module
         self._inference, self._training = inference, training
         self._backend = backend
+        self._colours = ColourCheck(inference)
         self._pure = PureCalls(backend, module.variables, module.next_seed)
+
+    def unmixed(self, inputs: Any) -> Any:
+        """As :meth:`Content.unmixed`, of the framework's arrays."""
+        backend = self._backend
+        if not isinstance(inputs, Mapping) or not any(map(backend.is_array, inputs.values())):
+            return inputs
+        slot = self._inference.slot
+        return {
+            name: array_of(value, slot(name), backend)
+            for name, value in self._inference.by_name(inputs).items()
+        }
 
     def run(
         self, inputs: Any, *, training: bool | tf.Tensor, trainable: bool
@@ -46,10 +65,21 @@ class Tf1CallsElsewhere:
         entries = [
             entry_of(given[name], endpoint.slot(name), self._backend) for name in facts.inputs
         ]
+        by_name = dict(zip(facts.inputs, entries, strict=True))
+        self._colours.look(endpoint.subject, lambda name: self._other_colours(by_name[name]))
         plans = [endpoint.call(training=bool(training)), endpoint.fed_losses if trainable else None]
         # With one seed for both a loss is of the numbers that the outputs are of.
         fetched, losses = self._call(endpoint, plans, entries)
         return endpoint.pack(fetched), losses
+
+    def _other_colours(self, entry: Entry) -> str | None:
+        (images,) = entry.values
+        if not self._backend.is_array(images):
+            return other_colours(images)
+        if not self._backend.has_value(images):
+            return without_rescaling(self._backend.spec(images).dtype)
+        # The frameworks know no largest of none.
+        return None if 0 in images.shape else far_above_one(float(keras.ops.max(images)))
 
     def symbol_dtype(self, dtype: tf.DType) -> tf.DType:
         """As :func:`pure_calls.symbol_dtype`."""

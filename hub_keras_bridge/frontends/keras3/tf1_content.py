@@ -162,7 +162,7 @@ class Tf1Content(Content):
 
     def unmixed(self, inputs: Any) -> Any:
         """As :meth:`Endpoint.unmixed`."""
-        return self._inference.unmixed(inputs)
+        return self._calls.unmixed(inputs)
 
     def run(
         self, inputs: Any, *, training: bool | tf.Tensor, trainable: bool
