@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from helpers.golden import Golden
+from helpers.saved_models import Reusable
 
 BACKENDS = ["tensorflow", "jax", "torch"]
 _BATCH = 4
@@ -38,8 +39,18 @@ def _layer(name, **kwargs):
     )
 
 
-def _model():
-    """Modules with updates and losses, of text, of partitioned variables; two signatures of one."""
+def _restored(folder):
+    """A layer of a TF2 SavedModel with a loss and an update."""
+    path = os.path.join(folder, f"restored by {keras.backend.backend()}")
+    Reusable().save(path)
+    return hub.ModuleLayer(path, trainable=True, name="restored")
+
+
+def _model(folder):
+    """Modules with updates and losses, of text, of partitioned variables; two signatures of one.
+
+    And a TF2 SavedModel.
+    """
     encode = hub.ModuleLayer(
         hub.create_module_spec(_encoder_fn), signature="encode", trainable=True, name="encode"
     )
@@ -53,6 +64,8 @@ def _model():
         # It has a vocabulary, and a partitioned variable.
         _layer("text_embed")(inputs["text"]),
         decode(encode(inputs["pixels"])),
+        # In training it adds 100.
+        keras.layers.Rescaling(0.01)(_restored(folder)(inputs["points"])),
     ]
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Concatenate()(outputs)))
     model.compile(keras.optimizers.SGD(0.05, momentum=0.9), "mse")
@@ -69,6 +82,7 @@ def _inputs():
         "numbers": np.resize(numbers, (count, *numbers.shape[1:])),
         "text": text,
         "pixels": pixels,
+        "points": pixels[:, :2],
     }
 
 
@@ -80,7 +94,7 @@ _ZOO = ["mlp_bn", "text_embed"]
 
 def save(folder):
     """Makes, trains and saves a model; what becomes of it if it goes on."""
-    model = _model()
+    model = _model(folder)
     _fit(model, slice(0, _BATCHES * _BATCH))
     model.save(_file(folder, keras.backend.backend()))
     return _go_on(model)
