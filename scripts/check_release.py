@@ -136,8 +136,12 @@ def _try(wheel: Path, folder: Path) -> None:
 def _absent(distribution: metadata.Distribution) -> set[str]:
     """What can be imported here, and could not where a distribution alone was installed."""
     there = brought_by(distribution.requires or ()) | {canonicalize_name(PACKAGE)}
-    owners = metadata.packages_distributions()
-    return {name for name in owners if there.isdisjoint(map(canonicalize_name, owners[name]))}
+    kept: set[str] = set()
+    others: set[str] = set()
+    for each in metadata.distributions():
+        names = (file.parts[0].partition(".")[0] for file in each.files or ())
+        (kept if canonicalize_name(each.metadata["Name"]) in there else others).update(names)
+    return others - kept
 
 
 def _run(*command: object) -> None:
