@@ -83,11 +83,11 @@ def to_fit(found: tf.DType, dtype: tf.DType) -> str:
     >>> to_fit(tf.int64, tf.int32)
     'look at the values: int32 holds -2147483648 to 2147483647'
     >>> to_fit(tf.float64, tf.float32)
-    'convert it, if the values may change: tf.cast(value, tf.float32)'
+    'convert it, if the values may change: keras.ops.cast(value, "float32")'
     """
     if found.is_integer and dtype.is_integer:
         return f"look at the values: {dtype.name} holds {dtype.min} to {dtype.max}"
-    return f"convert it, if the values may change: tf.cast(value, tf.{dtype.name})"
+    return f'convert it, if the values may change: keras.ops.cast(value, "{dtype.name}")'
 
 
 def for_xla(dtype: tf.DType) -> str:

@@ -99,14 +99,14 @@ class PureFunction:
     def result_specs(self, arguments: Sequence[tf.TensorSpec], traced: Any) -> list[tf.TensorSpec]:
         """What it returns for arguments of these shapes, all dimensions known.
 
-        What the graph does not tell is seen by running it on zeros.
+        What the graph does not tell is seen by running it, on ones or zeros.
 
         Args:
             arguments: specs.
             traced: what :meth:`traced_for` made for them.
 
         Raises:
-            BackendError: it does not run on zeros.
+            BackendError: it does not run on these.
         """
         if self.told is not None:
             return self.told(arguments)
@@ -115,22 +115,27 @@ class PureFunction:
         return self._tried(arguments)
 
     def _tried(self, arguments: Sequence[tf.TensorSpec]) -> list[tf.TensorSpec]:
-        zeros = [tf.zeros(each.shape, each.dtype) for each in arguments]
-        try:
-            results = self.run(*zeros)
-        except tf.errors.OpError as error:
-            raise self._untold(arguments, error.message) from error
-        # Frameworks leave out what computes nothing, and would not see that there is more.
-        if _are_empty(results) and not _are_empty(zeros):
-            raise self._untold(arguments, "a result without any number")
-        return [tf.TensorSpec(result.shape, result.dtype) for result in results]
+        found = ""
+        # Ones first: text of one word, sequences of one step. Of none, some graphs return none.
+        for fill in tf.ones, tf.zeros:
+            given = [fill(each.shape, each.dtype) for each in arguments]
+            try:
+                results = self.run(*given)
+            except tf.errors.OpError as error:
+                found = found or error.message
+                continue
+            # Frameworks leave out what computes nothing, and would not see that there is more.
+            if not _are_empty(results) or _are_empty(given):
+                return [tf.TensorSpec(result.shape, result.dtype) for result in results]
+            found = found or "a result without any number"
+        raise self._untold(arguments, found)
 
     def _untold(self, arguments: Sequence[tf.TensorSpec], found: str) -> BackendError:
         shapes = ", ".join(show_shape(each.shape) for each in arguments)
         return BackendError(
             f"Cannot tell the shapes that a {self.subject.kind} returns, before it has values.",
             self.subject,
-            expected=f"a graph that tells them, or shows them on zeros of the shapes {shapes}",
+            expected=f"a graph that tells them, or shows them on ones of the shapes {shapes}",
             found=found,
             advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
         )

@@ -31,7 +31,7 @@ CHANGE = "convert it, if the values may change: "
 @pytest.mark.parametrize(
     ("value", "dtype", "advice"),
     [
-        (tf.constant([0.1], tf.float64), tf.float32, f"{CHANGE}tf.cast(value, tf.float32)"),
+        (tf.constant([0.1], tf.float64), tf.float32, f'{CHANGE}keras.ops.cast(value, "float32")'),
         ([1.0], tf.int32, f"{CONVERT}tf.cast(value, tf.int32)"),
         (np.array([1.5]), tf.int32, f'{CHANGE}array.astype("int32")'),
         (tf.constant(["1"]), tf.float32, f"{NUMBERS}tf.strings.to_number(value, tf.float32)"),
