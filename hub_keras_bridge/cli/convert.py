@@ -102,7 +102,7 @@ def _source(handle: str, signature: str | None, args: argparse.Namespace) -> tup
     if args.to in ENGINE_FILES and is_saved_model(resolve(handle)):
         return handle, signature
     spec = load_module_spec(handle)
-    return spec, signature or only_signature(spec, args.tags)
+    return spec, signature or only_signature(spec, args)
 
 
 def _lines(made: EngineFile, *, int8: bool) -> Iterator[str]:

@@ -1,8 +1,7 @@
-"""``hub-keras-bridge demo``: runs the demo's experiment and shows what came of it."""
+"""Runs the demo's experiment and shows what came of it."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,37 +16,10 @@ from hub_keras_bridge.cli.demo.experiment import (
 )
 from hub_keras_bridge.cli.demo.folder import make_room
 from hub_keras_bridge.cli.demo.report import accuracy_table, final, plot_curves, verdict
-from hub_keras_bridge.cli.options import positive
-from hub_keras_bridge.cli.startup import start_tensorflow
 from hub_keras_bridge.errors.words import show_tags
 from hub_keras_bridge.facts.reading import load_module_spec
 from hub_keras_bridge.files.progress import Progress, Stages, staged_bar
 from hub_keras_bridge.files.writing import whole
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Defines the command's arguments."""
-    parser.add_argument(
-        "--seeds",
-        type=positive,
-        default=Settings.seeds,
-        metavar="N",
-        help="how often to repeat the transfer (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--output",
-        type=Path,
-        default=Path("hub_keras_bridge_demo"),
-        metavar="FOLDER",
-        help="where the results go; those of an earlier demo are replaced (default: ./%(default)s)",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
-    start_tensorflow()
-    demo(Settings(seeds=args.seeds), args.output, Console(highlight=False))
-    return 0
 
 
 def demo(settings: Settings, folder: Path, console: Console) -> None:
