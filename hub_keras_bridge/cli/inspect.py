@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import re
+import sys
 
 from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
@@ -19,13 +20,18 @@ from hub_keras_bridge.files.targets import folder_fault
 from hub_keras_bridge.files.writing import whole
 from hub_keras_bridge.tools.inspect.page import render_page
 from hub_keras_bridge.tools.inspect.summary import ModuleSummary
-from hub_keras_bridge.tools.inspect.text import format_summary
+from hub_keras_bridge.tools.inspect.text import BRIEF, format_summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
     add_handle(parser)
     add_json(parser)
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="list all there is also on a terminal, where tables are brief; a pipe gets it anyway",
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--html",
@@ -77,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     elif args.html:
         print(f"Page: {args.html}")
     else:
-        print(format_summary(module, stdout_console()))
+        is_brief = sys.stdout.isatty() and not args.all
+        print(format_summary(module, stdout_console(), most=BRIEF if is_brief else None))
     return 0
 
 
