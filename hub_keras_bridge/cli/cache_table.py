@@ -14,6 +14,8 @@ from hub_keras_bridge.files.fetch.cache_entries import Entry
 # What is wrong with each, if anything is.
 Faults = Mapping[Entry, str | None]
 
+_TITLES = ("Module", "Size", "Last used", "Fetched", "State")
+
 
 def print_entries(entries: Sequence[Entry], as_json: bool, faults: Faults) -> None:
     """Prints what is known of each."""
@@ -29,27 +31,35 @@ def age(moment: datetime.datetime) -> datetime.timedelta:
 
 
 def _print_table(entries: Sequence[Entry], faults: Faults) -> None:
+    """A row for each, where the width is enough for whole handles; else two lines."""
+    from rich.measure import Measurement
     from rich.text import Text
 
-    from hub_keras_bridge.tools.inspect.terminal import ModuleName, table_of
+    from hub_keras_bridge.tools.inspect.terminal import table_of
 
-    table = table_of("Module", "Size", "Last used", "Fetched", "State", numbers=("Size",))
-    for column in table.columns[1:4]:
-        column.no_wrap = True
-    for entry in entries:
-        fault = faults[entry]
-        table.add_row(
-            ModuleName(entry.handle or f"(no descriptor) {entry.path}"),
-            show_bytes(entry.size),
-            show_ago(age(entry.used)) if entry.used else "not known",
-            show_ago(age(entry.fetched)),
-            Text(f"broken: {legible(fault)}" if fault else "whole"),
-        )
     console = stdout_console()
-    with console.capture() as captured:
-        console.print(table)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    rows = [_row(entry, faults[entry]) for entry in entries]
+    table = table_of(*_TITLES, numbers=("Size",))
+    for row in rows:
+        table.add_row(*map(Text, row))
+    if Measurement.get(console, console.options, table).maximum >= console.width:
+        for module, size, used, fetched, state in rows:
+            print(f"{module}\n  {size}, used {used}, fetched {fetched}, {state}")
+    else:
+        with console.capture() as captured:
+            console.print(table)
+        print("\n".join(line.rstrip() for line in captured.get().splitlines()))
     print()
+
+
+def _row(entry: Entry, fault: str | None) -> tuple[str, ...]:
+    return (
+        entry.handle or f"(no descriptor) {entry.path}",
+        show_bytes(entry.size),
+        show_ago(age(entry.used)) if entry.used else "not known",
+        show_ago(age(entry.fetched)),
+        f"broken: {legible(fault)}" if fault else "whole",
+    )
 
 
 def show_ago(past: datetime.timedelta) -> str:

@@ -26,7 +26,7 @@ def bash(program: str, places: Sequence[Place]) -> str:
         "  done",
         "  COMPREPLY=()",
         '  case "$at $prev" in',
-        *_values(places, 'COMPREPLY=($(compgen -W {} -- "$cur"))'),
+        *_values(places, lambda them: f'COMPREPLY=($(compgen -W {shlex.quote(them)} -- "$cur"))'),
         "  esac",
         '  case "$at" in',
     ]
@@ -55,7 +55,7 @@ def zsh(program: str, places: Sequence[Place]) -> str:
         *_walk(places, '"$at $word"', '"${at:+$at }$word"'),
         "  done",
         '  case "$at $prev" in',
-        *_values(places, "compadd -- ${{=:-{}}}", takes="_files"),
+        *_values(places, lambda them: f"compadd -- {them}", takes="_files"),
         "  esac",
         '  case "$at" in',
     ]
@@ -102,14 +102,14 @@ def _walk(places: Sequence[Place], met: str, then: str) -> Iterator[str]:
     yield f"    case {met} in {pattern}) at={then} ;; esac"
 
 
-def _values(places: Sequence[Place], choose: str, takes: str = "") -> Iterator[str]:
+def _values(
+    places: Sequence[Place], choose: Callable[[str], str], takes: str = ""
+) -> Iterator[str]:
     """Lines that offer what can follow an option."""
     for place in places:
         for option in (option for option in place.options if option.takes):
             at = "|".join(shlex.quote(f"{' '.join(place.path)} {name}") for name in option.names)
-            offer = (
-                choose.format(shlex.quote(" ".join(option.choices))) if option.choices else takes
-            )
+            offer = choose(" ".join(option.choices)) if option.choices else takes
             yield f"    {at}) {offer + '; ' if offer else ''}return ;;"
 
 

@@ -1,5 +1,6 @@
 """What shells get to complete the command line."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -41,6 +42,14 @@ def test_scripts_name_everything(shell, script, places):
             for name in option.names:
                 assert (name if shell != "fish" else name.lstrip("-")) in text
         assert all(name in text for name in place.names)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_can_read_them(shell, script, tmp_path):
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    (tmp_path / "script").write_text(script(shell))
+    subprocess.run([shell, "-n", str(tmp_path / "script")], check=True)
 
 
 def test_bash_completes(script, tmp_path):
