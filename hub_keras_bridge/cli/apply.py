@@ -7,14 +7,13 @@ import json
 import os
 from typing import Any
 
-from rich.console import Console
-
 from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe, positive
 from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.cli.verbosity import progress_console, remark
 from hub_keras_bridge.files.fetch.resolve import check_handle
 from hub_keras_bridge.files.progress import file_bar
 from hub_keras_bridge.running.engines.packages import need_built_in
-from hub_keras_bridge.tools.apply.formats import INPUT_FORMATS, OUTPUT_FORMATS, show_ends
+from hub_keras_bridge.tools.apply.formats import INPUT_FORMATS, OUTPUT_FORMATS, STANDARD, show_ends
 from hub_keras_bridge.tools.apply.preflight import formats_of
 
 _ONE_MACHINE = """\
@@ -46,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=os.path.expanduser,
         metavar="F",
-        help=f"the file to make, named {show_ends(OUTPUT_FORMATS)} (extra [parquet])",
+        help=f"the file to make, named {show_ends(OUTPUT_FORMATS)} (extra [parquet]); - is "
+        "standard output, for JSON lines",
     )
     add_signature(parser, "run")
     parser.add_argument(
@@ -118,8 +118,8 @@ def run(args: argparse.Namespace) -> int:
     from hub_keras_bridge.tools.apply.apply import apply_to_file
 
     spec = load_module_spec(args.handle)
-    signature = args.signature or only_signature(spec, args.tags)
-    with file_bar("Applying", args.input, Console(stderr=True)) as progress:
+    signature = args.signature or only_signature(spec, args)
+    with file_bar("Applying", args.input, progress_console(args)) as progress:
         applied = apply_to_file(
             spec,
             args.input,
@@ -140,7 +140,11 @@ def run(args: argparse.Namespace) -> int:
             progress=progress,
         )
     by = "" if args.engine == "tensorflow" else f", by {' and '.join(applied.engines)}"
-    print(f"{args.output}: {applied.rows} rows of {', '.join(applied.outputs)}{by}")
+    told = f"{applied.rows} rows of {', '.join(applied.outputs)}{by}"
+    if args.output == STANDARD:
+        remark(args, told)
+    else:
+        print(f"{args.output}: {told}")
     return 0
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
+from hub_keras_bridge.cli.cache_table import Faults, age, print_entries
 from hub_keras_bridge.cli.options import add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
-from hub_keras_bridge.errors import CacheError
+from hub_keras_bridge.errors import CacheError, Subject
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import show_bytes, show_number
 from hub_keras_bridge.files.fetch import cache, cache_entries
 from hub_keras_bridge.files.fetch.cache_directory import VARIABLE, directory
 from hub_keras_bridge.files.fetch.cache_entries import Entry
-
-Faults = Mapping[Entry, str | None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +29,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action.set_defaults(act=act)
         if name == "prune":
             _add_prune_arguments(action)
-        if name != "list":
+        if name == "rm":
+            action.add_argument(
+                "handles", metavar="HANDLE", nargs="+", help="as it was fetched or as list shows it"
+            )
+        if name in ("prune", "rm"):
+            action.add_argument(
+                "--dry-run", action="store_true", help="say what would be removed, remove nothing"
+            )
+        if name in ("verify", "prune"):
             action.add_argument(
                 "--deep",
                 action="store_true",
@@ -56,10 +62,10 @@ def _add_prune_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--older-than", type=_days, metavar="DAYS", help="those fetched longer ago than that"
     )
-    parser.add_argument("--all", action="store_true", help="every one of them")
     parser.add_argument(
-        "--dry-run", action="store_true", help="say what would be removed, and remove nothing"
+        "--unused-for", type=_days, metavar="DAYS", help="those not read for longer than that"
     )
+    parser.add_argument("--all", action="store_true", help="every one of them")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,12 +75,26 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace) -> int:
     found = cache_entries.entries()
-    _print(found, args.json, _faults(found))
+    faults = _faults(found)
+    print_entries(found, args.json, faults)
     if not args.json:
         modules = show_number(len(found), "module")
         total = show_bytes(sum(entry.size for entry in found))
         print(f"{modules} in {directory()}, {total}")
+        _print_what_can_be_freed(found, faults)
     return 0
+
+
+def _print_what_can_be_freed(entries: Sequence[Entry], faults: Faults) -> None:
+    broken = [entry for entry in entries if faults[entry]]
+    if broken:
+        size = show_bytes(sum(entry.size for entry in broken))
+        print(f"{len(broken)} broken: cache prune --broken frees {size}")
+    if leftovers := cache.leftovers():
+        print(
+            f"{show_number(len(leftovers), 'download')} not finished: cache prune clears what "
+            "no process is at"
+        )
 
 
 def _verify(args: argparse.Namespace) -> int:
@@ -82,7 +102,7 @@ def _verify(args: argparse.Namespace) -> int:
     found = cache_entries.entries()
     faults = _faults(found, args.deep)
     broken = [entry for entry in found if faults[entry]]
-    _print(broken, args.json, faults)
+    print_entries(broken, args.json, faults)
     if not args.json:
         modules = show_number(len(found), "module")
         print(f"{modules} in {directory()}, {len(broken)} broken")
@@ -97,25 +117,53 @@ def _prune(args: argparse.Namespace) -> int:
     found = cache_entries.entries()
     faults = _faults(found, args.deep and args.broken)
     chosen = [entry for entry in found if _is_chosen(entry, args, faults)]
-    _print(chosen, args.json, faults)
-    if args.dry_run:
-        kept, leftovers, verb = [], cache.leftovers(), "would be removed"
-    else:
-        kept = [entry for entry in chosen if not cache.remove(entry)]
-        leftovers, verb = cache.remove_leftovers(), "removed"
+    print_entries(chosen, args.json, faults)
+    leftovers = cache.leftovers() if args.dry_run else cache.remove_leftovers()
+    return _remove(chosen, args, leftovers)
+
+
+def _rm(args: argparse.Namespace) -> int:
+    """Removes what handles lead to; the status is as in ``_prune``."""
+    chosen = list(dict.fromkeys(entry for handle in args.handles for entry in _named(handle)))
+    print_entries(chosen, args.json, _faults(chosen))
+    return _remove(chosen, args)
+
+
+def _named(handle: str) -> list[Entry]:
+    found = cache_entries.entries_named(handle)
+    if not found:
+        raise CacheError(
+            "Cannot remove a TF1 Hub module: it is not in the cache.",
+            Subject(redact(handle)),
+            expected=f"a handle of a module in {directory()}",
+            found="none that was fetched by it",
+            advice="cache list shows the handles",
+        )
+    return found
+
+
+def _remove(
+    chosen: Sequence[Entry], args: argparse.Namespace, leftovers: Sequence[str] = ()
+) -> int:
+    """Removes modules, or says that it would, and tells what that frees."""
+    verb, frees = ("would be removed", "would free") if args.dry_run else ("removed", "freed")
+    sizes = {entry: entry.size for entry in chosen}
+    kept = [entry for entry in chosen if not args.dry_run and not cache.remove(entry)]
     if not args.json:
         for entry in kept:
             print(f"{entry.path} stays: a process is fetching it")
         if leftovers:
             print(f"unfinished downloads {verb}: {len(leftovers)}")
+        size = show_bytes(sum(sizes[entry] for entry in chosen if entry not in kept))
         modules = show_number(len(chosen) - len(kept), "module")
-        print(f"{modules} {verb} from {directory()}")
+        print(f"{modules} {verb} from {directory()}, {frees} {size}")
     return 1 if kept else 0
 
 
 _ACTIONS = {
     "list": (_list, "show the modules in the cache, the latest fetched last"),
     "verify": (_verify, "show the modules that are not whole; the status is 1 if there are any"),
+    "rm": (_rm, "remove the modules of some handles"),
     "prune": (
         _prune,
         "remove modules that any of the options below takes, and downloads that were broken off",
@@ -134,35 +182,15 @@ def _faults(entries: Sequence[Entry], deep: bool = False) -> Faults:
 
 
 def _is_chosen(entry: Entry, args: argparse.Namespace, faults: Faults) -> bool:
-    is_old = args.older_than is not None and _age(entry) > datetime.timedelta(args.older_than)
-    return args.all or is_old or (args.broken and faults[entry] is not None)
+    is_old = _is_past(entry.fetched, args.older_than)
+    is_unused = _is_past(entry.used, args.unused_for)
+    return args.all or is_old or is_unused or (args.broken and faults[entry] is not None)
 
 
-def _print(entries: Sequence[Entry], as_json: bool, faults: Faults) -> None:
-    if as_json:
-        print(json.dumps([_facts(entry, faults[entry]) for entry in entries], indent=2))
-        return
-    for entry in entries:
-        fault = faults[entry]
-        print(entry.handle or "(handle unknown: no descriptor)")
-        print(f"  {show_bytes(entry.size)}, {_age(entry).days} days old, ", end="")
-        print(f"broken: {fault}" if fault else "whole")
-        print(f"  {entry.path}")
-
-
-def _facts(entry: Entry, fault: str | None) -> dict[str, Any]:
-    return {
-        "handle": entry.handle,
-        "path": entry.path,
-        "bytes": entry.size,
-        "fetched": entry.fetched.isoformat(timespec="seconds"),
-        "sha256": entry.sha256,
-        "fault": fault,
-    }
-
-
-def _age(entry: Entry) -> datetime.timedelta:
-    return datetime.datetime.now() - entry.fetched
+def _is_past(moment: datetime.datetime | None, days: float | None) -> bool:
+    if moment is None or days is None:
+        return False
+    return age(moment) > datetime.timedelta(days)
 
 
 def _days(text: str) -> float:

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
     spec = load_module_spec(args.handle)
     report = compile(
         spec,
-        signature=args.signature or only_signature(spec, args.tags),
+        signature=args.signature or only_signature(spec, args),
         output_key=args.output_key,
         as_dict=not args.output_key,
         tags=args.tags,

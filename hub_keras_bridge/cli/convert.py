@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from hub_keras_bridge.cli.options import add_handle, add_signature, add_tags, add_unsafe
-from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.cli.startup import start_tensorflow, without_startup_messages
 from hub_keras_bridge.errors.words import legible
 from hub_keras_bridge.tools.convert.file_kinds import ENGINE_FILES
 from hub_keras_bridge.tools.convert.preflight import check_conversion
@@ -86,10 +86,23 @@ def run(args: argparse.Namespace) -> int:
     print(f"{args.to}: {args.out}")
     if args.to == "tflite" and made:
         print(f"  needs select TF ops: {', '.join(made)}")
+        _tell_whether_it_runs_here(args.out)
     if args.to in ENGINE_FILES:
         for line in _lines(made, int8=args.int8):
             print(f"  {legible(line)}")
     return 0
+
+
+def _tell_whether_it_runs_here(path: str) -> None:
+    import tensorflow as tf
+
+    from hub_keras_bridge.tools.convert.tflite import runs_here
+
+    with without_startup_messages():
+        runs = runs_here(path)
+    if not runs:
+        print(f"  the interpreter of TensorFlow {tf.__version__} in Python (tf.lite.Interpreter)")
+        print("  lacks them, and cannot run the file: one with the flex delegate can")
 
 
 def _source(handle: str, signature: str | None, args: argparse.Namespace) -> tuple[Any, str | None]:
@@ -102,7 +115,7 @@ def _source(handle: str, signature: str | None, args: argparse.Namespace) -> tup
     if args.to in ENGINE_FILES and is_saved_model(resolve(handle)):
         return handle, signature
     spec = load_module_spec(handle)
-    return spec, signature or only_signature(spec, args.tags)
+    return spec, signature or only_signature(spec, args)
 
 
 def _lines(made: EngineFile, *, int8: bool) -> Iterator[str]:

@@ -11,7 +11,8 @@ from hub_keras_bridge.errors.words import legible
 # Arguments whose option has another name.
 _OPTION_NAMES = {"safe_mode": "unsafe", "fixed": "set", "trusted_ops": "trust"}
 _ARGUMENT = re.compile(
-    r"\b(?P<name>[a-z][a-z0-9_]*)(?P<value>=(?:\.\.\.|True\b|False\b|\{(?P<names>'[^{}:]*')\}))?"
+    r"\b(?P<name>[a-z][a-z0-9_]*)(?P<value>="
+    r"(?:\.\.\.|True\b|False\b|'(?P<text>[^' ]*)'|\{(?P<names>'[^{}:]*')\}))?"
 )
 
 
@@ -57,6 +58,8 @@ def _with_options(advice: str, options: Iterable[str]) -> str:
     'for all kinds, pass --kind or leave out as_dict and --output-key'
     >>> _with_options("pass trusted_ops={'ReadFile', 'PyFunc'}", ["trust"])
     'pass --trust ReadFile --trust PyFunc'
+    >>> _with_options("TensorFlow can: engine='tensorflow'", ["engine"])
+    'TensorFlow can: --engine tensorflow'
     """
     known = set(options)
 
@@ -68,6 +71,8 @@ def _with_options(advice: str, options: Iterable[str]) -> str:
         if not is_argument or option not in known:
             return match[0]
         flag = f"--{option.replace('_', '-')}"
+        if match["text"]:
+            return f"{flag} {match['text']}"
         several = [each.strip(" '") for each in (match["names"] or "").split(",")]
         return " ".join(f"{flag} {each}".rstrip() for each in several)
 

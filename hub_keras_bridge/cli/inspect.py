@@ -4,34 +4,34 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import functools
-import io
 import json
 import os
 import pathlib
 import re
 import sys
-from collections.abc import Callable
-
-from rich.console import Console
 
 from hub_keras_bridge.cli.options import add_handle, add_json
 from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.cli.terminal import stdout_console
 from hub_keras_bridge.errors import ExportError, Subject
+from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.files.fetch.resolve import check_handle
+from hub_keras_bridge.files.targets import folder_fault
 from hub_keras_bridge.files.writing import whole
 from hub_keras_bridge.tools.inspect.page import render_page
 from hub_keras_bridge.tools.inspect.summary import ModuleSummary
-from hub_keras_bridge.tools.inspect.text import format_summary
-
-# Columns, more than any line needs.
-_UNBOUNDED = 2**16
+from hub_keras_bridge.tools.inspect.text import BRIEF, format_summary
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Defines the command's arguments."""
     add_handle(parser)
     add_json(parser)
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="list all there is also on a terminal, where tables are brief; a pipe gets it anyway",
+    )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--html",
@@ -59,6 +59,8 @@ def _pattern(text: str) -> str:
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
     check_handle(args.handle)
+    if args.html and (fault := folder_fault(args.html)):
+        raise _cannot_write(args.handle, args.html, fault)
     start_tensorflow()
     from hub_keras_bridge.facts.reading import load_module_spec
     from hub_keras_bridge.tools.inspect.inspection import inspect_module
@@ -71,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
         if args.json:
             print(json.dumps(dataclasses.asdict(nodes), indent=2))
         else:
-            print(_on_terminal(functools.partial(format_nodes, nodes)))
+            print(format_nodes(nodes, stdout_console()))
         return 0
     module = inspect_module(spec)
     if args.html:
@@ -81,17 +83,9 @@ def run(args: argparse.Namespace) -> int:
     elif args.html:
         print(f"Page: {args.html}")
     else:
-        print(_on_terminal(functools.partial(format_summary, module)))
+        is_brief = sys.stdout.isatty() and not args.all
+        print(format_summary(module, stdout_console(), most=BRIEF if is_brief else None))
     return 0
-
-
-def _on_terminal(form: Callable[[Console], str]) -> str:
-    # A name may have letters that standard output's encoding has not.
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")
-    # Names are copied out of a pipe or file, so that no line is broken there.
-    width = None if sys.stdout.isatty() else _UNBOUNDED
-    return form(Console(highlight=False, width=width))
 
 
 def _write_page(module: ModuleSummary, file: str) -> None:
@@ -103,10 +97,14 @@ def _write_page(module: ModuleSummary, file: str) -> None:
             with whole(os.path.realpath(file)) as made:
                 pathlib.Path(made).write_text(page, encoding="utf-8")
     except OSError as error:
-        raise ExportError(
-            "Cannot write the page of a TF1 Hub module.",
-            Subject(module.handle),
-            expected=f"a file that can be written at {os.path.abspath(file)}",
-            found=error.strerror or str(error),
-            advice="choose another file",
-        ) from error
+        raise _cannot_write(module.handle, file, error.strerror or str(error)) from error
+
+
+def _cannot_write(handle: str, file: str, found: str) -> ExportError:
+    return ExportError(
+        "Cannot write the page of a TF1 Hub module.",
+        Subject(redact(handle)),
+        expected=f"a file that can be written at {os.path.abspath(file)}",
+        found=found,
+        advice="choose another file",
+    )

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Collection
+import argparse
 
+from hub_keras_bridge.cli.verbosity import remark
 from hub_keras_bridge.errors.words import legible
 from hub_keras_bridge.facts.signatures import DEFAULT_SIGNATURE
 from hub_keras_bridge.facts.spec import ModuleSpec
 
 
-def only_signature(spec: ModuleSpec, tags: Collection[str] | None) -> str | None:
+def only_signature(spec: ModuleSpec, args: argparse.Namespace) -> str | None:
     """The only signature of a variant, told on stderr, or None if ``"default"`` is meant.
 
     Raises:
         TagsError: no such variant.
     """
-    names = spec.get_signature_names(tags)
+    names = spec.get_signature_names(args.tags)
     if DEFAULT_SIGNATURE in names or len(names) != 1:
         return None
-    print(f"Takes the only signature there is, {legible(repr(names[0]))}.", file=sys.stderr)
+    remark(args, f"Takes the only signature there is, {legible(repr(names[0]))}.")
     return names[0]

@@ -7,8 +7,11 @@ import json
 import os
 
 from hub_keras_bridge.cli.options import add_json
+from hub_keras_bridge.errors import ExportError, Subject
 from hub_keras_bridge.files.archive import pack
 from hub_keras_bridge.files.fetch.archived import sha256_of
+
+_ENDS = (".tar.gz", ".tgz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    _require_name(args.file, args.folder)
     pack(args.folder, args.file)
     facts = {
         "path": os.path.abspath(args.file),
@@ -31,3 +35,15 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"{facts['path']}\n  {facts['bytes']} bytes\n  sha256 {facts['sha256']}")
     return 0
+
+
+def _require_name(file: str, folder: str) -> None:
+    """A name that says what is in it: by another one, programs would not know how to open it."""
+    if not file.endswith(_ENDS):
+        raise ExportError(
+            "Cannot pack a TF1 Hub module.",
+            Subject(folder),
+            expected=f"a file name that ends in {' or '.join(_ENDS)}",
+            found=repr(file),
+            advice="name it so; a module is hosted as a tar.gz file, and handles lead to no other",
+        )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 
-from rich.console import Console
-
 from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.cli.verbosity import progress_console
+from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.files.progress import file_bar
+from hub_keras_bridge.files.targets import require_no_module, require_target_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,11 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    subject = Subject(args.embedding_file)
+    require_no_module(args.export_path, subject)
+    require_target_folder(args.export_path, subject)
     start_tensorflow()
     from hub_keras_bridge.publishing.text_embedding import publish_text_embedding
 
     with file_bar(
-        "Checking and publishing", args.embedding_file, Console(stderr=True), times=2
+        "Checking and publishing", args.embedding_file, progress_console(args), times=2
     ) as progress:
         embedding = publish_text_embedding(
             args.embedding_file,

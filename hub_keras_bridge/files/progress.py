@@ -39,7 +39,9 @@ def download_bar(what: str, total: int | None) -> Iterator[Progress]:
         return
     from rich.console import Console
 
-    with staged_bar(total, Console(stderr=True), in_bytes=True, stays=bool(wish)) as stage:
+    with staged_bar(
+        total, Console(stderr=True), of_bytes=True, shows_amount=True, stays=bool(wish)
+    ) as stage:
         yield stage(what)
 
 
@@ -60,33 +62,35 @@ def file_bar(
         yield None
         return
     total = times * os.path.getsize(path) if os.path.isfile(path) else None
-    with staged_bar(total, console) as stage:
+    with staged_bar(total, console, of_bytes=True) as stage:
         yield stage(what)
 
 
 @contextmanager
 def staged_bar(
-    total: int | None, console: Console, *, in_bytes: bool = False, stays: bool = False
+    total: int | None,
+    console: Console,
+    *,
+    of_bytes: bool = False,
+    shows_amount: bool = False,
+    stays: bool = False,
 ) -> Iterator[Stages]:
     """One bar for all stages of a job.
 
     Args:
         total: of all stages together; None if that is not known.
         console: where the bar is shown.
-        in_bytes: whether to show amount and speed, and not the share.
+        of_bytes: whether bytes are counted, which have a speed.
+        shows_amount: whether to show the amount, and not the share.
         stays: whether the bar is still there afterwards.
     """
     from rich import progress
 
-    amount = (
-        (progress.DownloadColumn(), progress.TransferSpeedColumn())
-        if in_bytes
-        else (progress.TaskProgressColumn(),)
-    )
     columns = (
         progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(),
-        *amount,
+        progress.DownloadColumn() if shows_amount else progress.TaskProgressColumn(),
+        *([progress.TransferSpeedColumn()] if of_bytes else []),
         progress.TimeRemainingColumn(elapsed_when_finished=True),
     )
     with progress.Progress(*columns, console=console, transient=not stays) as bar:

@@ -77,6 +77,40 @@ def require_no_module(
         )
 
 
+def folder_fault(path: str | os.PathLike[str], *, parents: bool = False) -> str | None:
+    """Why nothing can be made at a path, as far as its folder tells; None if it does not.
+
+    Args:
+        path: where a file or folder is to be made.
+        parents: whether folders that are not there are made, too.
+
+    >>> folder_fault("/no/such/vectors.npy")
+    'no folder /no/such'
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    while parents and not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        return f"{'a file, no folder, at' if os.path.lexists(folder) else 'no folder'} {folder}"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"no right to write in {folder}"
+
+
+def require_target_folder(path: str | os.PathLike[str], subject: Subject) -> None:
+    """Checks that the folder of a target is there, or can be made.
+
+    Raises:
+        ExportError: it is not.
+    """
+    if fault := folder_fault(local_target(path, subject), parents=True):
+        raise ExportError(
+            f"Cannot write to {os.fspath(path)!r}.",
+            subject,
+            expected="a folder that can be written to, or made",
+            found=fault,
+            advice="choose another path, or check permissions",
+        )
+
+
 def other_ending(path: str, ending: str) -> str:
     """A path with another ending.
 

@@ -8,10 +8,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from absl import logging
 
 from helpers.places import ZOO
 from hub_keras_bridge.cli import main
-from hub_keras_bridge.cli.main import COMMANDS, Command
+from hub_keras_bridge.cli.commands import COMMANDS, Command
+from hub_keras_bridge.cli.verbosity import progress_console, remark
 from hub_keras_bridge.errors import FormatError, Subject
 from hub_keras_bridge.version import VERSION
 
@@ -169,8 +171,7 @@ def started(*argv, **variables):
     return done.returncode, done.stdout.splitlines(), done.stderr
 
 
-# The demo shows its figures' libraries, and nothing of it fails before they are needed.
-@pytest.mark.parametrize("name", sorted(COMMANDS.keys() - {"demo"}))
+@pytest.mark.parametrize("name", sorted(COMMANDS))
 def test_help_imports_no_tensorflow(name):
     status, out, err = started(name, "--help")
     assert (status, out[-1], err) == (0, "alone", "")
@@ -187,6 +188,9 @@ MODULE = str(ZOO / "mlp_bn" / "module")
         (["apply", MODULE, "--input", "in.doc", "--output", "out.npy"], 1, "--input-format with"),
         (["apply", MODULE, "--input", "in.npy", "--output", "there.npy"], 1, "pass --overwrite"),
         (["apply", "no", "--input", "in.npy", "--output", "out.npy"], 1, "nothing at"),
+        (["apply", MODULE, "--input", "in.npy", "--output", "no/out.npy"], 1, "found no folder"),
+        (["inspect", MODULE, "--html", "no/page.html"], 1, "found no folder"),
+        (["convert", MODULE, "in.npy/out", "--to", "savedmodel"], 1, "a file, no folder, at"),
         (["convert", MODULE, "out", "--to", "keras"], 1, "add .keras to the name"),
         (["convert", MODULE, "there.npy", "--to", "savedmodel"], 1, "the target exists"),
         (["convert", "no", "out", "--to", "tflite"], 1, "nothing at"),
@@ -233,3 +237,52 @@ def test_help_imports_no_command():
     assert all(name in shown for name in COMMANDS)
     assert "hub_keras_bridge.cli.main" in modules
     assert not modules & {command.module for command in COMMANDS.values()}
+
+
+@pytest.mark.parametrize("argv", [["-q", "try"], ["try", "-q"], ["try", "--quiet"]])
+def test_quiet_has_no_remarks_and_no_bars(argv, command, capsys, monkeypatch):
+    monkeypatch.setenv("TFHUB_DOWNLOAD_PROGRESS", "")
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    def run(args):
+        remark(args, "by the way")
+        assert progress_console(args).is_terminal is False
+        print("result")
+        return 0
+
+    command(run)
+    before = logging.get_verbosity()
+    try:
+        assert main(argv) == 0
+    finally:
+        logging.set_verbosity(before)
+    assert capsys.readouterr() == ("result\n", "")
+    assert os.environ["TFHUB_DOWNLOAD_PROGRESS"] == "0"
+
+
+def test_verbose_tells_where_an_error_came_from(command, capsys, monkeypatch):
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "2")
+
+    def fail(args):
+        raise FormatError("No module.")
+
+    command(fail)
+    before = logging.get_verbosity()
+    try:
+        assert main(["try", "--verbose"]) == 1
+    finally:
+        logging.set_verbosity(before)
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback")
+    assert told.endswith("hub-keras-bridge try: No module.\n")
+    assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_a_reader_that_has_enough(tmp_path):
+    code = "import sys; from hub_keras_bridge_cli import main; sys.exit(main(sys.argv[1:]))"
+    argv = [sys.executable, "-c", code, "completion", "zsh"]
+    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1

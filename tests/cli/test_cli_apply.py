@@ -37,6 +37,21 @@ def test_writes_and_tells(run, golden, lines, tmp_path):
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
 
 
+def test_to_standard_output(run, golden, lines, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    argv = ["apply", golden("text_embed").path, "--input", lines, "--output", "-"]
+    assert main(argv) == 0
+    out, err = capsys.readouterr()
+    rows = [json.loads(line)["default"] for line in out.splitlines()]
+    np.testing.assert_allclose(rows, golden("text_embed").outputs(0)["default"], atol=1e-5)
+    assert err == f"{len(rows)} rows of default\n"
+    assert os.listdir() == ["in.txt"]
+    assert main([*argv, "--output-format", "npz"]) == 1
+    err = capsys.readouterr().err
+    assert "Cannot write npz to standard output." in err
+    assert "leave out --output-format, or name a file" in err
+
+
 def test_options(run, golden, tmp_path):
     module = golden("mlp_bn")
     call = next(i for i, c in enumerate(module.oracle["apply"]) if c["tags"])

@@ -4,14 +4,18 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
+import time
 
 import pytest
 
 from helpers.places import ZOO
 from hub_keras_bridge.cli import main
+from hub_keras_bridge.cli.cache_table import age, show_ago
+from hub_keras_bridge.errors.words import show_bytes
 from hub_keras_bridge.files.fetch import cache, cache_entries
 from hub_keras_bridge.files.locks import Lock
 
@@ -69,19 +73,41 @@ class TestList:
     def test_modules(self, capsys, folder, whole, broken):
         status, told = run(capsys, "list")
         assert status == 0
-        assert told.splitlines() == [
-            "https://example.org/broken",
-            f"  {broken.size / 1e3:.1f} kB, 40 days old, broken: assets/zoo_vocab_1.txt is missing",
-            f"  {broken.path}",
-            "https://example.org/whole",
-            f"  {whole.size / 1e3:.1f} kB, 0 days old, whole",
-            f"  {whole.path}",
-            f"2 modules in {folder}, {(whole.size + broken.size) / 1e3:.1f} kB",
+        cells = [re.split(" {3,}", line) for line in told.splitlines()]
+        sizes = [show_bytes(size) for size in (broken.size, whole.size)]
+        missing = "broken: assets/zoo_vocab_1.txt is missing"
+        assert cells[0] == ["Module", "Size", "Last used", "Fetched", "State"]
+        assert cells[2] == [
+            broken.handle,
+            sizes[0],
+            show_ago(age(broken.used)),
+            "40 days ago",
+            missing,
         ]
+        assert cells[3][:3] == [whole.handle, sizes[1], show_ago(age(whole.used))]
+        assert cells[3][3:] == [show_ago(age(whole.fetched)), "whole"]
+        assert [line for (line,) in cells[4:]] == [
+            "",
+            f"2 modules in {folder}, {show_bytes(whole.size + broken.size)}",
+            f"1 broken: cache prune --broken frees {sizes[0]}",
+        ]
+
+    def test_on_a_narrow_terminal(self, capsys, whole, monkeypatch):
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        monkeypatch.setenv("COLUMNS", "60")
+        used, fetched = (show_ago(age(moment)) for moment in (whole.used, whole.fetched))
+        assert run(capsys, "list")[1].splitlines()[:3] == [
+            whole.handle,
+            f"  {show_bytes(whole.size)}, used {used}, fetched {fetched}, whole",
+            "",
+        ]
+
+    def test_downloads_that_are_not_finished(self, capsys, leftover):
+        assert "1 download not finished: cache prune clears" in run(capsys, "list")[1]
 
     def test_without_descriptor(self, capsys, whole):
         os.remove(whole.descriptor)
-        assert run(capsys, "list")[1].startswith("(handle unknown: no descriptor)\n")
+        assert run(capsys, "list")[1].splitlines()[2].startswith("(no descriptor) ")
 
     def test_json(self, capsys, whole, broken):
         facts = json.loads(run(capsys, "list", "--json")[1])
@@ -91,6 +117,7 @@ class TestList:
             "path": whole.path,
             "bytes": whole.size,
             "fetched": whole.fetched.isoformat(timespec="seconds"),
+            "used": whole.used.isoformat(timespec="seconds"),
             "sha256": None,
             "fault": None,
         }
@@ -151,9 +178,15 @@ class TestDeep:
         assert "Checksum does not match" in fault
 
     def test_prune(self, capsys, folder, whole, damaged):
-        assert run(capsys, "prune", "--broken")[1] == f"0 modules removed from {folder}\n"
+        assert (
+            run(capsys, "prune", "--broken")[1] == f"0 modules removed from {folder}, freed 0 B\n"
+        )
+        size = show_bytes(damaged.size)
         status, told = run(capsys, "prune", "--broken", "--deep")
-        assert (status, told.splitlines()[-1]) == (0, f"1 module removed from {folder}")
+        assert (status, told.splitlines()[-1]) == (
+            0,
+            f"1 module removed from {folder}, freed {size}",
+        )
         assert whole.exists
         assert not damaged.exists
 
@@ -183,11 +216,12 @@ class TestPrune:
         status, told = run(capsys, "prune", *options, "--dry-run")
         count = f"{len(gone)} module{'' if len(gone) == 1 else 's'}"
         assert status == 0
-        assert told.endswith(f"{count} would be removed from {folder}\n")
+        freed = show_bytes(sum({"broken": broken, "whole": whole}[name].size for name in gone))
+        assert told.endswith(f"{count} would be removed from {folder}, would free {freed}\n")
         assert sorted(path.name for path in folder.iterdir()) == all_of_it
         status, told = run(capsys, "prune", *options)
         assert status == 0
-        assert told.endswith(f"{count} removed from {folder}\n")
+        assert told.endswith(f"{count} removed from {folder}, freed {freed}\n")
         entries = {"whole": whole, "broken": broken}
         for name, entry in entries.items():
             assert (f"https://example.org/{name}" in told) == (name in gone)
@@ -219,6 +253,37 @@ class TestPrune:
             main(["cache", "prune", "--older-than", days])
         assert exit_.value.code == 2
         assert "--older-than" in capsys.readouterr().err
+
+
+class TestRm:
+    def test_by_handle_or_folder(self, capsys, folder, whole, broken):
+        told = run(capsys, "rm", "https://example.org/whole", "--dry-run")[1]
+        assert f"1 module would be removed from {folder}" in told
+        assert whole.exists
+        assert run(capsys, "rm", "https://example.org/whole", broken.path)[0] == 0
+        assert (whole.exists, broken.exists) == (False, False)
+
+    def test_by_the_handle_that_is_listed(self, capsys, folder):
+        entry = fill("https://user:secret@example.org/embed", "mlp_bn")
+        assert "secret" not in entry.handle
+        assert run(capsys, "rm", entry.handle)[0] == 0
+        assert not entry.exists
+
+    def test_of_a_handle_that_is_not_there_none_goes(self, capsys, whole):
+        assert main(["cache", "rm", whole.handle, "https://example.org/no"]) == 1
+        told = capsys.readouterr().err
+        assert "it is not in the cache. In module 'https://example.org/no'" in told
+        assert whole.exists
+
+
+def test_what_is_not_read_is_unused(capsys, whole, broken):
+    then = time.time() - 50 * 86_400
+    for path in pathlib.Path(whole.path).rglob("*"):
+        if path.is_file():
+            os.utime(path, (then, path.stat().st_mtime))
+    told = run(capsys, "prune", "--unused-for", "49", "--json")[1]
+    assert [facts["path"] for facts in json.loads(told)] == [whole.path]
+    assert broken.exists
 
 
 @pytest.mark.parametrize("argv", [[], ["list"], ["verify"], ["prune"]])

@@ -14,6 +14,7 @@ from helpers.hostile_module import write_hostile_module
 from helpers.places import DM21, ZOO, needs_dm21
 from hub_keras_bridge.cli import main
 from hub_keras_bridge.tools.inspect.inspection import inspect_module
+from hub_keras_bridge.tools.inspect.snippet import snippet
 from hub_keras_bridge.tools.inspect.text import format_summary
 
 GOLDENS = sorted(folder.name for folder in ZOO.iterdir())
@@ -46,7 +47,9 @@ def test_text_of_every_golden(name, capsys):
         assert all(signature.name in shown for signature in variant.signatures)
         assert f"{variant.nodes:,}" in shown
     assert all(line == line.rstrip() for line in shown.splitlines())
-    assert all(len(line) <= 80 for line in narrow(name, 80).splitlines())
+    # What is to be pasted is not broken.
+    tables, _, _ = narrow(name, 80).partition("\nIn Keras\n")
+    assert all(len(line) <= 80 for line in tables.splitlines())
 
 
 def test_text(capsys):
@@ -131,7 +134,33 @@ def test_a_terminal_has_its_width(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "44")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     shown = Text.from_ansi(run(capsys, ZOO / "bert_tiny" / "module")).plain
-    assert max(len(line) for line in shown.splitlines()) == 44
+    tables, _, code = shown.partition("\nIn Keras\n")
+    assert max(len(line) for line in tables.splitlines()) == 44
+    assert f'layer = hub.ModuleLayer("{ZOO / "bert_tiny" / "module"}", signature="tokens")' in code
+
+
+def test_a_terminal_gets_the_first_rows_and_all_if_asked(capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = Text.from_ansi(run(capsys, ZOO / "bert_tiny" / "module")).plain
+    variables = block(shown, "Variables")[2:]
+    count = len(inspect_module(hub.load_module_spec(ZOO / "bert_tiny" / "module")).variables)
+    assert len(variables) == 8
+    assert variables[-1] == f"and {count - 7} more (all with --all)"
+    shown = Text.from_ansi(run(capsys, ZOO / "bert_tiny" / "module", "--all")).plain
+    assert len(block(shown, "Variables")[2:]) == count
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_the_snippet_runs(name):
+    module = inspect_module(hub.load_module_spec(ZOO / name / "module"))
+    *lines, call = snippet(module).splitlines()
+    found = {}
+    exec("\n".join(lines), found)
+    inputs = module.variants[0].signatures[0].inputs
+    assert found["layer"].trainable is False
+    assert call.startswith("y = layer(")
+    assert len(inputs) == 1 or all(repr(i.name)[1:-1] in call for i in inputs)
 
 
 def test_of_many_losses_the_first(publish, capsys):
@@ -189,7 +218,7 @@ def test_page_that_cannot_be_written(capsys, tmp_path):
         "hub-keras-bridge inspect: Cannot write the page of a TF1 Hub module. In module "
     )
     assert f"a file that can be written at {target}" in told.err
-    assert "No such file or directory" in told.err
+    assert f"found no folder {target.parent}" in told.err
 
 
 @pytest.mark.parametrize(

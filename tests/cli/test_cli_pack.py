@@ -53,6 +53,13 @@ def test_error(flags, module, tmp_path, capsys):
     assert "found no tfhub_module.pb in it" in told.err
 
 
+@pytest.mark.parametrize("name", ["m.zip", "m.tar", "m"])
+def test_a_name_that_says_something_else(name, module, tmp_path, capsys):
+    assert main(["pack", str(module), str(tmp_path / name)]) == 1
+    assert "expected a file name that ends in .tar.gz or .tgz" in capsys.readouterr().err
+    assert not (tmp_path / name).exists()
+
+
 def test_without_tensorflow(module, tmp_path):
     """In a process of its own, where importing TensorFlow or Keras would fail."""
     code = (

@@ -135,6 +135,9 @@ COMMAND_LINES = {
     "hub-keras-bridge inspect HANDLE --html page.html": ["page.html"],
     "hub-keras-bridge inspect HANDLE --nodes Softmax": [],
     "hub-keras-bridge apply HANDLE --input sentences.txt --output vectors.npy": ["vectors.npy"],
+    "hub-keras-bridge apply HANDLE --input sentences.txt --output -": [],
+    "hub-keras-bridge cache list": [],
+    "hub-keras-bridge cache prune --unused-for 90 --dry-run": [],
     "hub-keras-bridge pack my_module embed.tar.gz": ["embed.tar.gz"],
 }
 
@@ -155,7 +158,8 @@ def test_each_command_line_is_known():
 
 
 @pytest.mark.parametrize("line", COMMAND_LINES)
-def test_command_line(line, here, publish):
+def test_command_line(line, here, publish, monkeypatch):
+    monkeypatch.setenv("TFHUB_CACHE_DIR", str(here.parent / "cache"))
     os.rename(publish(texts_fn), here / "my_module")
     (here / "sentences.txt").write_text("one\nthree\n")
     before = set(os.listdir())

@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
 from hub_keras_bridge.cli.demo.settings import Settings
 from hub_keras_bridge.cli.options import positive
-from hub_keras_bridge.cli.startup import start_tensorflow
+from hub_keras_bridge.cli.startup import start_tensorflow, without_startup_messages
 from hub_keras_bridge.errors import ExtraError
 from hub_keras_bridge.running.engines.packages import missing
 
@@ -43,8 +41,10 @@ def run(args: argparse.Namespace) -> int:
     """
     _require_packages()
     start_tensorflow()
-    # It imports them.
-    from hub_keras_bridge.cli.demo.command import demo
+    with without_startup_messages():
+        from rich.console import Console
+
+        from hub_keras_bridge.cli.demo.command import demo
 
     demo(Settings(seeds=args.seeds), args.output, Console(highlight=False))
     return 0

@@ -22,6 +22,8 @@ from hub_keras_bridge.files.fetch import integrity, ownership
 from hub_keras_bridge.files.fetch.cache_directory import VARIABLE, directory
 
 _MODULE = re.compile(r"[0-9a-f]{40}")
+# What is read where a module is loaded, and not where the cache is looked over.
+_USED = re.compile(r"variables/variables\.data-.*|assets/.*")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,18 @@ class Entry:
         except ValueError:
             return datetime.datetime.fromtimestamp(paths.changed(self.path))
         return noted.replace(tzinfo=None)
+
+    @property
+    def used(self) -> datetime.datetime | None:
+        """When its values or assets were last read, in local time, as far as the disk notes it.
+
+        Most file systems note it once a day. None if there are none, or on a remote one.
+        """
+        if self.is_remote:
+            return None
+        names = [name for name in paths.files_below(self.path) if _USED.fullmatch(name)]
+        read = [os.stat(os.path.join(self.path, name)).st_atime for name in names]
+        return datetime.datetime.fromtimestamp(max(read)) if read else None
 
     @property
     def size(self) -> int:
@@ -171,6 +185,19 @@ def entries() -> list[Entry]:
     names = paths.names_in(cache)
     found = [Entry(os.path.join(cache, name)) for name in names if _MODULE.fullmatch(name)]
     return sorted((entry for entry in found if entry.exists), key=lambda entry: entry.fetched)
+
+
+def entries_named(name: str) -> list[Entry]:
+    """The modules in the cache that a handle leads to, or that are listed by it.
+
+    Args:
+        name: a handle, as it was given or as it is listed, or a module's folder.
+
+    Raises:
+        CacheError: as in ``directory``.
+    """
+    place, shown = entry_of(name), legible(redact(name))
+    return [e for e in entries() if e == place or e.handle == shown or e.path == name]
 
 
 def lookup(handle: str, sha256: str | None = None) -> str | None:

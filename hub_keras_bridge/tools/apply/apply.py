@@ -12,7 +12,7 @@ from hub_keras_bridge.errors import TableError
 from hub_keras_bridge.files.progress import Progress
 from hub_keras_bridge.frontends.compiled.choosing import TENSORFLOW
 from hub_keras_bridge.tools.apply.batch_runner import BatchRunner
-from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT
+from hub_keras_bridge.tools.apply.formats import STANDARD
 from hub_keras_bridge.tools.apply.overlapping import ahead, behind
 from hub_keras_bridge.tools.apply.preflight import formats_of
 from hub_keras_bridge.tools.apply.reader import read_batches
@@ -89,7 +89,8 @@ def apply_to_file(
     Args:
         handle: what ``ModuleLayer`` takes.
         input_path: the file of examples; ``"-"`` for standard input.
-        output_path: the file to make.
+        output_path: the file to make; ``"-"`` for standard output, row by row as they
+            come, in JSON lines.
         signature: name of the signature; ``"default"`` if None.
         output_key: name or names of the outputs, or of inner tensors as they were
             published; if None, ``"default"`` for a .npy file, all outputs for others.
@@ -141,7 +142,7 @@ def apply_to_file(
     size = _batch_size(batch_size, runner)
     batches = read_batches(source, reads, runner.inputs, size, limit=limit, subject=runner.subject)
     # A thread that waits for a pipe or a terminal could not be ended.
-    is_file = source != STANDARD_INPUT and os.path.isfile(source)
+    is_file = source != STANDARD and os.path.isfile(source)
     reading = ahead if is_file else contextlib.closing
     done = 0
     with (

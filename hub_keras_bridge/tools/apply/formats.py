@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from hub_keras_bridge.errors import TableError
 
-STANDARD_INPUT = "-"
+# Standard input where a file is read, standard output where one is written.
+STANDARD = "-"
 
 # End of the file's name -> format.
 INPUT_FORMATS = {
@@ -35,7 +36,7 @@ def input_format(path: str) -> str:
     >>> input_format("lines.txt"), input_format("rows.CSV.gz"), input_format("-")
     ('text', 'csv', 'text')
     """
-    if path == STANDARD_INPUT:
+    if path == STANDARD:
         return "text"
     return _by_end(path, path.lower().removesuffix(".gz"), INPUT_FORMATS, "read", "input_format")
 
@@ -46,9 +47,11 @@ def output_format(path: str) -> str:
     Raises:
         TableError: the name does not tell.
 
-    >>> output_format("vectors.parquet")
-    'parquet'
+    >>> output_format("vectors.parquet"), output_format("-")
+    ('parquet', 'jsonl')
     """
+    if path == STANDARD:
+        return "jsonl"
     return _by_end(path, path.lower(), OUTPUT_FORMATS, "write", "output_format")
 
 

@@ -6,7 +6,8 @@ import importlib.util
 import os
 
 from hub_keras_bridge.errors import TableError
-from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT, input_format, output_format
+from hub_keras_bridge.files.targets import folder_fault
+from hub_keras_bridge.tools.apply.formats import STANDARD, input_format, output_format
 
 
 def formats_of(
@@ -20,15 +21,16 @@ def formats_of(
     """The formats of a file to read and of one to write, if both can be. No TensorFlow.
 
     Args:
-        source: the file of examples, or ``"-"``.
-        target: the file to make.
+        source: the file of examples, or ``"-"`` for standard input.
+        target: the file to make, or ``"-"`` for standard output.
         reads: the format of the source; by its name if None.
         writes: likewise of the target.
         overwrite: whether the target may exist.
 
     Raises:
         TableError: a name does not tell its format, there is nothing to read,
-            the target is there already, or a library is missing.
+            the target is there already, has no folder or is standard output in a
+            format that is no stream, or a library is missing.
 
     >>> formats_of("-", "/tmp/no_such_vectors.npz", reads="jsonl")
     ('jsonl', 'npz')
@@ -36,7 +38,11 @@ def formats_of(
     reads = reads or input_format(source)
     writes = writes or output_format(target)
     require_readable(source)
-    require_free(target, overwrite)
+    if target == STANDARD:
+        _require_stream(writes)
+    else:
+        require_free(target, overwrite)
+        _require_folder(target)
     require_library(writes)
     return reads, writes
 
@@ -47,7 +53,7 @@ def require_readable(path: str) -> None:
     Raises:
         TableError: nothing is there, or a folder.
     """
-    if path == STANDARD_INPUT or (os.path.exists(path) and not os.path.isdir(path)):
+    if path == STANDARD or (os.path.exists(path) and not os.path.isdir(path)):
         return
     full = os.path.abspath(path)
     raise TableError(
@@ -72,6 +78,26 @@ def require_free(path: str, overwrite: bool) -> None:
             advice="choose another path"
             if os.path.isdir(path)
             else "choose another path, or pass overwrite=True to replace the file",
+        )
+
+
+def _require_folder(path: str) -> None:
+    if fault := folder_fault(path):
+        raise TableError(
+            f"Cannot write {path!r}.",
+            expected="a folder for it that is there and can be written to",
+            found=fault,
+            advice="make the folder first, or choose another path",
+        )
+
+
+def _require_stream(format: str) -> None:
+    if format != "jsonl":
+        raise TableError(
+            f"Cannot write {format} to standard output.",
+            expected="jsonl, of which each line stands alone",
+            found=f"{format}, which is whole only at its end",
+            advice="leave out output_format=..., or name a file",
         )
 
 

@@ -16,7 +16,7 @@ from hub_keras_bridge.errors import InputError, Subject, TableError
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.tools.apply.arrays import BLOCKS, Blocks, BrokenArray
 from hub_keras_bridge.tools.apply.columns import to_column
-from hub_keras_bridge.tools.apply.formats import STANDARD_INPUT
+from hub_keras_bridge.tools.apply.formats import STANDARD
 from hub_keras_bridge.tools.apply.rows import PARSERS, BrokenRow, Inputs, Row
 
 _MEND = "mend the values, or remove the line"
@@ -96,7 +96,7 @@ def read_batches(
 @contextlib.contextmanager
 def _opened(path: str) -> Iterator[tuple[IO[bytes] | None, IO[bytes]]]:
     """The file as it lies on disk, to tell how far it is read, and unpacked."""
-    if path == STANDARD_INPUT:
+    if path == STANDARD:
         yield None, sys.stdin.buffer
         return
     with open(path, "rb") as raw:

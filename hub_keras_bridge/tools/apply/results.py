@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from hub_keras_bridge.errors import TableError
 from hub_keras_bridge.facts.tensor_info import ParsedTensorInfo
 from hub_keras_bridge.files.writing import telling, whole
+from hub_keras_bridge.tools.apply.formats import STANDARD
 from hub_keras_bridge.tools.apply.preflight import require_free, require_library
-from hub_keras_bridge.tools.apply.writers import WRITERS, Writer
+from hub_keras_bridge.tools.apply.writers import WRITERS, JsonWriter, Writer
 
 
 @contextmanager
@@ -21,7 +23,7 @@ def open_writer(
     """Writes a file that is there, complete, when the block succeeds.
 
     Args:
-        path: the file to make.
+        path: the file to make; ``"-"`` for standard output, which gets JSON lines as they come.
         format: ``"npy"``, ``"npz"``, ``"jsonl"`` or ``"parquet"``.
         outputs: what the signature says of each output.
         overwrite: whether to replace a file that is there.
@@ -31,6 +33,10 @@ def open_writer(
             writing failed; nothing is left then.
     """
     require_holds(format, outputs)
+    if path == STANDARD:
+        yield JsonWriter(sys.stdout)
+        sys.stdout.flush()
+        return
     with _new_file(os.path.abspath(path), overwrite) as made:
         writer = WRITERS[format](made)
         try:

@@ -6,7 +6,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 
@@ -93,14 +93,15 @@ class _NpzWriter:
         return f"{self._path}.{number}"
 
 
-class _JsonWriter:
+class JsonWriter:
     """An object per row. NaN and infinity are written as Python's json does."""
 
-    def __init__(self, path: str) -> None:
-        self._stream = open(path, "w", encoding="utf-8")  # noqa: SIM115
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
         self._count = 0
 
     def write(self, columns: Columns) -> None:
+        """Appends some rows."""
         rows = zip(*(_plain(column) for column in columns.values()), strict=True)
         for row in rows:
             self._count += 1
@@ -116,6 +117,7 @@ class _JsonWriter:
             self._stream.write(text + "\n")
 
     def close(self) -> None:
+        """Completes the file."""
         self._stream.close()
 
     abort = close
@@ -166,7 +168,7 @@ class _ParquetWriter:
 WRITERS: dict[str, Callable[[str], Writer]] = {
     "npy": _NpyWriter,
     "npz": _NpzWriter,
-    "jsonl": _JsonWriter,
+    "jsonl": lambda path: JsonWriter(open(path, "w", encoding="utf-8")),  # noqa: SIM115
     "parquet": _ParquetWriter,
 }
 

@@ -9,7 +9,7 @@ from hub_keras_bridge.errors import ConversionError, ExportError, Subject
 from hub_keras_bridge.errors.redaction import redact
 from hub_keras_bridge.errors.words import choices
 from hub_keras_bridge.files.fetch.resolve import check_handle
-from hub_keras_bridge.files.targets import require_free_target
+from hub_keras_bridge.files.targets import require_free_target, require_target_folder
 from hub_keras_bridge.tools.convert.file_kinds import ENGINE_FILES, KERAS, FileKind
 
 
@@ -54,6 +54,7 @@ def check_conversion(
     if not (kind == "hub" and handle.endswith(KERAS.ending) and os.path.isfile(handle)):
         check_handle(handle)
     require_free_target(path, subject)
+    require_target_folder(path, subject)
 
 
 def require_engine_file(kind: FileKind, path: str | os.PathLike[str], subject: Subject) -> None:

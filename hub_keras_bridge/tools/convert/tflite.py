@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import tempfile
+import warnings
 from collections.abc import Collection
 
 import tensorflow as tf
@@ -95,6 +97,22 @@ def tflite_model(module: LoadedModule, name: str, subject: Subject) -> bytes:
                 found=f"ops {choices(unknown)}" if unknown else str(error).strip(),
                 advice="choose a signature or output without them, or convert to savedmodel",
             ) from error
+
+
+def runs_here(path: Path) -> bool:
+    """Whether the interpreter in this TensorFlow's Python package takes a model.
+
+    Args:
+        path: the model's file. It is made ready, not run.
+    """
+    try:
+        with warnings.catch_warnings():
+            # TensorFlow announces that the interpreter is going to move.
+            warnings.simplefilter("ignore")
+            tf.lite.Interpreter(model_path=os.fspath(path)).allocate_tensors()
+    except (RuntimeError, ValueError):
+        return False
+    return True
 
 
 def select_ops(model: bytes) -> list[str]:
