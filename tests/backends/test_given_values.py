@@ -51,3 +51,23 @@ def test_colours(caplog):
     model = keras.Sequential([keras.Input((8, 8, 3), dtype="uint8"), layer.with_signature()])
     model.predict(images, verbose=0)
     assert len(warnings()) == 2
+
+
+def test_fit_of_text_whose_words_are_averaged():
+    """Of no words there is no average, and no row for it."""
+
+    def module_fn():
+        text = v1.placeholder(tf.string, [None])
+        table = v1.get_variable("table", [50, 3], initializer=v1.ones_initializer())
+        words = tf.compat.v1.string_split(text)
+        rows = tf.gather(table, tf.strings.to_hash_bucket_fast(words.values, 50))
+        means = tf.math.segment_mean(rows, words.indices[:, 0])
+        hub.add_signature(inputs=text, outputs=means)
+
+    layer = hub.ModuleLayer(hub.create_module_spec(module_fn), trainable=True)
+    model = keras.Sequential([keras.Input((None,), dtype="uint8"), layer])
+    model.compile(keras.optimizers.SGD(1.0), "mse")
+    texts = hub.text_to_bytes(["a b", "c", "a a c d"] * 2)
+    losses = model.fit(texts, np.zeros((6, 3), "f"), batch_size=3, epochs=2, verbose=0).history
+    assert losses["loss"][1] < 0.9 * losses["loss"][0]
+    assert model.predict(texts, verbose=0).shape == (6, 3)
