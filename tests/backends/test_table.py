@@ -123,8 +123,15 @@ def sparse_and_ragged_out(kinds):
     assert tf.sparse.to_dense(found).numpy().tolist() == [[2.0, 0.0, 4.0]]
 
 
-def wide_numbers(kinds):
+def wide_floats(kinds):
     assert numbers(kinds("float64")(np.array([0.1]))).tolist() == [1.1]
+
+
+def whole_numbers(kinds):
+    assert numbers(kinds("int64")(np.array([2**20]))).tolist() == [2**20 + 1]
+
+
+def wide_whole_numbers(kinds):
     assert numbers(kinds("int64")(np.array([2**40]))).tolist() == [2**40 + 1]
 
 
@@ -225,7 +232,9 @@ CHECKS = {
     "sparse and ragged inputs of a call": sparse_and_ragged_in,
     "outputs of strings": strings_out,
     "sparse and ragged outputs": sparse_and_ragged_out,
-    "float64 and int64 in outputs": wide_numbers,
+    "outputs in float64": wide_floats,
+    "outputs in int64, of numbers that 32 bits hold": whole_numbers,
+    "outputs in int64, of others": wide_whole_numbers,
     "`with_signature`, `trainable_patterns`, `variable_map`": signatures_and_names,
     "mixed precision": mixed_precision,
     "`.keras` files, weights files, `clone_model`, `deepcopy`": files_and_copies,
@@ -241,7 +250,8 @@ TEXTS = {
     "strings in `fit` and `predict`": "Invalid dtype: object",
     "outputs of strings": "Cannot return output 'shouted' of a TF1 Hub module to (JAX|PyTorch)",
     "sparse and ragged outputs": "Cannot return output 'default' of a TF1 Hub module",
-    "float64 and int64 in outputs": "jax_enable_x64",
+    "outputs in float64": "jax_enable_x64",
+    "outputs in int64, of others": "jax_enable_x64",
     "`tf.train.Checkpoint` of a layer": "trackable",
 }
 

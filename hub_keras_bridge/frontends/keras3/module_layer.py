@@ -64,7 +64,9 @@ class ModuleLayer(
     A TF1 SavedModel, which an Estimator or ``simple_save`` wrote, is used as a TF1 Hub
     module is. The weights are those that a signature needs; an optimizer's are left out.
 
-    Under a ``tf.distribute`` strategy, make the layer inside its scope.
+    Keras may compute with TensorFlow, JAX or PyTorch: values and weights are that
+    framework's. Text goes through ``fit`` as :func:`text_to_bytes` makes it, where there are
+    no strings. Under a ``tf.distribute`` strategy, make the layer inside its scope.
 
     Example:
 
@@ -123,7 +125,7 @@ class ModuleLayer(
         **kwargs: those of ``keras.layers.Layer``, such as ``name``.
 
     Raises:
-        BackendError: Keras runs on another backend than TensorFlow.
+        BackendError: Keras computes with neither TensorFlow nor JAX nor PyTorch.
         HandleError: the handle leads nowhere.
         FormatError: what it leads to is neither a TF1 Hub module nor a
             SavedModel, or is damaged.
@@ -347,7 +349,8 @@ class ModuleLayer(
             InputError: the inputs do not fit the signature.
             StrategyError: a training call under a strategy made after the layer.
             XlaError: a call that XLA is to compile and cannot.
-            BackendError: a call in stateless form of what needs its variables.
+            BackendError: a call in stateless form of what needs its variables; or the framework
+                that Keras computes with cannot hold what comes out.
             GraphModeError: a TF1 graph is being built.
         """
         content = self._content
