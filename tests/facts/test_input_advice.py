@@ -49,7 +49,9 @@ def test_advice_on_dtypes_works(value, dtype, advice):
         convert(value, dense(dtype))
     assert caught.value.advice == advice
     code = advice.partition(": ")[2]
-    (found,) = convert(eval(code, {"tf": tf, "value": value, "array": value}), dense(dtype))
+    (found,) = convert(
+        eval(code, {"tf": tf, "keras": keras, "value": value, "array": value}), dense(dtype)
+    )
     assert found.dtype == dtype
 
 

@@ -148,7 +148,7 @@ def _other_shape(
         f"Cannot return to JAX what a {function.subject.kind} computed: its shape depends on "
         "values.",
         function.subject,
-        expected=f"the shape that inputs of zeros lead to, {show_shape(awaited)}",
+        expected=f"the shape that a trial led to, {show_shape(awaited)}",
         found=show_shape(found),
         advice="call the layer outside of jax.jit, or with run_eagerly=True in compile()",
     )
