@@ -24,7 +24,9 @@ COMMANDS = {
         "a file of images through a module, by each engine", apply.run, apply.add_arguments
     ),
     "backends": Command(
-        "a step of fine-tuning and of prediction on TensorFlow, JAX and PyTorch", backends.run
+        "a step of fine-tuning and of prediction on TensorFlow, JAX and PyTorch",
+        backends.run,
+        backends.add_arguments,
     ),
     "memory": Command(
         "what a load adds to memory, and what comes back", lambda given: memory.run(given.quick)

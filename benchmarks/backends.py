@@ -45,10 +45,18 @@ AIM = 1.3
 Found = dict[str, dict[str, list[float]]]
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds which kinds of module, and how often."""
+    parser.add_argument(
+        "--kinds", nargs="+", choices=list(STEPS), default=list(STEPS), help="of module"
+    )
+    parser.add_argument("--rounds", type=int, default=9, metavar="N", help="how many")
+
+
 def run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Measures; a report in Markdown, and the figures."""
-    names = _QUICK if given.quick else tuple(STEPS)
-    rounds, part = (3, 4) if given.quick else (9, 1)
+    names = _QUICK if given.quick else given.kinds
+    rounds, part = (3, 4) if given.quick else (given.rounds, 1)
     found: dict[str, dict[str, Found]] = {}
     for name in names:
         module, steps = published(name), max(4, STEPS[name] // part)
