@@ -22,6 +22,7 @@ SCALED = [[3, 6], [9, 12]]
 def rows():
     """Feature -> what the table says of this backend."""
     text = (ROOT / "docs" / "backends.md").read_text()
+    text = text.partition("## What works where")[2].partition("\n## ")[0]
     lines = re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
     column = 1 + ["tensorflow", "jax", "torch"].index(BACKEND)
     return {line[0]: line[column] for line in lines}
