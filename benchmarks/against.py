@@ -8,10 +8,7 @@ clock. The first load of a process is told apart from those that follow.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -21,6 +18,7 @@ import tensorflow as tf
 
 import hub_keras_bridge as hub
 from benchmarks.kinds import KINDS
+from benchmarks.processes import printed_by
 from benchmarks.timing import Spread
 
 _ROOT = Path(__file__).parent.parent
@@ -68,15 +66,10 @@ def _publish(folder: Path) -> None:
 
 
 def _in_process(checkout: Path, folder: str, loads: int) -> dict[str, list[tuple[float, float]]]:
-    done = subprocess.run(
-        [sys.executable, str(_ROOT / "benchmarks" / "loads.py"), folder, str(loads)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
+    arguments = [str(_ROOT / "benchmarks" / "loads.py"), folder, str(loads)]
+    found: dict[str, list[tuple[float, float]]] = printed_by(
+        arguments, checkout, PYTHONPATH=str(checkout)
     )
-    found: dict[str, list[tuple[float, float]]] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 

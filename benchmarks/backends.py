@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -25,6 +23,7 @@ from benchmarks import agreement
 from benchmarks.comparisons import fine_tune
 from benchmarks.kinds import EVERY_KIND, published
 from benchmarks.kinds.kind import Module
+from benchmarks.processes import printed_by_main
 from benchmarks.sides import OURS, TWIN
 from benchmarks.sides.batches import batches_of
 from benchmarks.sides.trainers import TRAINERS
@@ -67,26 +66,15 @@ def run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _in_process(backend: str, module: Module, steps: int, rounds: int) -> Found:
     arguments = [module.kind.name, module.path, module.megabytes, steps, rounds]
-    done = subprocess.run(
-        [sys.executable, "-c", f"from {__name__} import main; main()", *map(str, arguments)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-        env={**os.environ, "KERAS_BACKEND": backend},
-    )
-    figures: Found = json.loads(done.stdout.splitlines()[-1])
+    figures: Found = printed_by_main(__name__, arguments, KERAS_BACKEND=backend)
     return figures
 
 
 def main() -> None:
     """Measures a module in this process and prints the figures, for :func:`run`."""
     name, path, megabytes, *counts = sys.argv[1:]
-    print(
-        json.dumps(
-            measure(Module(EVERY_KIND[name], Path(path), float(megabytes)), *map(int, counts))
-        )
-    )
+    module = Module(EVERY_KIND[name], Path(path), float(megabytes))
+    print(json.dumps(measure(module, *map(int, counts))))
 
 
 def measure(module: Module, steps: int, rounds: int) -> Found:

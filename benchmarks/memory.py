@@ -9,8 +9,6 @@ from __future__ import annotations
 import functools
 import gc
 import json
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 import hub_keras_bridge as hub
+from benchmarks.processes import printed_by
 from benchmarks.resident import peak, resident
 from benchmarks.vocabulary import line_numbers
 
@@ -49,14 +48,7 @@ def run(quick: bool) -> tuple[str, dict[str, Any]]:
 
 def _in_process(case: str, folder: Path, number: int) -> Any:
     code = f"from benchmarks import memory; memory.child({case!r}, {str(folder)!r}, {number})"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parent.parent,
-    )
-    return json.loads(done.stdout.splitlines()[-1])
+    return printed_by(["-c", code])
 
 
 def child(case: str, folder: str, number: int) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from benchmarks.comparisons import fine_tune
 from benchmarks.kinds import KINDS, QUICK_KINDS, published
 from benchmarks.kinds.kind import Module
+from benchmarks.processes import printed_by_main
 from benchmarks.resident import page_faults
 from benchmarks.sides import OURS, SESSION
 from benchmarks.sides.trainers import TRAINERS
@@ -55,14 +55,7 @@ def run(given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
 
 def _in_process(module: Module, steps: int, rounds: int) -> Found:
     arguments = [module.kind.name, module.path, module.megabytes, steps, rounds]
-    done = subprocess.run(
-        [sys.executable, "-c", f"from {__name__} import main; main()", *map(str, arguments)],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[1],
-    )
-    figures: Found = json.loads(done.stdout.splitlines()[-1])
+    figures: Found = printed_by_main(__name__, arguments)
     return figures
 
 

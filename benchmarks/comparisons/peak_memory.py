@@ -9,8 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +20,7 @@ import tensorflow as tf
 from benchmarks.figures import Case, Result
 from benchmarks.kinds import KINDS, asked_for, published
 from benchmarks.kinds.kind import Module
+from benchmarks.processes import printed_by_main
 from benchmarks.resident import peak, resident
 from benchmarks.sides import SESSION, TWIN
 from benchmarks.sides.callers import CALLERS, LOADERS
@@ -61,16 +60,8 @@ def _case(module: Module, work: str, rounds: int) -> Case:
 
 
 def _in_process(module: Module, work: str, side: str) -> float:
-    arguments = [module.kind.name, str(module.path), str(module.megabytes), work, side]
-    code = f"from {__name__} import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-    )
-    return float(json.loads(done.stdout.splitlines()[-1]))
+    arguments = [module.kind.name, module.path, module.megabytes, work, side]
+    return float(printed_by_main(__name__, arguments))
 
 
 def measure(module: Module, work: str, side: str) -> float:

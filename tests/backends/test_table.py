@@ -19,11 +19,15 @@ X = np.float32([[1, 2], [3, 4]])
 SCALED = [[3, 6], [9, 12]]
 
 
+def lines_of(page, section):
+    """The cells of a table's lines."""
+    text = (ROOT / page).read_text().partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+
+
 def rows():
     """Feature -> what the table says of this backend."""
-    text = (ROOT / "docs" / "backends.md").read_text()
-    text = text.partition("## What works where")[2].partition("\n## ")[0]
-    lines = re.findall(r"^\| (.+) \| (.+) \| (.+) \| (.+) \|$", text, re.MULTILINE)
+    lines = lines_of("docs/backends.md", "What works where")
     column = 1 + ["tensorflow", "jax", "torch"].index(BACKEND)
     return {line[0]: line[column] for line in lines}
 
@@ -227,7 +231,7 @@ def export_of_a_model(scale, tmp_path):
 
 CHECKS = {
     "`fit`, `evaluate`, `predict`; losses and update ops of the module": fits,
-    "lists and arrays of strings in a call": strings_in_a_call,
+    "lists and arrays of strings in a call of the layer": strings_in_a_call,
     "`hub.text_to_bytes` in `fit` and `predict`": bytes_in_fit,
     "strings in `fit` and `predict`": strings_in_fit,
     "sparse and ragged inputs of a call": sparse_and_ragged_in,
@@ -259,6 +263,12 @@ TEXTS = {
 
 def test_each_row_has_a_check():
     assert list(TOLD) == list(CHECKS)
+
+
+def test_the_readme_has_some_of_the_rows():
+    short = lines_of("README.md", "JAX and PyTorch")
+    assert len(short) > 8
+    assert set(short) <= set(lines_of("docs/backends.md", "What works where"))
 
 
 @pytest.mark.parametrize("feature", CHECKS)
