@@ -1,5 +1,6 @@
 """Private names of Keras: a failure here says which version broke which."""
 
+import importlib
 import weakref
 
 import keras
@@ -164,6 +165,27 @@ def variables_at_once_inside_a_trace():
     with keras.StatelessScope(), private_keras.outside_stateless_scope():
         variable = keras.Variable(np.float32([1.0]))
         assert variable.value.numpy().tolist() == [1.0]
+
+
+@CHECKS.of("value_for_tensorflow", "to_numpy")
+def values_beside_autocast():
+    """Where Keras computes with TensorFlow; tests/backends has the others."""
+    variable = keras.Variable(np.float32([0.1]))
+    with keras.src.backend.common.AutocastScope("float16"):
+        assert private_keras.value_for_tensorflow(variable) is variable._value
+        found = private_keras.to_numpy(variable)
+    assert found.dtype == np.float32
+    assert found.tolist() == np.float32([0.1]).tolist()
+
+
+@CHECKS.of("device_with_values")
+def names_of_devices_on_pytorch():
+    """That they are there; tests/backends has what they do, on PyTorch."""
+    pytest.importorskip("torch")
+    core = importlib.import_module("keras.src.backend.torch.core")
+    assert core.get_device() == core.DEFAULT_DEVICE == "cpu"
+    with core.device_scope("meta"):
+        assert core.get_device() == "meta"
 
 
 @CHECKS.of("loads_in_safe_mode")

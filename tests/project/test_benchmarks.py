@@ -310,7 +310,8 @@ def test_compiled_calls(embedding, monkeypatch):
     one, two = compiled.measure(embedding, [2, 3], rounds=1, at_least=0)
     assert [*one.measured] == [*two.measured] == [COMPILED, OURS, KERAS_LAYER, SESSION]
     assert one.ratio[BEST] == one.ratio[one.best(COMPILED)]
-    assert re.match("runs .* at batch 2, .* at batch 3", one.notes[COMPILED])
+    # Engines that are far slower at the one are not tried at the other.
+    assert re.match("runs \\w+ at batch 2(, \\w+ at batch 3)?$", one.notes[COMPILED])
     assert "StringSplit" in one.notes[ONNX_RUNTIME]
     assert one.notes[OPENVINO].startswith("left out. ")
 
