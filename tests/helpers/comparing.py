@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from helpers.backends import BACKEND, numbers
 from hub_keras_bridge import text_to_bytes
 
 
@@ -44,9 +45,24 @@ def tune(layer, golden):
     return losses, regularization
 
 
+def assert_tunes(layer, golden):
+    """Checks that training goes where the oracle's went: losses, weights, outputs after it."""
+    losses, regularization = tune(layer, golden)
+    np.testing.assert_allclose(losses, golden.arrays["tune.losses"], rtol=0, atol=2e-5)
+    np.testing.assert_allclose(regularization, golden.arrays["tune.reg"], rtol=0, atol=2e-5)
+    expected = golden.tuned_variables()
+    assert layer.variable_map.keys() == expected.keys()
+    for variable, value in layer.variable_map.items():
+        parts = [numbers(v) for v in (value if isinstance(value, list) else [value])]
+        joined = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        np.testing.assert_allclose(joined, expected[variable], rtol=0, atol=1e-5)
+    first_inputs, _ = next(golden.batches())
+    assert_same(numbers(layer(first_inputs)), golden.arrays["tune.eval"])
+
+
 def _carried(inputs):
     """What ``fit`` takes: tensors; where Keras has no strings, arrays, of text its bytes."""
-    if keras.backend.backend() == "tensorflow":
+    if BACKEND == "tensorflow":
         return tf.nest.map_structure(tf.constant, inputs)
     return tf.nest.map_structure(lambda a: text_to_bytes(a, 60) if _is_text(a) else a, inputs)
 

@@ -192,6 +192,12 @@ class PureCalls:
             need_digits(f"input {name!r}", info.dtype, backend, subject)
 
 
+def new_seeds() -> keras.random.SeedGenerator:
+    """What a layer holds for its calls to take seeds from."""
+    # By its own name, Keras would count all that a process ever makes.
+    return keras.random.SeedGenerator(name="seeds")
+
+
 def symbol_dtype(dtype: tf.DType) -> tf.DType:
     """The dtype of what Keras makes an input for: of text that of its bytes."""
     return TEXT_BYTES if dtype == tf.string else dtype

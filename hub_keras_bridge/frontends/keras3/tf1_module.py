@@ -15,6 +15,7 @@ from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.compat import tensorflow as private_tf
 from hub_keras_bridge.facts.spec import ModuleSpec
 from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.frontends.keras3.pure_calls import new_seeds
 from hub_keras_bridge.plans.program import Programs
 from hub_keras_bridge.plans.randomness import draws
 from hub_keras_bridge.plans.selection import Selection
@@ -134,8 +135,7 @@ class Tf1Module:
             return
         tags = {selection.tags, selection.training_tags}
         if any(draws(self.spec.variant(each)) for each in tags):
-            # By its own name, Keras would count all that a process ever makes.
-            self._seeds = layer.seed_generator = keras.random.SeedGenerator(name="seeds")
+            self._seeds = layer.seed_generator = new_seeds()
 
     def next_seed(self) -> Any:
         """A new seed for a call that takes one."""

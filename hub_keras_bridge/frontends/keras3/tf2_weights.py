@@ -16,6 +16,7 @@ import tensorflow as tf
 from hub_keras_bridge.compat import keras as private_keras
 from hub_keras_bridge.errors import Subject
 from hub_keras_bridge.facts.variables import VariableFacts
+from hub_keras_bridge.frontends.keras3.pure_calls import new_seeds
 from hub_keras_bridge.frontends.tf2.restored_model import RestoredModel
 from hub_keras_bridge.running.backends.backend import Backend
 from hub_keras_bridge.running.backends.widths import first_value
@@ -73,8 +74,7 @@ class Tf2Weights:
                     trainable=each.node in trained,
                 )
                 self.variables.append(variable)
-            # By its own name, Keras would count all that a process ever makes.
-            self.seeds = keras.random.SeedGenerator(name="seeds")
+            self.seeds = new_seeds()
 
     @property
     def by_node(self) -> dict[str, keras.Variable]:
